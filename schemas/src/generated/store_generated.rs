@@ -444,7 +444,7 @@ pub mod wfldb {
             pub const VT_EXPIRES: ::flatbuffers::VOffsetT = 22;
             pub const VT_META: ::flatbuffers::VOffsetT = 24;
             pub const VT_TAGS: ::flatbuffers::VOffsetT = 26;
-            pub const VT_BODY: ::flatbuffers::VOffsetT = 28;
+            pub const VT_INLINE: ::flatbuffers::VOffsetT = 28;
             pub const VT_CHUNK_BYTES: ::flatbuffers::VOffsetT = 30;
             pub const VT_CHUNKS: ::flatbuffers::VOffsetT = 32;
             pub const VT_CHARGES: ::flatbuffers::VOffsetT = 34;
@@ -470,9 +470,6 @@ pub mod wfldb {
                     builder.add_chunks(x);
                 }
                 builder.add_chunk_bytes(args.chunk_bytes);
-                if let Some(x) = args.body {
-                    builder.add_body(x);
-                }
                 if let Some(x) = args.tags {
                     builder.add_tags(x);
                 }
@@ -494,6 +491,7 @@ pub mod wfldb {
                 if let Some(x) = args.version {
                     builder.add_version(x);
                 }
+                builder.add_inline(args.inline);
                 builder.add_deleted(args.deleted);
                 builder.finish()
             }
@@ -603,13 +601,13 @@ pub mod wfldb {
                     >>(ObjectRow::VT_TAGS, None)
                 }
             }
-            /// The version whose row in `bodies` holds the bytes; absent when the object is chunked, empty or a tombstone.
+            /// The bytes stand in `bodies` (none there when `len` is 0); else they are in `chunks`.
             #[inline]
-            pub fn body(&self) -> Option<&'a Id> {
+            pub fn inline(&self) -> bool {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<Id>(ObjectRow::VT_BODY, None) }
+                unsafe { self._tab.get::<bool>(ObjectRow::VT_INLINE, Some(false)).unwrap() }
             }
             #[inline]
             pub fn chunk_bytes(&self) -> u32 {
@@ -678,7 +676,7 @@ pub mod wfldb {
                     .visit_field::<::flatbuffers::ForwardsUOffset<
                         ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Pair>>,
                     >>("tags", Self::VT_TAGS, false)?
-                    .visit_field::<Id>("body", Self::VT_BODY, false)?
+                    .visit_field::<bool>("inline", Self::VT_INLINE, false)?
                     .visit_field::<u32>("chunk_bytes", Self::VT_CHUNK_BYTES, false)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Hash>>>(
                         "chunks",
@@ -711,7 +709,7 @@ pub mod wfldb {
             pub tags: Option<
                 ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair<'a>>>>,
             >,
-            pub body: Option<&'a Id>,
+            pub inline: bool,
             pub chunk_bytes: u32,
             pub chunks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
             pub charges: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
@@ -732,7 +730,7 @@ pub mod wfldb {
                     expires: None,
                     meta: None,
                     tags: None,
-                    body: None,
+                    inline: false,
                     chunk_bytes: 0,
                     chunks: None,
                     charges: None,
@@ -814,8 +812,8 @@ pub mod wfldb {
                     .push_slot_always::<::flatbuffers::WIPOffset<_>>(ObjectRow::VT_TAGS, tags);
             }
             #[inline]
-            pub fn add_body(&mut self, body: &Id) {
-                self.fbb_.push_slot_always::<&Id>(ObjectRow::VT_BODY, body);
+            pub fn add_inline(&mut self, inline: bool) {
+                self.fbb_.push_slot::<bool>(ObjectRow::VT_INLINE, inline, false);
             }
             #[inline]
             pub fn add_chunk_bytes(&mut self, chunk_bytes: u32) {
@@ -866,7 +864,7 @@ pub mod wfldb {
                 ds.field("expires", &self.expires());
                 ds.field("meta", &self.meta());
                 ds.field("tags", &self.tags());
-                ds.field("body", &self.body());
+                ds.field("inline", &self.inline());
                 ds.field("chunk_bytes", &self.chunk_bytes());
                 ds.field("chunks", &self.chunks());
                 ds.field("charges", &self.charges());

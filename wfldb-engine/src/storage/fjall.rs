@@ -1,0 +1,165 @@
+//! fjall behind the storage seam: seven keyspaces, snapshot reads only, one `SyncAll` batch per commit.
+//!
+//! What is banned and why stands in `clippy.toml`: reads beside a snapshot tear batches, writes beside a batch
+//! can poison the database, and deleting keyspaces can resurrect their rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fjall::config::CompressionPolicy;
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable,
+};
+
+use super::{Batch, Row, Rows, Snapshot, Space, Storage, StorageError, StorageFigures};
+
+/// Journals beyond this count mean that an idle keyspace pins them: each keyspace then gets a heartbeat row.
+const JOURNALS_MAX: usize = 6;
+/// Bytes of journal that are replayed at most at the next open.
+const JOURNAL_BYTES_MAX: u64 = 192 * 1024 * 1024;
+/// The heartbeat's key; one byte, so that no real key is equal to it.
+const HEARTBEAT_KEY: &[u8] = &[0];
+
+/// fjall in one directory.
+pub struct FjallStorage {
+    spaces: Arc<[Keyspace; 7]>,
+    database: Database,
+}
+
+impl std::fmt::Debug for FjallStorage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FjallStorage").finish_non_exhaustive()
+    }
+}
+
+fn options(space: Space) -> KeyspaceCreateOptions {
+    let base = KeyspaceCreateOptions::default();
+    match space {
+        // A body is written once and read whole: kept out of the tree so that compaction does not copy it.
+        // Compression stays off, because clients' bytes are often compressed already and are hashed as they are.
+        Space::Bodies => base.with_kv_separation(Some(
+            KvSeparationOptions::default().separation_threshold(2048).compression(CompressionType::None),
+        )),
+        // Overwritten hot keys degrade reads until a flush, so their memtables are small.
+        Space::Counters | Space::Meta => base.max_memtable_size(4 * 1024 * 1024),
+        Space::Log => base.data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
+        Space::Heads | Space::Versions | Space::Chunks => base,
+    }
+}
+
+impl FjallStorage {
+    /// Opens the database in `dir`, creating it and its keyspaces where they are missing.
+    ///
+    /// # Errors
+    /// [`StorageError::Open`] with fjall's reason.
+    pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StorageError> {
+        let failed = |error: fjall::Error| StorageError::Open(error.to_string());
+        let database = Database::builder(dir)
+            .cache_size(cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .journal_compression(CompressionType::None)
+            .open()
+            .map_err(failed)?;
+        let open = |space: Space| database.keyspace(space.name(), || options(space)).map_err(failed);
+        let spaces = Arc::new([
+            open(Space::Meta)?,
+            open(Space::Heads)?,
+            open(Space::Versions)?,
+            open(Space::Bodies)?,
+            open(Space::Log)?,
+            open(Space::Counters)?,
+            open(Space::Chunks)?,
+        ]);
+        Ok(Self { spaces, database })
+    }
+
+    /// The folder name of each keyspace under `keyspaces/`, for the `STORE` file.
+    #[must_use]
+    pub fn keyspace_ids(&self) -> Vec<(String, u64)> {
+        Space::ALL
+            .iter()
+            .map(|space| (space.name().to_owned(), keyspace(&self.spaces, *space).id()))
+            .collect()
+    }
+}
+
+fn keyspace(spaces: &[Keyspace; 7], space: Space) -> &Keyspace {
+    let [meta, heads, versions, bodies, log, counters, chunks] = spaces;
+    match space {
+        Space::Meta => meta,
+        Space::Heads => heads,
+        Space::Versions => versions,
+        Space::Bodies => bodies,
+        Space::Log => log,
+        Space::Counters => counters,
+        Space::Chunks => chunks,
+    }
+}
+
+struct FjallSnapshot {
+    spaces: Arc<[Keyspace; 7]>,
+    snapshot: fjall::Snapshot,
+}
+
+fn read_failed(error: fjall::Error) -> StorageError {
+    StorageError::Read(error.to_string())
+}
+
+impl Snapshot for FjallSnapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        let value = self.snapshot.get(keyspace(&self.spaces, space), key).map_err(read_failed)?;
+        Ok(value.map(Bytes::from))
+    }
+
+    fn range<'a>(&'a self, space: Space, from: &[u8], to: &[u8], reverse: bool) -> Rows<'a> {
+        let space = keyspace(&self.spaces, space);
+        let rows = if to.is_empty() {
+            self.snapshot.range::<&[u8], _>(space, from..)
+        } else if from >= to {
+            return Box::new(std::iter::empty());
+        } else {
+            self.snapshot.range::<&[u8], _>(space, from..to)
+        };
+        let row = |guard: fjall::Guard| -> Option<Result<Row, StorageError>> {
+            match guard.into_inner() {
+                Ok((key, _)) if &*key == HEARTBEAT_KEY => None,
+                Ok((key, value)) => Some(Ok((Bytes::from(key), Bytes::from(value)))),
+                Err(error) => Some(Err(read_failed(error))),
+            }
+        };
+        if reverse { Box::new(rows.rev().filter_map(row)) } else { Box::new(rows.filter_map(row)) }
+    }
+}
+
+impl Storage for FjallStorage {
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(FjallSnapshot { spaces: Arc::clone(&self.spaces), snapshot: self.database.snapshot() })
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StorageError> {
+        // DURABILITY: the mode is set on the batch itself, so fjall syncs before it publishes.
+        let mut merged = self.database.batch().durability(Some(PersistMode::SyncAll));
+        for (space, key, value) in batch.writes {
+            let space = keyspace(&self.spaces, space);
+            match value {
+                Some(value) => merged.insert(space, key, value),
+                None => merged.remove(space, key),
+            }
+        }
+        if self.database.journal_count() > JOURNALS_MAX {
+            for space in self.spaces.iter() {
+                merged.insert(space, HEARTBEAT_KEY, Vec::new());
+            }
+        }
+        merged.commit().map_err(|error| StorageError::Commit(error.to_string()))
+    }
+
+    fn figures(&self) -> StorageFigures {
+        StorageFigures {
+            write_buffer_bytes: self.database.write_buffer_size(),
+            journals: u64::try_from(self.database.journal_count()).unwrap_or(u64::MAX),
+            disk_bytes: self.database.disk_space().unwrap_or(0),
+        }
+    }
+}
