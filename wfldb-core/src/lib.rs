@@ -1,1 +1,32 @@
-//! (skeleton)
+//! The pure rules of wflDB: names, ids, key packets, signed requests, authorization, chunk maths.
+//!
+//! Everything here is a decision over bytes, state, `now` and randomness that come in as arguments.
+//! There is no clock, file, socket or async code in this crate, and no storage. Client and server
+//! both call these functions, so that each wire rule exists once.
+//!
+//! What comes from outside is parsed once, into types that cannot hold a bad value:
+//!
+//! ```
+//! use wfldb_core::name::{BucketName, ObjectKey};
+//!
+//! let bucket = BucketName::parse("photos")?;
+//! let key = ObjectKey::parse("2026/cat.jpg")?;
+//! assert_eq!(key.as_str(), "2026/cat.jpg");
+//! assert!(BucketName::parse("Photos").is_err());
+//! assert!(ObjectKey::parse("a/../b").is_err());
+//! # assert_eq!(bucket.to_string(), "photos");
+//! # Ok::<(), wfldb_core::name::NameError>(())
+//! ```
+
+pub mod auth;
+pub mod chunk;
+pub mod encoding;
+pub mod id;
+mod kind;
+pub mod limits;
+pub mod name;
+pub mod object;
+pub mod request;
+pub mod time;
+
+pub use kind::Kind;

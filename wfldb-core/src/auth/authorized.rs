@@ -1,0 +1,222 @@
+//! The proof that an access was allowed, and what the engine has to respect while carrying it out.
+
+use std::fmt;
+
+use super::{Access, Op, OpSet, Target};
+use crate::encoding::hex;
+use crate::id::KeyId;
+use crate::name::{BucketName, KeyPrefix, ObjectKey};
+use crate::request::{Evidence, SignedRequest};
+
+/// Who makes an access, as the audit log names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The holder of a key, who signed the request.
+    Key(KeyId),
+    /// The process itself, embedded or offline, with its reason.
+    Local(&'static str),
+    /// One of our own workers, with its name.
+    System(&'static str),
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => fmt::Display::fmt(id, f),
+            Self::Local(reason) => write!(f, "local:{reason}"),
+            Self::System(worker) => write!(f, "system:{worker}"),
+        }
+    }
+}
+
+/// What a grant's counters are kept under: BLAKE3 of the link's `iss` and `sub` and the grant's `b`
+/// and `p`. Renewing or minting packets leaves it the same, so it resets no counter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantId([u8; 32]);
+
+impl GrantId {
+    /// An id from its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GrantId({self})")
+    }
+}
+
+/// A grant that an access is charged to. There is one for each link and operation, none twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// What the counters are kept under.
+    pub grant: GrantId,
+    /// Most stored bytes, all versions together.
+    pub quota_bytes: Option<u64>,
+    /// Most requests in a second.
+    pub rate: Option<u64>,
+}
+
+/// What the caller may see of a bucket's keys, or of the store's buckets.
+#[derive(Clone, Debug)]
+pub(super) enum Scope {
+    /// Everything.
+    All,
+    /// Keys below these prefixes, sorted, none inside another.
+    Keys(Vec<KeyPrefix>),
+    /// These buckets.
+    Buckets(Vec<BucketName>),
+}
+
+/// The proof that an access was allowed. It is not `Clone`, and a handler cannot make one.
+///
+/// ```
+/// use wfldb_core::auth::{Authorized, Op, Target};
+/// use wfldb_core::name::{BucketName, ObjectKey};
+///
+/// let target = Target::Key(BucketName::parse("photos")?, ObjectKey::parse("cat.jpg")?);
+/// let proof = Authorized::local("import", Op::Put, target);
+/// assert_eq!(proof.actor().to_string(), "local:import");
+/// # Ok::<(), wfldb_core::name::NameError>(())
+/// ```
+#[derive(Debug)]
+pub struct Authorized {
+    pub(super) access: Access,
+    pub(super) actor: Actor,
+    pub(super) request: Option<(SignedRequest, Evidence)>,
+    pub(super) scope: Scope,
+    pub(super) also: OpSet,
+    pub(super) create_only: bool,
+    pub(super) object_bytes_max: Option<u64>,
+    pub(super) charges: Vec<Charge>,
+}
+
+impl Authorized {
+    /// The proof for embedded and offline use, where whoever runs the process owns the files.
+    ///
+    /// SECURITY: never call this for something that came over the network.
+    pub fn local(reason: &'static str, op: Op, target: Target) -> Self {
+        Self::unrestricted(Actor::Local(reason), op, target)
+    }
+
+    /// The proof for one of our own workers.
+    ///
+    /// SECURITY: never call this for something that came over the network.
+    pub fn system(worker: &'static str, op: Op, target: Target) -> Self {
+        Self::unrestricted(Actor::System(worker), op, target)
+    }
+
+    fn unrestricted(actor: Actor, op: Op, target: Target) -> Self {
+        Self {
+            access: Access { op, target },
+            actor,
+            request: None,
+            scope: Scope::All,
+            also: OpSet::all(),
+            create_only: false,
+            object_bytes_max: None,
+            charges: Vec::new(),
+        }
+    }
+
+    /// The operation.
+    pub fn op(&self) -> Op {
+        self.access.op
+    }
+
+    /// What it is made to.
+    pub fn target(&self) -> &Target {
+        &self.access.target
+    }
+
+    /// The bucket, if the target is in one.
+    pub fn bucket(&self) -> Option<&BucketName> {
+        self.access.target.bucket()
+    }
+
+    /// The key, if the target is one.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        self.access.target.key()
+    }
+
+    /// Who makes the access.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Who signed what, if a request was authorized.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.request.as_ref().map(|(_, evidence)| evidence)
+    }
+
+    /// The signed request, if one was authorized: its signed headers and content digest.
+    pub fn request(&self) -> Option<&SignedRequest> {
+        self.request.as_ref().map(|(request, _)| request)
+    }
+
+    /// Whether the caller may do this operation to the key (of the target's bucket).
+    pub fn sees_key(&self, key: &ObjectKey) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Keys(prefixes) => prefixes.iter().any(|prefix| prefix.covers(key)),
+            Scope::Buckets(_) => false,
+        }
+    }
+
+    /// The prefixes of the keys that the caller may do this operation to: `None` for all, else
+    /// sorted and none inside another.
+    pub fn visible_prefixes(&self) -> Option<Vec<KeyPrefix>> {
+        match &self.scope {
+            Scope::All => None,
+            Scope::Keys(prefixes) => Some(prefixes.clone()),
+            Scope::Buckets(_) => Some(Vec::new()),
+        }
+    }
+
+    /// Whether the caller may see the bucket in the store's list.
+    pub fn sees_bucket(&self, bucket: &BucketName) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Keys(_) => self.bucket() == Some(bucket),
+            Scope::Buckets(buckets) => buckets.contains(bucket),
+        }
+    }
+
+    /// Whether the key must have no version at all, tombstones included; decided in the commit.
+    pub fn create_only(&self) -> bool {
+        self.create_only
+    }
+
+    /// The largest object that the charged grants allow. A put's declared length was checked
+    /// against it already.
+    pub fn object_bytes_max(&self) -> Option<u64> {
+        self.object_bytes_max
+    }
+
+    /// The grants that this access is charged to, one for each link and operation.
+    pub fn charges(&self) -> &[Charge] {
+        &self.charges
+    }
+
+    /// Whether the answer may tell that the key existed: the caller may also get or list it.
+    pub fn reveals_existence(&self) -> bool {
+        self.may_also(Op::Get) || self.may_also(Op::List)
+    }
+
+    /// Whether the same caller may also do another operation to the same target.
+    pub fn may_also(&self, op: Op) -> bool {
+        self.also.contains(op)
+    }
+}

@@ -1,0 +1,77 @@
+//! What an access is made to.
+
+use super::{Op, RouteKind};
+use crate::encoding::percent::encode_path_segmentwise;
+use crate::name::{BucketName, ObjectKey};
+
+/// What an access is made to. Only names: whether any of it exists is not asked here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The store: its list of buckets.
+    Store,
+    /// A bucket as a whole.
+    Bucket(BucketName),
+    /// One key.
+    Key(BucketName, ObjectKey),
+    /// The keys of a bucket, as far as the caller may see them.
+    Listing(BucketName),
+}
+
+impl Target {
+    /// The bucket, if it is in one.
+    pub fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Self::Store => None,
+            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) => Some(bucket),
+        }
+    }
+
+    /// The key, if it is one.
+    pub fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Key(_, key) => Some(key),
+            Self::Store | Self::Bucket(_) | Self::Listing(_) => None,
+        }
+    }
+
+    /// The canonical path of the target, as clients sign it.
+    ///
+    /// ```
+    /// use wfldb_core::auth::Target;
+    /// use wfldb_core::name::{BucketName, ObjectKey};
+    ///
+    /// let target = Target::Key(BucketName::parse("photos")?, ObjectKey::parse("a b/cat.jpg")?);
+    /// assert_eq!(target.path(), "/v1/photos/a%20b/cat.jpg");
+    /// # Ok::<(), wfldb_core::name::NameError>(())
+    /// ```
+    pub fn path(&self) -> String {
+        match self {
+            Self::Store => "/v1".to_owned(),
+            Self::Bucket(bucket) => format!("/v1/{bucket}"),
+            Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
+            Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
+        }
+    }
+
+    /// Whether a request to the route has this shape of target.
+    pub(super) fn fits(&self, route: RouteKind) -> bool {
+        match route {
+            RouteKind::Buckets => matches!(self, Self::Store),
+            RouteKind::Bucket | RouteKind::BucketForce => matches!(self, Self::Bucket(_)),
+            RouteKind::Object
+            | RouteKind::ObjectVersion
+            | RouteKind::ObjectVersions
+            | RouteKind::ObjectUndelete => matches!(self, Self::Key(..)),
+            RouteKind::Scan => matches!(self, Self::Listing(_)),
+        }
+    }
+}
+
+/// One access: an operation on a target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// The operation.
+    pub op: Op,
+    /// What it is made to.
+    pub target: Target,
+}

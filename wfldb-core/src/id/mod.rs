@@ -1,0 +1,74 @@
+//! Ids and keys that we make: versions, hashes, numbers, Ed25519 keys and what they sign.
+//! Not here: names that users choose ([`crate::name`]), and any source of randomness.
+
+mod bucket_id;
+mod hash;
+mod key_id;
+mod nonce;
+mod number;
+mod public_key;
+mod secret;
+mod signature;
+mod version;
+
+pub use bucket_id::BucketId;
+pub use hash::{ChunkHash, ContentHash, PacketHash};
+pub use key_id::{KeyId, Role};
+pub use nonce::Nonce;
+pub use number::{ByteLen, CommitNumber, LogPosition, Seq};
+pub use public_key::PublicKey;
+pub use secret::SecretKey;
+pub use signature::SignatureBytes;
+pub use version::VersionId;
+
+use crate::Kind;
+
+/// A text or byte string that is not a valid id of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not a ULID in its one spelling.
+    #[error("not a version id")]
+    Version,
+    /// Not 64 lower-case hex digits.
+    #[error("not a hash")]
+    Hash,
+    /// Not a key id: prefix, length, alphabet, padding bits or checksum.
+    #[error("not a key id")]
+    KeyId,
+    /// Not a usable Ed25519 public key.
+    #[error("not a usable public key")]
+    PublicKey,
+    /// Not a secret key: prefix, length, alphabet, padding bits or checksum.
+    #[error("not a secret key")]
+    SecretKey,
+    /// Not 22 characters of base64url.
+    #[error("not a nonce")]
+    Nonce,
+    /// Not 86 characters of base64url.
+    #[error("not a signature")]
+    Signature,
+    /// Not 32 lower-case hex digits.
+    #[error("not a bucket id")]
+    BucketId,
+}
+
+impl IdError {
+    /// The stable error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Version => "BadVersionId",
+            Self::Hash => "BadHash",
+            Self::KeyId => "BadKeyId",
+            Self::PublicKey => "BadPublicKey",
+            Self::SecretKey => "BadSecretKey",
+            Self::Nonce => "BadNonce",
+            Self::Signature => "BadSignature",
+            Self::BucketId => "BadBucketId",
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}

@@ -1,0 +1,89 @@
+//! Every limit of the wire and of the store, in one place, with the relations between them checked
+//! at compile time. Not here: what is configured per bucket or per grant.
+
+/// Longest object key, in bytes of UTF-8.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Shortest bucket name.
+pub const BUCKET_BYTES_MIN: usize = 3;
+/// Longest bucket name.
+pub const BUCKET_BYTES_MAX: usize = 63;
+/// Longest realm.
+pub const REALM_BYTES_MAX: usize = 63;
+
+/// Largest key packet as sent, everything nested in it included.
+pub const PACKET_BYTES_MAX: usize = 12 * 1024;
+/// Most grants in one link.
+pub const GRANTS_MAX: usize = 32;
+/// Most links in a chain: link 0 and three more.
+pub const LINKS_MAX: usize = 4;
+/// Largest `dlg` claim: how many more links may follow.
+pub const DELEGATION_MAX: u8 = 3;
+/// Most entries in a grant's `cidr` or `content_type` list.
+pub const GRANT_LIST_MAX: usize = 64;
+/// Deepest nesting of the JSON inside a packet (object, `cap`, grant, list).
+pub const PACKET_JSON_DEPTH_MAX: usize = 6;
+/// Tolerance for a packet's `iat`, `nbf` and `exp`, in seconds.
+pub const PACKET_SKEW_SECONDS: u64 = 60;
+
+/// Longest path with query, in bytes, as sent.
+pub const PATH_BYTES_MAX: usize = 8 * 1024;
+/// Largest header list: the sum of name, value and 32 bytes for each field, as HTTP/2 counts.
+pub const HEADER_LIST_BYTES_MAX: usize = 24 * 1024;
+/// Most header fields in a request.
+pub const HEADER_FIELDS_MAX: usize = 64;
+/// What HTTP/2 (RFC 9113, 6.5.2) adds for each field when it counts a header list.
+pub const HEADER_FIELD_OVERHEAD_BYTES: usize = 32;
+
+/// Most `x-wfldb-meta-*` headers of an object.
+pub const META_NAMES_MAX: usize = 32;
+/// Names and values of all `x-wfldb-meta-*` headers of an object together, in bytes.
+pub const META_BYTES_MAX: usize = 8 * 1024;
+/// Longest kept header value (`content-type`, `cache-control`, `expires`), in bytes.
+pub const HEADER_TEXT_BYTES_MAX: usize = 1024;
+/// Most tags of an object.
+pub const TAGS_MAX: usize = 16;
+/// Longest name of a tag, in bytes of UTF-8.
+pub const TAG_NAME_BYTES_MAX: usize = 128;
+/// Longest value of a tag, in bytes of UTF-8.
+pub const TAG_VALUE_BYTES_MAX: usize = 256;
+/// Longest time to live: one hundred years.
+pub const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
+/// Largest JSON body of a bucket configuration, in bytes.
+pub const BUCKET_CONFIG_BYTES_MAX: usize = 16 * 1024;
+
+/// Most items on one page of a listing.
+pub const SCAN_LIMIT_MAX: usize = 1000;
+
+/// Bodies up to this size ride the commit itself; larger ones become chunk files.
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Size of a chunk; only the last of an object is shorter.
+pub const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Size of a group, the smallest range of a chunk that can be checked on its own.
+pub const GROUP_BYTES: usize = 64 * 1024;
+/// Most groups in a chunk.
+pub const CHUNK_GROUPS_MAX: usize = CHUNK_BYTES / GROUP_BYTES;
+/// Largest object.
+pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
+/// How old a request's timestamp may be, in milliseconds.
+pub const SKEW_PAST_MS: u64 = 60_000;
+/// How far ahead a request's timestamp may be, in milliseconds.
+pub const SKEW_FUTURE_MS: u64 = 5_000;
+/// Largest value either of the two can be configured to, in milliseconds.
+pub const SKEW_MS_MAX: u64 = 300_000;
+
+const _: () = {
+    assert!(LINKS_MAX == DELEGATION_MAX as usize + 1);
+    assert!(CHUNK_BYTES.is_multiple_of(GROUP_BYTES));
+    // BLAKE3 subtrees are powers of two of its 1 KiB chunks; a group has to be a whole one.
+    assert!(GROUP_BYTES.is_power_of_two() && GROUP_BYTES >= 1024);
+    assert!(CHUNK_BYTES.is_power_of_two());
+    assert!(INLINE_BYTES_MAX <= CHUNK_BYTES);
+    assert!(OBJECT_BYTES_MAX.is_multiple_of(CHUNK_BYTES as u64));
+    // A packet and a full set of metadata fit one header list together.
+    assert!(PACKET_BYTES_MAX + META_BYTES_MAX < HEADER_LIST_BYTES_MAX);
+    // A key in its longest encoding (three bytes for one) fits the path.
+    assert!(3 * KEY_BYTES_MAX + BUCKET_BYTES_MAX + 64 < PATH_BYTES_MAX);
+    assert!(META_NAMES_MAX < HEADER_FIELDS_MAX);
+    assert!(SKEW_PAST_MS <= SKEW_MS_MAX && SKEW_FUTURE_MS <= SKEW_MS_MAX);
+};
