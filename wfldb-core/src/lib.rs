@@ -26,6 +26,8 @@ mod kind;
 pub mod limits;
 pub mod name;
 pub mod object;
+pub mod packet;
+pub mod replay;
 pub mod request;
 pub mod time;
 

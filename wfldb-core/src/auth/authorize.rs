@@ -1,0 +1,273 @@
+//! The decision: may this request do this?
+
+use std::net::IpAddr;
+
+use super::authorized::Scope;
+use super::{Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Target, required};
+use crate::Kind;
+use crate::name::{BucketName, KeyPrefix};
+use crate::packet::{Claims, Grant, GrantBucket};
+use crate::request::FreshRequest;
+
+/// The packet does not allow the access. It is the same whether or not the target exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the packet does not allow this")]
+pub struct Forbidden;
+
+impl Forbidden {
+    /// The stable error code.
+    pub fn code(&self) -> &'static str {
+        "Forbidden"
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        Kind::Forbidden
+    }
+}
+
+/// What is about to be written, as far as grants limit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectAttributes<'a> {
+    /// Its content type.
+    pub content_type: Option<&'a str>,
+    /// Its length, in bytes.
+    pub len: u64,
+}
+
+/// Decides whether a request may do what its method and route ask for.
+///
+/// Every link of the packet must have at least one grant that by itself allows the access with all
+/// its limits; grants never combine. The first such grant in list order is charged, one without
+/// `create_only` before one with it. `put` describes the object of a `PUT`; without it (undelete), a
+/// grant that limits size or type does not allow a write, since nobody can say yet that it fits.
+///
+/// Decided here: bucket, prefix, operations, `max_bytes`, `content_type`, `cidr`. Left to whoever
+/// carries the access out: `create_only`, `quota_bytes`, `rate` ([`Authorized::create_only`],
+/// [`Authorized::charges`]).
+///
+/// # Errors
+/// [`Forbidden`], also when method or target are not what was signed, or the route lacks the method.
+pub fn authorize(
+    request: FreshRequest,
+    method: Method,
+    route: RouteKind,
+    target: Target,
+    peer: IpAddr,
+    put: Option<ObjectAttributes<'_>>,
+) -> Result<Authorized, Forbidden> {
+    let ops = required(method, route).ok_or(Forbidden)?;
+    let first = ops.first().copied().ok_or(Forbidden)?;
+    // SECURITY: the names that are authorized are the names that were signed. A router that reads
+    // them differently is caught here.
+    if request.request().method() != method
+        || !target.fits(route)
+        || request.request().path() != target.path()
+    {
+        return Err(Forbidden);
+    }
+    let question = Question {
+        target: &target,
+        peer,
+        put,
+    };
+    let links = request.packet().links();
+    let mut choice = Choice::default();
+    for op in ops {
+        for link in links {
+            let grant = question.choose(link, *op).ok_or(Forbidden)?;
+            choice.add(link, grant, *op);
+        }
+    }
+    let also = Op::ALL
+        .into_iter()
+        .filter(|op| links.iter().all(|link| question.choose(link, *op).is_some()))
+        .collect();
+    let scope = question.scope(links, first);
+    let actor = Actor::Key(request.subject().clone());
+    let FreshRequest {
+        request, evidence, ..
+    } = request;
+    Ok(Authorized {
+        access: Access { op: first, target },
+        actor,
+        request: Some((request, evidence)),
+        scope,
+        also: ops.iter().fold(also, |set: OpSet, op| set.with(*op)),
+        create_only: choice.create_only,
+        object_bytes_max: choice.object_bytes_max,
+        charges: choice.charges,
+    })
+}
+
+/// What the chosen grants leave to whoever carries the access out.
+#[derive(Default)]
+struct Choice {
+    create_only: bool,
+    object_bytes_max: Option<u64>,
+    charges: Vec<Charge>,
+}
+
+impl Choice {
+    fn add(&mut self, link: &Claims, grant: &Grant, op: Op) {
+        if writes(op) {
+            self.create_only |= grant.limits.create_only;
+        }
+        if let Some(max) = grant.limits.max_bytes.filter(|_| op == Op::Put) {
+            self.object_bytes_max = Some(self.object_bytes_max.map_or(max, |known| known.min(max)));
+        }
+        let charge = Charge {
+            grant: grant.id(&link.iss, &link.sub),
+            quota_bytes: grant.limits.quota_bytes,
+            rate: grant.limits.rate,
+        };
+        if !self.charges.contains(&charge) {
+            self.charges.push(charge);
+        }
+    }
+}
+
+/// Whether the operation changes objects, so that `create_only` limits it.
+fn writes(op: Op) -> bool {
+    matches!(op, Op::Put | Op::Delete | Op::Erase)
+}
+
+struct Question<'a> {
+    target: &'a Target,
+    peer: IpAddr,
+    put: Option<ObjectAttributes<'a>>,
+}
+
+impl Question<'_> {
+    /// The grant of a link that the operation is charged to: the first that allows it without
+    /// `create_only`, else the first that allows it.
+    ///
+    /// A key that has versions may be written with a plain grant even when a `create_only` one comes
+    /// before it; so the plain one is taken at once, rather than both tried in the commit.
+    fn choose<'c>(&self, link: &'c Claims, op: Op) -> Option<&'c Grant> {
+        let mut allowing = link.cap.iter().filter(|grant| self.allows(grant, op));
+        let first = allowing.next()?;
+        let plain = |grant: &&Grant| !(writes(op) && grant.limits.create_only);
+        Some(
+            Some(first)
+                .filter(plain)
+                .or_else(|| allowing.find(plain))
+                .unwrap_or(first),
+        )
+    }
+
+    /// Whether the grant by itself allows the operation on the target.
+    fn allows(&self, grant: &Grant, op: Op) -> bool {
+        let place_fits = match self.target {
+            // The list of buckets shows those with any grant.
+            Target::Store => return op == Op::List && !grant.ops.is_empty() && self.peer_fits(grant),
+            Target::Bucket(bucket) => grant.bucket.covers(bucket) && grant.prefix.is_all(),
+            Target::Key(bucket, key) => {
+                let whole_fits = grant.prefix.is_all() || !op.needs_whole_bucket();
+                grant.bucket.covers(bucket) && grant.prefix.covers(key) && whole_fits
+            }
+            // Which keys are shown follows from the prefixes; one grant is enough to ask.
+            Target::Listing(bucket) => grant.bucket.covers(bucket),
+        };
+        place_fits
+            && grant.ops.contains(op)
+            && self.peer_fits(grant)
+            && (op != Op::Put || self.object_fits(grant))
+    }
+
+    fn peer_fits(&self, grant: &Grant) -> bool {
+        grant
+            .limits
+            .cidr
+            .as_ref()
+            .is_none_or(|ranges| ranges.iter().any(|range| range.contains(self.peer)))
+    }
+
+    fn object_fits(&self, grant: &Grant) -> bool {
+        let size_fits = grant
+            .limits
+            .max_bytes
+            .is_none_or(|max| self.put.is_some_and(|put| put.len <= max));
+        let type_fits = grant.limits.content_type.as_ref().is_none_or(|types| {
+            let media_type = self.put.and_then(|put| put.content_type).map(without_parameters);
+            media_type.is_some_and(|media_type| types.iter().any(|allowed| allowed == media_type))
+        });
+        size_fits && type_fits
+    }
+
+    /// What the caller may see with an operation: what every link shows.
+    fn scope(&self, links: &[Claims], op: Op) -> Scope {
+        match self.target {
+            Target::Store => {
+                let shown = links.iter().map(|link| self.buckets(link));
+                let common = shown.reduce(|left, right| match (left, right) {
+                    (None, other) | (other, None) => other,
+                    (Some(left), Some(right)) => {
+                        Some(left.into_iter().filter(|bucket| right.contains(bucket)).collect())
+                    }
+                });
+                common
+                    .unwrap_or_else(|| Some(Vec::new()))
+                    .map_or(Scope::All, Scope::Buckets)
+            }
+            Target::Bucket(bucket) | Target::Key(bucket, _) | Target::Listing(bucket) => {
+                let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
+                let common = shown
+                    .reduce(|left, right| intersect(&left, &right))
+                    .unwrap_or_default();
+                if common.iter().any(KeyPrefix::is_all) {
+                    Scope::All
+                } else {
+                    Scope::Keys(common)
+                }
+            }
+        }
+    }
+
+    /// The buckets that a link has any grant for; `None` for all.
+    fn buckets(&self, link: &Claims) -> Option<Vec<BucketName>> {
+        let grants = link.cap.iter().filter(|grant| self.allows(grant, Op::List));
+        let mut buckets = grants
+            .map(|grant| match &grant.bucket {
+                GrantBucket::Any => None,
+                GrantBucket::Named(name) => Some(name.clone()),
+            })
+            .collect::<Option<Vec<_>>>()?;
+        buckets.sort_unstable();
+        buckets.dedup();
+        Some(buckets)
+    }
+
+    /// The prefixes that a link allows the operation under, sorted, none inside another.
+    fn prefixes(&self, link: &Claims, bucket: &BucketName, op: Op) -> Vec<KeyPrefix> {
+        let grants = link
+            .cap
+            .iter()
+            .filter(|grant| grant.bucket.covers(bucket) && grant.ops.contains(op) && self.peer_fits(grant));
+        minimal(grants.map(|grant| grant.prefix.clone()).collect())
+    }
+}
+
+/// The keys below both sets of prefixes.
+fn intersect(left: &[KeyPrefix], right: &[KeyPrefix]) -> Vec<KeyPrefix> {
+    let pairs = left.iter().flat_map(|a| right.iter().map(move |b| (a, b)));
+    let narrower = pairs.filter_map(|(a, b)| {
+        if a.covers_prefix(b) {
+            Some(b.clone())
+        } else {
+            b.covers_prefix(a).then(|| a.clone())
+        }
+    });
+    minimal(narrower.collect())
+}
+
+/// Sorted, and none inside another: a prefix sorts right before what it covers.
+fn minimal(mut prefixes: Vec<KeyPrefix>) -> Vec<KeyPrefix> {
+    prefixes.sort_unstable();
+    prefixes.dedup_by(|later, kept| kept.covers_prefix(later));
+    prefixes
+}
+
+fn without_parameters(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim_end()
+}

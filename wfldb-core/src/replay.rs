@@ -1,0 +1,189 @@
+//! The memory of nonces: one request is carried out once. A pure state machine; whoever keeps it
+//! makes each call atomic, with a lock or by sharding on the public key.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::Kind;
+use crate::id::{Nonce, PublicKey};
+use crate::request::Window;
+use crate::time::UnixMillis;
+
+/// Why a nonce is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The key has used the nonce before.
+    #[error("the request was seen before")]
+    Replayed,
+    /// The key has used its share of the memory.
+    #[error("too many requests within the time window")]
+    ShareFull,
+    /// The memory is full.
+    #[error("the replay memory is full")]
+    Full,
+    /// The timestamp is outside the window, so the nonce could not be remembered long enough.
+    #[error("the timestamp is too far from the server's time")]
+    OutsideWindow,
+}
+
+impl ReplayError {
+    /// The stable error code that a client sees.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Replayed | Self::OutsideWindow => "Unauthenticated",
+            Self::ShareFull => "TooManyRequests",
+            Self::Full => "Unavailable",
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Replayed | Self::OutsideWindow => Kind::Unauthenticated,
+            Self::ShareFull => Kind::Throttled,
+            Self::Full => Kind::Unavailable,
+        }
+    }
+
+    /// The public hint.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Replayed => Some("Replayed"),
+            Self::OutsideWindow => Some("ClockSkew"),
+            Self::ShareFull | Self::Full => None,
+        }
+    }
+
+    /// The exact reason, for the log and the test vectors. Never sent to a client.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Replayed => "Replayed",
+            Self::ShareFull => "ReplayShareFull",
+            Self::Full => "ReplayMemoryFull",
+            Self::OutsideWindow => "ClockSkew",
+        }
+    }
+}
+
+/// 128 bits of BLAKE3 over key and nonce. A collision would refuse one good request; it lets no
+/// replay through.
+type Fingerprint = [u8; 16];
+/// The bytes of a public key, shared by its nonces.
+type Holder = Arc<[u8; 32]>;
+
+/// The nonces that were used within the time window.
+///
+/// Its size is bounded, and it never forgets a nonce whose timestamp would still be accepted; when it
+/// is full it refuses instead.
+#[derive(Debug)]
+pub struct ReplayMemory {
+    capacity: usize,
+    share: usize,
+    window: Window,
+    /// The latest time seen. It never goes back, since what was forgotten then stays forgotten.
+    now: UnixMillis,
+    seen: HashSet<Fingerprint>,
+    by_timestamp: BTreeMap<UnixMillis, Vec<(Fingerprint, Holder)>>,
+    held: HashMap<Holder, usize>,
+}
+
+impl ReplayMemory {
+    /// A memory of at most `capacity` nonces, at most `share` of one key, for the default window.
+    pub fn new(capacity: usize, share: usize) -> Self {
+        Self::with_window(capacity, share, Window::default())
+    }
+
+    /// A memory for another window.
+    pub fn with_window(capacity: usize, share: usize, window: Window) -> Self {
+        Self {
+            capacity,
+            share,
+            window,
+            now: UnixMillis::default(),
+            seen: HashSet::new(),
+            by_timestamp: BTreeMap::new(),
+            held: HashMap::new(),
+        }
+    }
+
+    /// How many nonces are remembered.
+    pub fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Takes a nonce of a key, once.
+    ///
+    /// INVARIANT: a nonce is kept until its timestamp has left the window for good. Forgetting and
+    /// accepting use the same window and the same time, which never goes back.
+    ///
+    /// # Errors
+    /// [`ReplayError`]; nothing is remembered then.
+    pub fn check_and_insert(
+        &mut self,
+        key: &PublicKey,
+        nonce: &Nonce,
+        timestamp: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), ReplayError> {
+        self.now = self.now.max(now);
+        self.forget();
+        // Both times are asked: a clock that was set back must neither accept what was forgotten nor
+        // keep what is far in its future.
+        if !self.window.contains(timestamp, now) || timestamp < self.now.minus_ms(self.window.past_ms()) {
+            return Err(ReplayError::OutsideWindow);
+        }
+        let fingerprint = fingerprint(key, nonce);
+        if self.seen.contains(&fingerprint) {
+            return Err(ReplayError::Replayed);
+        }
+        let held = self.held.get_key_value(key.as_bytes());
+        let (holder, count) = held.map_or((None, 0), |(holder, count)| (Some(holder.clone()), *count));
+        if count >= self.share {
+            return Err(ReplayError::ShareFull);
+        }
+        if self.seen.len() >= self.capacity {
+            return Err(ReplayError::Full);
+        }
+        let holder = holder.unwrap_or_else(|| Arc::new(*key.as_bytes()));
+        self.held.insert(holder.clone(), count + 1);
+        self.seen.insert(fingerprint);
+        self.by_timestamp
+            .entry(timestamp)
+            .or_default()
+            .push((fingerprint, holder));
+        Ok(())
+    }
+
+    /// Drops what has left the window.
+    fn forget(&mut self) {
+        let oldest = self.now.minus_ms(self.window.past_ms());
+        while let Some(entry) = self.by_timestamp.first_entry() {
+            if *entry.key() >= oldest {
+                break;
+            }
+            for (fingerprint, holder) in entry.remove() {
+                self.seen.remove(&fingerprint);
+                if let Some(count) = self.held.get_mut(&holder) {
+                    *count = count.saturating_sub(1);
+                    if *count == 0 {
+                        self.held.remove(&holder);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fingerprint(key: &PublicKey, nonce: &Nonce) -> Fingerprint {
+    let hash = blake3::Hasher::new()
+        .update(key.as_bytes())
+        .update(nonce.as_bytes())
+        .finalize();
+    let (fingerprint, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 16], &[]));
+    *fingerprint
+}
