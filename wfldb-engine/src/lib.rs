@@ -1,1 +1,39 @@
-//! (skeleton)
+//! wflDB's disk: versioned objects over fjall and chunk files, one committer, one log. Usable alone, as an embedded
+//! database: see [`Engine`].
+//!
+//! What is not here: signatures and packets (`wfldb-core` decides; the engine asks for its [`Authorized`] proof),
+//! and anything of sockets.
+//!
+//! [`Authorized`]: wfldb_core::auth::Authorized
+
+mod bucket;
+mod chunk;
+mod commit;
+mod engine;
+mod error;
+mod object;
+mod options;
+mod pending;
+mod row;
+mod space;
+mod storage;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::bucket::{BucketInfo, BucketPut, Usage};
+pub use self::commit::Unready;
+pub use self::engine::{Engine, EngineStats, Health};
+pub use self::error::EngineError;
+pub use self::object::{
+    After, DeleteOutcome, FinishedUpload, ListedObject, ObjectMeta, ObjectReader, PutOutcome, ScanPage,
+    ScanQuery, Upload, VersionPage, Which,
+};
+pub use self::options::{Clock, EngineOptions};
+pub use self::pending::Pending;
+pub use self::storage::{
+    Batch, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space, Storage, StorageError,
+    StorageFigures,
+};
+pub use self::store::{OpenError, Prober, ReplayMark, probe_main};

@@ -39,7 +39,9 @@ fn options(space: Space) -> KeyspaceCreateOptions {
         // A body is written once and read whole: kept out of the tree so that compaction does not copy it.
         // Compression stays off, because clients' bytes are often compressed already and are hashed as they are.
         Space::Bodies => base.with_kv_separation(Some(
-            KvSeparationOptions::default().separation_threshold(2048).compression(CompressionType::None),
+            KvSeparationOptions::default()
+                .separation_threshold(2048)
+                .compression(CompressionType::None),
         )),
         // Overwritten hot keys degrade reads until a flush, so their memtables are small.
         Space::Counters | Space::Meta => base.max_memtable_size(4 * 1024 * 1024),
@@ -108,7 +110,10 @@ fn read_failed(error: fjall::Error) -> StorageError {
 
 impl Snapshot for FjallSnapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
-        let value = self.snapshot.get(keyspace(&self.spaces, space), key).map_err(read_failed)?;
+        let value = self
+            .snapshot
+            .get(keyspace(&self.spaces, space), key)
+            .map_err(read_failed)?;
         Ok(value.map(Bytes::from))
     }
 
@@ -128,13 +133,20 @@ impl Snapshot for FjallSnapshot {
                 Err(error) => Some(Err(read_failed(error))),
             }
         };
-        if reverse { Box::new(rows.rev().filter_map(row)) } else { Box::new(rows.filter_map(row)) }
+        if reverse {
+            Box::new(rows.rev().filter_map(row))
+        } else {
+            Box::new(rows.filter_map(row))
+        }
     }
 }
 
 impl Storage for FjallStorage {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
-        Arc::new(FjallSnapshot { spaces: Arc::clone(&self.spaces), snapshot: self.database.snapshot() })
+        Arc::new(FjallSnapshot {
+            spaces: Arc::clone(&self.spaces),
+            snapshot: self.database.snapshot(),
+        })
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StorageError> {
@@ -152,12 +164,17 @@ impl Storage for FjallStorage {
                 merged.insert(space, HEARTBEAT_KEY, Vec::new());
             }
         }
-        merged.commit().map_err(|error| StorageError::Commit(error.to_string()))
+        merged
+            .commit()
+            .map_err(|error| StorageError::Commit(error.to_string()))
+    }
+
+    fn write_buffer_bytes(&self) -> u64 {
+        self.database.write_buffer_size()
     }
 
     fn figures(&self) -> StorageFigures {
         StorageFigures {
-            write_buffer_bytes: self.database.write_buffer_size(),
             journals: u64::try_from(self.database.journal_count()).unwrap_or(u64::MAX),
             disk_bytes: self.database.disk_space().unwrap_or(0),
         }

@@ -56,15 +56,22 @@ impl MemoryStorage {
     #[must_use]
     pub fn reopened(&self) -> Self {
         let rows = Arc::clone(&self.lock().rows);
-        let state = State { rows, ..State::default() };
-        Self { state: Arc::new((Mutex::new(state), Condvar::new())) }
+        let state = State {
+            rows,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new((Mutex::new(state), Condvar::new())),
+        }
     }
 
     /// Every row, for comparing states byte by byte.
     #[must_use]
     pub fn dump(&self) -> Vec<(Space, Bytes, Bytes)> {
         let rows = Arc::clone(&self.lock().rows);
-        rows.iter().map(|((space, key), value)| (*space, key.clone(), value.clone())).collect()
+        rows.iter()
+            .map(|((space, key), value)| (*space, key.clone(), value.clone()))
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -125,6 +132,10 @@ impl Storage for MemoryStorage {
             return Err(StorageError::Commit("injected fault after the write".to_owned()));
         }
         Ok(())
+    }
+
+    fn write_buffer_bytes(&self) -> u64 {
+        0
     }
 
     fn figures(&self) -> StorageFigures {

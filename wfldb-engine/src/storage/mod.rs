@@ -38,8 +38,15 @@ pub enum Space {
 
 impl Space {
     /// Every keyspace, in the order of their ids.
-    pub const ALL: [Self; 7] =
-        [Self::Meta, Self::Heads, Self::Versions, Self::Bodies, Self::Log, Self::Counters, Self::Chunks];
+    pub const ALL: [Self; 7] = [
+        Self::Meta,
+        Self::Heads,
+        Self::Versions,
+        Self::Bodies,
+        Self::Log,
+        Self::Counters,
+        Self::Chunks,
+    ];
 
     /// The keyspace's name on disk.
     #[must_use]
@@ -95,11 +102,9 @@ pub trait Snapshot: Send + Sync {
     fn range<'a>(&'a self, space: Space, from: &[u8], to: &[u8], reverse: bool) -> Rows<'a>;
 }
 
-/// Figures of the storage, for metrics and the committer's throttle.
+/// Figures of the storage, for metrics.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StorageFigures {
-    /// Bytes in memory that are not flushed to tables.
-    pub write_buffer_bytes: u64,
     /// Journal files.
     pub journals: u64,
     /// Bytes on disk.
@@ -119,13 +124,16 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Commit`]: the outcome is unknown, and every later commit fails too.
     fn commit(&self, batch: Batch) -> Result<(), StorageError>;
 
+    /// Bytes in memory that are not flushed to tables. Cheap: asked before every commit.
+    fn write_buffer_bytes(&self) -> u64;
+
     /// Figures of now.
     fn figures(&self) -> StorageFigures;
 }
 
 /// The smallest key above every key that begins with `prefix`; empty when there is none.
 #[must_use]
-pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {

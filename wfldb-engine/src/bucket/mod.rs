@@ -1,0 +1,199 @@
+//! Buckets: creating, configuring, reading, deleting. Objects in them are in `object`; `sweep` removes the rows of
+//! deleted ones.
+
+pub(crate) mod sweep;
+
+use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::id::BucketId;
+use wfldb_core::name::BucketName;
+use wfldb_core::object::BucketConfig;
+use wfldb_core::time::UnixMillis;
+
+use crate::commit::plan::{Applied, Mutation};
+use crate::engine::{Engine, Inner};
+use crate::error::EngineError;
+use crate::pending::Pending;
+use crate::row::{BucketCounters, BucketRow, key};
+use crate::storage::{Snapshot, Space, prefix_end};
+
+/// Exact usage of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Keys with a live version.
+    pub objects: u64,
+    /// Versions, tombstones included.
+    pub versions: u64,
+    /// Bytes of all versions.
+    pub bytes: u64,
+    /// Bytes on disk: inline bodies, and each distinct chunk once.
+    pub stored_bytes: u64,
+}
+
+/// A bucket as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketInfo {
+    /// Its name.
+    pub name: BucketName,
+    /// Its random id, under which its rows and chunks are kept; the label in metrics.
+    pub id: BucketId,
+    /// When it was created.
+    pub created: UnixMillis,
+    /// Its configuration.
+    pub config: BucketConfig,
+    /// What it holds.
+    pub usage: Usage,
+}
+
+/// The answer to [`Engine::put_bucket`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketPut {
+    /// It was not there before.
+    pub created: bool,
+    /// The bucket now.
+    pub info: BucketInfo,
+}
+
+/// The bucket that a name stands for now.
+pub(crate) fn resolve(snapshot: &dyn Snapshot, name: &BucketName) -> Result<BucketRow, EngineError> {
+    let id = snapshot
+        .get(Space::Meta, &key::bucket_name(name))?
+        .ok_or(EngineError::NoSuchBucket)?;
+    let id: [u8; 16] = (&*id)
+        .try_into()
+        .map_err(|_| EngineError::Corrupt("bucket name"))?;
+    let row = snapshot.get(Space::Meta, &key::bucket_row(&BucketId::from_bytes(id)))?;
+    Ok(BucketRow::decode(
+        &row.ok_or(EngineError::Corrupt("bucket name"))?,
+    )?)
+}
+
+fn info(snapshot: &dyn Snapshot, row: BucketRow) -> Result<BucketInfo, EngineError> {
+    let counters = snapshot.get(Space::Counters, &key::bucket_counters(&row.id))?;
+    let counters = BucketCounters::decode(&counters.ok_or(EngineError::Corrupt("counters"))?)?;
+    let usage = Usage {
+        objects: counters.objects,
+        versions: counters.versions,
+        bytes: counters.bytes,
+        stored_bytes: counters.stored_bytes,
+    };
+    Ok(BucketInfo {
+        name: row.name,
+        id: row.id,
+        created: row.created,
+        config: row.config,
+        usage,
+    })
+}
+
+impl Engine {
+    /// Creates the bucket that `proof` names, or replaces its configuration.
+    ///
+    /// # Errors
+    /// `NotSupportedYet` for settings that this release does not act on, `KindFixed`, `StorageFull`, and those of
+    /// every write: `ReadOnly`, `Busy`, `OutcomeUnknown`.
+    pub fn put_bucket(&self, proof: &Authorized, config: BucketConfig) -> Pending<BucketPut> {
+        let planned = (|| {
+            let name = self.inner.bucket_of(proof, Op::Manage)?.clone();
+            if let Some(member) = config.unsupported() {
+                return Err(EngineError::NotSupportedYet(member));
+            }
+            self.inner.admit_bytes()?;
+            let id = BucketId::from_bytes(crate::engine::random()?);
+            Ok(Mutation::PutBucket { name, id, config })
+        })();
+        let inner = self.inner.clone();
+        let name = proof.bucket().cloned();
+        self.inner.submit(proof, planned, None, move |applied| {
+            let (Applied::Bucket { created, .. }, Some(name)) = (applied, name) else {
+                return Err(EngineError::OutcomeUnknown);
+            };
+            let snapshot = inner.storage.snapshot();
+            let row = resolve(&*snapshot, &name)?;
+            Ok(BucketPut {
+                created,
+                info: info(&*snapshot, row)?,
+            })
+        })
+    }
+
+    /// The bucket that `proof` names.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    pub fn bucket(&self, proof: &Authorized) -> Result<BucketInfo, EngineError> {
+        let name = self.inner.bucket_of(proof, Op::Manage)?;
+        let snapshot = self.inner.storage.snapshot();
+        let row = resolve(&*snapshot, name)?;
+        info(&*snapshot, row)
+    }
+
+    /// The buckets that `proof` lets its holder see, by name.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn buckets(&self, proof: &Authorized) -> Result<Vec<BucketInfo>, EngineError> {
+        if proof.op() != Op::List {
+            return Err(EngineError::Forbidden);
+        }
+        let snapshot = self.inner.storage.snapshot();
+        let mut buckets = Vec::new();
+        for row in snapshot.range(
+            Space::Meta,
+            key::BUCKET_NAME,
+            &prefix_end(key::BUCKET_NAME),
+            false,
+        ) {
+            let (name, _) = row?;
+            let name = name.strip_prefix(key::BUCKET_NAME).unwrap_or_default();
+            let name = std::str::from_utf8(name)
+                .ok()
+                .and_then(|name| BucketName::parse(name).ok());
+            let name = name.ok_or(EngineError::Corrupt("bucket name"))?;
+            if proof.sees_bucket(&name) {
+                buckets.push(info(&*snapshot, resolve(&*snapshot, &name)?)?);
+            }
+        }
+        Ok(buckets)
+    }
+
+    /// Deletes the bucket that `proof` names. Its name is free at once; its rows and chunks go in the background.
+    ///
+    /// # Errors
+    /// `BucketNotEmpty` without `force`, `Forbidden` with `force` when the proof does not also allow `erase`.
+    pub fn delete_bucket(&self, proof: &Authorized, force: bool) -> Pending<()> {
+        let planned = (|| {
+            // Versions go for good, so whoever forces must be allowed to erase.
+            if force && proof.op() != Op::Erase && !proof.may_also(Op::Erase) {
+                return Err(EngineError::Forbidden);
+            }
+            let op = if proof.op() == Op::Erase {
+                Op::Erase
+            } else {
+                Op::Manage
+            };
+            let name = self.inner.bucket_of(proof, op)?.clone();
+            Ok(Mutation::DeleteBucket { name, force })
+        })();
+        let inner = self.inner.clone();
+        self.inner
+            .submit(proof, planned, None, move |applied| match applied {
+                Applied::BucketDeleted { .. } => {
+                    inner.wake_sweeper();
+                    Ok(())
+                }
+                _ => Err(EngineError::OutcomeUnknown),
+            })
+    }
+}
+
+impl Inner {
+    /// The bucket of a proof for `op`.
+    pub(crate) fn bucket_of<'a>(&self, proof: &'a Authorized, op: Op) -> Result<&'a BucketName, EngineError> {
+        // INVARIANT 6: what is done is what was proved, whatever the handler meant to do.
+        if proof.op() == op {
+            proof.bucket().ok_or(EngineError::Forbidden)
+        } else {
+            Err(EngineError::Forbidden)
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Chunks: immutable files addressed by the BLAKE3 of their bytes, one directory per bucket.
+//!
+//! `store` writes, reads and removes them; `pins` keeps the chunks of a write in flight from being swept; `file`
+//! holds the file's layout. Which version refers to which chunk is a row in `chunks`, not known here.
+
+mod file;
+mod pins;
+mod store;
+
+pub(crate) use self::file::ChunkReader;
+pub(crate) use self::pins::Pins;
+pub(crate) use self::store::{ChunkStore, References};
+
+/// Why a chunk could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChunkError {
+    /// The file is not what was written.
+    #[error("chunk is damaged: {0}")]
+    Damaged(&'static str),
+    /// The file system refused.
+    #[error("chunk file: {0}")]
+    Io(#[from] std::io::Error),
+    /// Whether the chunk is referenced could not be read.
+    #[error("chunk reference: {0}")]
+    Reference(#[from] crate::storage::StorageError),
+}

@@ -1,0 +1,482 @@
+//! The engine's handle: opening, health, figures, closing. What it does with buckets and objects is in `bucket` and
+//! `object`.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use wfldb_core::auth::{Authorized, Op, Target};
+use wfldb_core::id::{ByteLen, KeyId};
+use wfldb_core::name::Realm;
+
+use crate::bucket::sweep;
+use crate::chunk::{ChunkStore, Pins, References};
+use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
+use crate::commit::{Committer, Unready};
+use crate::error::EngineError;
+use crate::options::EngineOptions;
+use crate::pending::Pending;
+use crate::row::{CommitMark, EvidenceRow, key};
+use crate::space::SpaceGuard;
+use crate::storage::{Space, Storage, prefix_end};
+use crate::store::{self, HighWaterMark, OpenError, ReplayMark};
+
+/// An open store. Clones share it.
+///
+/// Reads block the calling thread; writes return a [`Pending`] that can be awaited or waited for. Every call takes
+/// an [`Authorized`] proof and acts on what the proof names.
+///
+/// ```
+/// use wfldb_core::auth::{Authorized, Op, Target};
+/// use wfldb_core::name::{BucketName, ObjectKey};
+/// use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
+/// use wfldb_engine::{Engine, EngineOptions, Which};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let engine = Engine::open(dir.path(), EngineOptions { min_free: wfldb_core::id::ByteLen::new(0), ..EngineOptions::default() })?;
+/// let bucket = BucketName::parse("photos")?;
+/// let key = ObjectKey::parse("2026/cat.jpg")?;
+/// let proof = |op, target| Authorized::local("example", op, target);
+/// engine.put_bucket(&proof(Op::Manage, Target::Bucket(bucket.clone())), BucketConfig::default()).wait()?;
+///
+/// let put = proof(Op::Put, Target::Key(bucket.clone(), key.clone()));
+/// let mut upload = engine.begin_upload(&put, ContentDigest::of(b"meow"))?;
+/// upload.write(bytes::Bytes::from_static(b"meow"))?;
+/// engine.put(&put, upload.finish()?, ObjectHeaders::default(), Preconditions::default()).wait()?;
+///
+/// let mut object = engine.object(&proof(Op::Get, Target::Key(bucket, key)), Which::Newest)?;
+/// assert_eq!(object.next()?.as_deref(), Some(b"meow".as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("realm", &self.inner.realm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether writes succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// `Err`: why not.
+    pub writable: Result<(), Unready>,
+}
+
+/// Figures since the start, for metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EngineStats {
+    /// Storage batches.
+    pub commits: u64,
+    /// Plans that were carried out.
+    pub plans: u64,
+    /// Plans that were refused.
+    pub refused: u64,
+    /// Plans that wait now.
+    pub waiting: u64,
+    /// Milliseconds for which the committer waited for the storage to flush.
+    pub throttled_ms: u64,
+    /// The last log position.
+    pub log_position: u64,
+    /// Bytes in memory that are not flushed to tables.
+    pub write_buffer_bytes: u64,
+    /// Journal files.
+    pub journals: u64,
+    /// Bytes of the storage on disk, without chunk files.
+    pub storage_bytes: u64,
+}
+
+pub(crate) struct Inner {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) chunks: Arc<ChunkStore>,
+    pub(crate) options: EngineOptions,
+    realm: Realm,
+    trust: Vec<KeyId>,
+    created: bool,
+    secret: zeroize_on_drop::Secret,
+    read_only: Option<String>,
+    committer: Committer,
+    space: Arc<SpaceGuard>,
+    replay: Arc<ReplayMark>,
+    high_water: Option<Arc<HighWaterMark>>,
+    wake_sweeper: Mutex<Option<Sender<()>>>,
+    sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+    // Held for as long as the store is open.
+    _lock: Option<File>,
+}
+
+mod zeroize_on_drop {
+    //! The store's secret, wiped when the engine goes.
+
+    pub(super) struct Secret(pub(super) [u8; 32]);
+
+    impl Drop for Secret {
+        fn drop(&mut self) {
+            zeroize::Zeroize::zeroize(&mut self.0);
+        }
+    }
+}
+
+/// Fresh random bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| EngineError::Read(error.to_string()))?;
+    Ok(bytes)
+}
+
+impl Engine {
+    /// Opens the store in `dir`, making it when there is none.
+    ///
+    /// A damaged store opens read-only: [`Engine::health`] says why, and reads are served from a copy.
+    ///
+    /// # Errors
+    /// When nothing can be opened at all: another process has it, another realm, a newer format, no `STORE` file
+    /// beside data, a network file system.
+    pub fn open(dir: &Path, options: EngineOptions) -> Result<Self, OpenError> {
+        let opened = store::open(
+            dir,
+            options.realm.as_ref(),
+            &options.create_trust,
+            &options.prober,
+            options.cache_bytes,
+        )?;
+        let high_water = Arc::new(opened.high_water);
+        if opened.read_only.is_none() {
+            high_water.start_syncing().map_err(OpenError::io("HWM"))?;
+        }
+        Self::assemble(
+            dir,
+            options,
+            Parts {
+                storage: opened.storage,
+                mark: opened.mark,
+                realm: opened.file.realm,
+                trust: opened.file.trust,
+                created: opened.created,
+                secret: opened.secret,
+                read_only: opened.read_only,
+                replay: opened.replay,
+                high_water: Some(high_water),
+                lock: Some(opened.lock),
+            },
+        )
+    }
+
+    /// An engine on `storage`, with its chunk files in `dir` and without the marks and checks of [`Engine::open`]:
+    /// for tests and simulation.
+    ///
+    /// # Errors
+    /// When `dir` cannot be used or the storage cannot be read.
+    pub fn with_storage(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        options: EngineOptions,
+    ) -> Result<Self, OpenError> {
+        let row = storage.snapshot().get(Space::Meta, key::COMMIT_MARK)?;
+        let mark = match row.as_deref().map(CommitMark::decode) {
+            Some(Ok(mark)) => mark,
+            None => CommitMark::ZERO,
+            Some(Err(_)) => return Err(OpenError::StoreFile(dir.display().to_string())),
+        };
+        let realm = options.realm.clone().map_or_else(|| Realm::parse("memory"), Ok);
+        let realm = realm.map_err(|_| OpenError::StoreFile(dir.display().to_string()))?;
+        Self::assemble(
+            dir,
+            options.clone(),
+            Parts {
+                storage,
+                mark,
+                realm,
+                trust: options.create_trust.clone(),
+                created: mark == CommitMark::ZERO,
+                secret: [0; 32],
+                read_only: None,
+                replay: ReplayMark::in_memory(),
+                high_water: None,
+                lock: None,
+            },
+        )
+    }
+
+    fn assemble(dir: &Path, options: EngineOptions, parts: Parts) -> Result<Self, OpenError> {
+        let storage = parts.storage;
+        let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), options.min_free));
+        let floor = Arc::clone(&space);
+        let admit = move |plan: &WritePlan| match plan.mutation {
+            // What frees space, or needs next to none, is always let through.
+            Mutation::DeleteObject(_) | Mutation::DeleteBucket { .. } | Mutation::SweepRows { .. } => Ok(()),
+            Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat if floor.is_low() => {
+                Err(EngineError::StorageFull)
+            }
+            Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat => Ok(()),
+        };
+        let high_water = parts.high_water.clone();
+        let on_durable = move |mark: &CommitMark| match &high_water {
+            Some(high_water) => high_water.advance(mark).map_err(|error| error.to_string()),
+            None => Ok(()),
+        };
+        let committer = Committer::start(
+            Arc::clone(&storage),
+            parts.mark,
+            Box::new(admit),
+            Box::new(on_durable),
+        )
+        .map_err(OpenError::io("the committer's thread"))?;
+        let rows = Arc::clone(&storage);
+        let references: References = Arc::new(move |bucket, chunk| {
+            let prefix = key::chunk_references(bucket, chunk);
+            let snapshot = rows.snapshot();
+            let first = snapshot
+                .range(Space::Chunks, &prefix, &prefix_end(&prefix), false)
+                .next()
+                .transpose()?;
+            Ok(first.is_some())
+        });
+        let chunks = ChunkStore::open(dir.join("chunks"), references).map_err(OpenError::io("chunks"))?;
+        let inner = Arc::new(Inner {
+            storage,
+            chunks,
+            options,
+            realm: parts.realm,
+            trust: parts.trust,
+            created: parts.created,
+            secret: zeroize_on_drop::Secret(parts.secret),
+            read_only: parts.read_only,
+            committer,
+            space,
+            replay: Arc::new(parts.replay),
+            high_water: parts.high_water,
+            wake_sweeper: Mutex::new(None),
+            sweeper: Mutex::new(None),
+            _lock: parts.lock,
+        });
+        if inner.read_only.is_none() {
+            let (wake, woken) = std::sync::mpsc::channel();
+            let weak = Arc::downgrade(&inner);
+            let sweeper = std::thread::Builder::new()
+                .name("wfldb-sweep".to_owned())
+                .spawn(move || sweep::run(&weak, &woken))
+                .map_err(OpenError::io("the sweeper's thread"))?;
+            *lock(&inner.wake_sweeper) = Some(wake);
+            *lock(&inner.sweeper) = Some(sweeper);
+        }
+        Ok(Self { inner })
+    }
+
+    /// The store's realm.
+    #[must_use]
+    pub fn realm(&self) -> &Realm {
+        &self.inner.realm
+    }
+
+    /// The root keys that the store was made with.
+    #[must_use]
+    pub fn trust(&self) -> &[KeyId] {
+        &self.inner.trust
+    }
+
+    /// Whether this open made the store.
+    #[must_use]
+    pub fn created_now(&self) -> bool {
+        self.inner.created
+    }
+
+    /// A key for `label`, derived from the store's secret by HKDF-SHA256: the same after a restart, different for
+    /// each label and store.
+    #[must_use]
+    pub fn store_secret(&self, label: &str) -> [u8; 32] {
+        let mut key = [0; 32];
+        let info = ["wfldb 1 ", label].concat();
+        // The only failure is an output longer than 255 hashes.
+        let _ = Hkdf::<Sha256>::new(None, &self.inner.secret.0).expand(info.as_bytes(), &mut key);
+        key
+    }
+
+    /// Whether writes succeed.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let health = self.inner.committer.health();
+        let writable = if let Some(reason) = &self.inner.read_only {
+            Err(Unready::ReadOnly(reason.clone()))
+        } else if health.is_poisoned() {
+            Err(Unready::Poisoned)
+        } else if health.is_stalled() {
+            Err(Unready::Stalled)
+        } else if self.inner.space.is_low() {
+            Err(Unready::LowSpace)
+        } else {
+            Ok(())
+        };
+        Health { writable }
+    }
+
+    /// Asks for an empty commit when there was none for a while, so that [`Engine::health`] notices a storage that
+    /// does not answer although nobody writes. Does not wait.
+    pub fn probe(&self) {
+        if self.inner.read_only.is_none() && self.inner.committer.health().wants_heartbeat() {
+            let proof = Authorized::system("heartbeat", Op::Admin, Target::Store);
+            if let Ok(plan) = self.inner.plan(&proof, Mutation::Heartbeat) {
+                drop(self.inner.committer.submit(plan, None));
+            }
+        }
+    }
+
+    /// The durable replay mark.
+    #[must_use]
+    pub fn replay_mark(&self) -> Arc<ReplayMark> {
+        Arc::clone(&self.inner.replay)
+    }
+
+    /// Figures since the start.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let committed = self.inner.committer.figures();
+        let storage = self.inner.storage.figures();
+        EngineStats {
+            commits: committed.commits.load(Ordering::Relaxed),
+            plans: committed.plans.load(Ordering::Relaxed),
+            refused: committed.refused.load(Ordering::Relaxed),
+            throttled_ms: committed.throttled_ms.load(Ordering::Relaxed),
+            waiting: self.inner.committer.waiting() as u64,
+            log_position: self.inner.committer.mark().position.get(),
+            write_buffer_bytes: self.inner.storage.write_buffer_bytes(),
+            journals: storage.journals,
+            storage_bytes: storage.disk_bytes,
+        }
+    }
+
+    /// Finishes what waits, puts the durable mark on disk and ends the threads. Clones answer `Closing` from then
+    /// on; the directory is released when the last of them goes.
+    ///
+    /// # Errors
+    /// When the durable mark cannot be synced.
+    pub fn close(self) -> Result<(), EngineError> {
+        self.inner.shut_down()
+    }
+}
+
+/// What an engine is put together from.
+struct Parts {
+    storage: Arc<dyn Storage>,
+    mark: CommitMark,
+    realm: Realm,
+    trust: Vec<KeyId>,
+    created: bool,
+    secret: [u8; 32],
+    read_only: Option<String>,
+    replay: ReplayMark,
+    high_water: Option<Arc<HighWaterMark>>,
+    lock: Option<File>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    /// Refuses what would store bytes when the free-space floor is reached.
+    pub(crate) fn admit_bytes(&self) -> Result<(), EngineError> {
+        if self.read_only.is_some() {
+            return Err(EngineError::ReadOnly);
+        }
+        if self.space.is_low() {
+            Err(EngineError::StorageFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn now(&self) -> wfldb_core::time::UnixMillis {
+        (self.options.clock)()
+    }
+
+    /// Everything that a mutation needs from outside: time, random bits, evidence.
+    fn plan(&self, proof: &Authorized, mutation: Mutation) -> Result<WritePlan, EngineError> {
+        let evidence = EvidenceRow::of(proof, random()?);
+        Ok(WritePlan {
+            at: self.now(),
+            entropy: random()?,
+            evidence: EncodedEvidence::new(&evidence),
+            mutation,
+        })
+    }
+
+    /// Plans a mutation and queues it.
+    pub(crate) fn submit<T: 'static>(
+        &self,
+        proof: &Authorized,
+        mutation: Result<Mutation, EngineError>,
+        pins: Option<Pins>,
+        finish: impl FnOnce(Applied) -> Result<T, EngineError> + Send + 'static,
+    ) -> Pending<T> {
+        let plan = mutation.and_then(|mutation| {
+            if self.read_only.is_some() {
+                return Err(EngineError::ReadOnly);
+            }
+            self.plan(proof, mutation)
+        });
+        match plan {
+            Ok(plan) => Pending::new(self.committer.submit(plan, pins), finish),
+            Err(error) => Pending::from(error),
+        }
+    }
+
+    /// Carries out a worker's mutation and waits for it.
+    pub(crate) fn submit_system(&self, worker: &'static str, mutation: Mutation) -> Result<(), EngineError> {
+        let proof = Authorized::system(worker, Op::Admin, Target::Store);
+        self.submit(&proof, Ok(mutation), None, |_| Ok(())).wait()
+    }
+
+    pub(crate) fn wake_sweeper(&self) {
+        if let Some(wake) = &*lock(&self.wake_sweeper) {
+            // A sweeper that is gone finds the detached bucket at the next start.
+            let _ = wake.send(());
+        }
+    }
+
+    fn shut_down(&self) -> Result<(), EngineError> {
+        lock(&self.wake_sweeper).take();
+        self.committer.close();
+        if let Some(sweeper) = lock(&self.sweeper).take()
+            && sweeper.thread().id() != std::thread::current().id()
+        {
+            let _ = sweeper.join();
+        }
+        self.chunks.close();
+        match &self.high_water {
+            Some(high_water) => high_water
+                .sync()
+                .map_err(|error| EngineError::Read(error.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut_down() {
+            tracing::warn!(%error, "the durable mark could not be synced at the end");
+        }
+    }
+}
+
+/// The configured floor, for figures.
+impl EngineOptions {
+    /// The same options without a free-space floor.
+    #[must_use]
+    pub fn without_floor(self) -> Self {
+        Self {
+            min_free: ByteLen::new(0),
+            ..self
+        }
+    }
+}

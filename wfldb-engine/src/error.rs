@@ -1,0 +1,135 @@
+//! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
+
+use wfldb_core::Kind;
+
+use crate::row::RowError;
+use crate::storage::StorageError;
+
+/// An error of the engine. `Display` is for logs; what a client may see is `code`, and the server's own words.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No bucket has that name.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// The key has no such version, or no live one.
+    #[error("no such key")]
+    NoSuchKey,
+    /// The bucket holds versions.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// The kind of a bucket cannot change.
+    #[error("a bucket's kind is fixed")]
+    KindFixed,
+    /// The key is not deleted, so there is nothing to restore.
+    #[error("the key is not deleted")]
+    NotDeleted,
+    /// A condition of the request does not hold.
+    #[error("a precondition does not hold")]
+    PreconditionFailed,
+    /// The proof does not allow this.
+    #[error("the proof does not allow this")]
+    Forbidden,
+    /// A key with a reserved word.
+    #[error("the key is reserved")]
+    ReservedKey,
+    /// A setting that this release does not act on.
+    #[error("{0} is not supported yet")]
+    NotSupportedYet(&'static str),
+    /// A bucket's or grant's quota is used up.
+    #[error("a quota is used up")]
+    QuotaExceeded,
+    /// The object is larger than a limit allows.
+    #[error("the object is too large")]
+    TooLarge,
+    /// The body's bytes do not have the signed hash.
+    #[error("the body does not have the signed hash")]
+    HashMismatch,
+    /// The body does not have the signed length.
+    #[error("the body does not have the signed length")]
+    LengthMismatch,
+    /// The free-space floor is reached, or a chunk could not be written.
+    #[error("storage is full")]
+    StorageFull,
+    /// The write may or may not be there: read back.
+    #[error("the outcome of the write is unknown")]
+    OutcomeUnknown,
+    /// Stored bytes are not what was written.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(&'static str),
+    /// The store was opened read-only, or an earlier commit failed.
+    #[error("the store is read-only")]
+    ReadOnly,
+    /// Too much is waiting already.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// A read failed below.
+    #[error("a read failed: {0}")]
+    Read(String),
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closing,
+}
+
+impl EngineError {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchBucket | Self::NoSuchKey => Kind::NotFound,
+            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted => Kind::Conflict,
+            Self::PreconditionFailed => Kind::Precondition,
+            Self::Forbidden => Kind::Forbidden,
+            Self::ReservedKey | Self::NotSupportedYet(_) | Self::HashMismatch | Self::LengthMismatch => {
+                Kind::Invalid
+            }
+            Self::TooLarge => Kind::TooLarge,
+            Self::QuotaExceeded => Kind::Forbidden,
+            Self::StorageFull => Kind::StorageFull,
+            Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) => Kind::Internal,
+            Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,
+        }
+    }
+
+    /// The stable word on the wire.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchBucket => "NoSuchBucket",
+            Self::NoSuchKey => "NoSuchKey",
+            Self::BucketNotEmpty => "BucketNotEmpty",
+            Self::KindFixed => "KindFixed",
+            Self::NotDeleted => "NotDeleted",
+            Self::PreconditionFailed => "PreconditionFailed",
+            Self::Forbidden => "Forbidden",
+            Self::ReservedKey => "ReservedKey",
+            Self::NotSupportedYet(_) => "NotSupportedYet",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::TooLarge => "TooLarge",
+            Self::HashMismatch => "HashMismatch",
+            Self::LengthMismatch => "LengthMismatch",
+            Self::StorageFull => "StorageFull",
+            Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::Corrupt(_) => "Corrupt",
+            Self::ReadOnly => "ReadOnly",
+            Self::Busy => "Busy",
+            Self::Read(_) => "ReadFailed",
+            Self::Closing => "Closing",
+        }
+    }
+}
+
+impl From<StorageError> for EngineError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Read(why) | StorageError::Open(why) => Self::Read(why),
+            StorageError::Commit(_) => Self::OutcomeUnknown,
+        }
+    }
+}
+
+impl From<RowError> for EngineError {
+    fn from(RowError(row): RowError) -> Self {
+        Self::Corrupt(row)
+    }
+}

@@ -1,0 +1,57 @@
+//! Objects: storing, deleting, restoring, reading, listing. The rules of a change are in `commit::apply`; here the
+//! plans are made and the rows are read.
+
+mod listing;
+mod read;
+mod upload;
+mod write;
+
+use wfldb_core::id::{ContentHash, LogPosition, Seq, VersionId};
+use wfldb_core::name::ObjectKey;
+use wfldb_core::object::ObjectHeaders;
+use wfldb_core::time::UnixMillis;
+
+pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
+pub use self::read::{ObjectReader, Which};
+pub use self::upload::{FinishedUpload, Upload};
+pub use self::write::{DeleteOutcome, PutOutcome};
+use crate::row::ObjectRow;
+
+/// One version of an object, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
+    /// The bucket's number of the change that made it.
+    pub seq: Seq,
+    /// The store's number of that change.
+    pub position: LogPosition,
+    /// A tombstone: the key was deleted by this version.
+    pub deleted: bool,
+    /// BLAKE3 of the bytes; of a tombstone, that of the version which it deleted.
+    pub etag: ContentHash,
+    /// Length in bytes.
+    pub len: u64,
+    /// When the version was committed.
+    pub modified: UnixMillis,
+    /// What was stored with it.
+    pub headers: ObjectHeaders,
+}
+
+impl ObjectMeta {
+    fn new(key: ObjectKey, row: ObjectRow) -> Self {
+        Self {
+            key,
+            version: row.version,
+            seq: row.seq,
+            position: row.position,
+            deleted: row.deleted,
+            etag: row.etag,
+            len: row.len,
+            modified: row.modified,
+            headers: row.headers,
+        }
+    }
+}

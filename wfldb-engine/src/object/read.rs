@@ -1,0 +1,229 @@
+//! Reading an object: every byte is checked against a hash before it is returned.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash, VersionId};
+
+use super::ObjectMeta;
+use crate::bucket::resolve;
+use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::row::{ObjectRow, key};
+use crate::storage::{Snapshot, Space};
+
+/// The most bytes that one step of a read returns, and so about what a reader costs in memory.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// Which version to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The newest live one.
+    Newest,
+    /// This one.
+    Version(VersionId),
+}
+
+/// An object that is being read, piece by piece.
+#[derive(Debug)]
+pub struct ObjectReader {
+    meta: ObjectMeta,
+    body: Body,
+    /// The next byte to return, and the end.
+    at: u64,
+    end: u64,
+}
+
+#[derive(Debug)]
+enum Body {
+    Inline(Bytes),
+    Chunked(Chunked),
+}
+
+struct Chunked {
+    store: Arc<ChunkStore>,
+    bucket: BucketId,
+    chunk_bytes: u64,
+    chunks: Vec<ChunkHash>,
+    open: Option<(u64, ChunkReader)>,
+}
+
+impl std::fmt::Debug for Chunked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunked")
+            .field("chunks", &self.chunks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bytes of an inline version, checked.
+pub(super) fn inline_body(
+    snapshot: &dyn Snapshot,
+    bucket: &BucketId,
+    row: &ObjectRow,
+) -> Result<Bytes, EngineError> {
+    let body = if row.len == 0 {
+        Bytes::new()
+    } else {
+        let body = snapshot.get(Space::Bodies, &key::body(bucket, &row.version))?;
+        body.ok_or(EngineError::Corrupt("body"))?
+    };
+    // INVARIANT 3: checked on read. What does not have its hash never leaves.
+    if body.len() as u64 != row.len || ContentHash::of(&body) != row.etag {
+        return Err(EngineError::Corrupt("body"));
+    }
+    Ok(body)
+}
+
+impl Engine {
+    /// Opens the object that `proof` names. An inline body is read and checked here; a chunked one by
+    /// [`ObjectReader::next`].
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone), `Corrupt`.
+    pub fn object(&self, proof: &Authorized, which: Which) -> Result<ObjectReader, EngineError> {
+        let name = self.inner.bucket_of(proof, Op::Get)?;
+        let object = proof.key().ok_or(EngineError::Forbidden)?;
+        let snapshot = self.inner.storage.snapshot();
+        let bucket = resolve(&*snapshot, name)?.id;
+        let version_row = |version: &VersionId| -> Result<Option<ObjectRow>, EngineError> {
+            let row = snapshot.get(Space::Versions, &key::version(&bucket, object, version))?;
+            Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
+        };
+        let row = match which {
+            Which::Newest => {
+                let head = snapshot.get(Space::Heads, &key::head(&bucket, object))?;
+                let head = ObjectRow::decode(&head.ok_or(EngineError::NoSuchKey)?)?;
+                // The head row names no chunks, so that listings stay small.
+                if head.inline {
+                    head
+                } else {
+                    version_row(&head.version)?.ok_or(EngineError::Corrupt("version"))?
+                }
+            }
+            Which::Version(version) => version_row(&version)?.ok_or(EngineError::NoSuchKey)?,
+        };
+        if row.deleted {
+            return Err(EngineError::NoSuchKey);
+        }
+        let body = if row.inline {
+            Body::Inline(inline_body(&*snapshot, &bucket, &row)?)
+        } else {
+            let chunk_bytes = u64::from(row.chunk_bytes);
+            if chunk_bytes == 0 || row.len.div_ceil(chunk_bytes) != row.chunks.len() as u64 {
+                return Err(EngineError::Corrupt("manifest"));
+            }
+            Body::Chunked(Chunked {
+                store: Arc::clone(&self.inner.chunks),
+                bucket,
+                chunk_bytes,
+                chunks: row.chunks.clone(),
+                open: None,
+            })
+        };
+        let end = row.len;
+        Ok(ObjectReader {
+            meta: ObjectMeta::new(object.clone(), row),
+            body,
+            at: 0,
+            end,
+        })
+    }
+}
+
+impl ObjectReader {
+    /// What is stored with the bytes.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    /// Whether the whole body is in memory already: then `next` does not block.
+    #[must_use]
+    pub fn inline(&self) -> bool {
+        matches!(self.body, Body::Inline(_))
+    }
+
+    /// Restricts the read to the bytes `start..end`, cut to the object's length. Before the first `next` only.
+    pub fn select(&mut self, start: u64, end: u64) {
+        self.end = end.min(self.meta.len);
+        self.at = start.min(self.end);
+    }
+
+    /// The next bytes, at most 1 MiB; `None` at the end. Reads files.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not those that were stored; nothing of them is returned.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is fallible and blocking, which an iterator hides"
+    )]
+    pub fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let piece = match &mut self.body {
+            Body::Inline(bytes) => {
+                let at = usize::try_from(self.at).map_err(|_| EngineError::Corrupt("body"))?;
+                let end = usize::try_from(self.end).map_err(|_| EngineError::Corrupt("body"))?;
+                if end > bytes.len() {
+                    return Err(EngineError::Corrupt("body"));
+                }
+                bytes.slice(at..end)
+            }
+            Body::Chunked(chunked) => chunked.read(self.meta.len, self.at, self.end)?,
+        };
+        self.at += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}
+
+impl Chunked {
+    fn read(&mut self, object_len: u64, at: u64, end: u64) -> Result<Bytes, EngineError> {
+        let damaged = EngineError::Corrupt("chunk");
+        let index = at / self.chunk_bytes;
+        let start = index * self.chunk_bytes;
+        let mut reader = match self.open.take() {
+            Some((open, reader)) if open == index => reader,
+            _ => {
+                let chunk = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| self.chunks.get(index));
+                let len =
+                    usize::try_from(self.chunk_bytes.min(object_len - start)).map_err(|_| damaged.clone())?;
+                let chunk = chunk.ok_or_else(|| damaged.clone())?;
+                self.store
+                    .open_chunk(&self.bucket, chunk, len)
+                    .map_err(|error| self.failed(chunk, &error))?
+            }
+        };
+        let offset = usize::try_from(at - start).map_err(|_| damaged.clone())?;
+        let want = usize::try_from(end - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let read = reader.read(offset, want);
+        let mut piece = match read {
+            Ok(piece) if !piece.is_empty() => piece,
+            Ok(_) => return Err(damaged),
+            Err(error) => {
+                let index = usize::try_from(index).ok();
+                let chunk = index.and_then(|index| self.chunks.get(index)).copied();
+                return Err(chunk.map_or(damaged, |chunk| self.failed(&chunk, &error)));
+            }
+        };
+        self.open = Some((index, reader));
+        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+        piece.truncate(left);
+        Ok(piece)
+    }
+
+    /// Says in the log which file it is; the caller learns only that the object is damaged.
+    fn failed(&self, chunk: &ChunkHash, error: &ChunkError) -> EngineError {
+        tracing::error!(bucket = %self.bucket, %chunk, %error, "a chunk cannot be read");
+        match error {
+            ChunkError::Damaged(_) => EngineError::Corrupt("chunk"),
+            ChunkError::Io(error) => EngineError::Read(error.to_string()),
+            ChunkError::Reference(error) => EngineError::from(error.clone()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Receiving a body: hashed as it comes, cut into chunks that go to disk, never whole in memory (INVARIANT 5).
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use sha2::{Digest, Sha256};
+use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash};
+use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
+use wfldb_core::name::BucketName;
+use wfldb_core::object::ContentDigest;
+
+use crate::bucket::resolve;
+use crate::chunk::{ChunkError, Pins};
+use crate::commit::plan::PlannedBody;
+use crate::engine::{Engine, Inner};
+use crate::error::EngineError;
+
+/// A body on its way in. Dropping it leaves nothing.
+pub struct Upload {
+    inner: Arc<Inner>,
+    name: BucketName,
+    bucket: BucketId,
+    digest: ContentDigest,
+    received: u64,
+    /// Whole-body hashes; for an inline body the hash is taken at the end, in one go.
+    blake3: Box<blake3::Hasher>,
+    sha256: Option<Sha256>,
+    inline: bool,
+    buffer: BytesMut,
+    chunks: Vec<ChunkHash>,
+    pins: Pins,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A body that arrived whole: its length and hash are those that were signed.
+#[derive(Debug)]
+pub struct FinishedUpload {
+    pub(super) name: BucketName,
+    pub(super) bucket: BucketId,
+    pub(super) etag: ContentHash,
+    pub(super) len: u64,
+    pub(super) body: PlannedBody,
+    pub(super) pins: Pins,
+}
+
+impl Engine {
+    /// Begins to receive a body of the signed length and hash into the bucket that `proof` names.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `TooLarge`, `QuotaExceeded` (as far as it can be told now), `StorageFull`, `ReadOnly`,
+    /// `ReservedKey`.
+    pub fn begin_upload(&self, proof: &Authorized, digest: ContentDigest) -> Result<Upload, EngineError> {
+        let name = self.inner.bucket_of(proof, Op::Put)?.clone();
+        let key = proof.key().ok_or(EngineError::Forbidden)?;
+        key.check_writable().map_err(|_| EngineError::ReservedKey)?;
+        let bucket = resolve(&*self.inner.storage.snapshot(), &name)?;
+        let len = digest.len();
+        let maxima = [
+            Some(OBJECT_BYTES_MAX),
+            bucket.config.object_bytes_max,
+            proof.object_bytes_max(),
+        ];
+        if maxima.into_iter().flatten().any(|max| len > max) {
+            return Err(EngineError::TooLarge);
+        }
+        if bucket.config.quota_bytes.is_some_and(|quota| len > quota) {
+            return Err(EngineError::QuotaExceeded);
+        }
+        self.inner.admit_bytes()?;
+        let inline = len <= INLINE_BYTES_MAX as u64;
+        let capacity = if inline {
+            usize::try_from(len).unwrap_or(INLINE_BYTES_MAX)
+        } else {
+            CHUNK_BYTES
+        };
+        Ok(Upload {
+            name,
+            bucket: bucket.id,
+            received: 0,
+            blake3: Box::new(blake3::Hasher::new()),
+            sha256: matches!(digest, ContentDigest::Sha256 { .. }).then(Sha256::new),
+            digest,
+            inline,
+            buffer: BytesMut::with_capacity(capacity),
+            chunks: Vec::new(),
+            pins: Pins::new(Arc::clone(&self.inner.chunks)),
+            inner: Arc::clone(&self.inner),
+        })
+    }
+}
+
+impl Upload {
+    /// Whether the whole body stays in memory until its commit: then neither `write` nor `finish` blocks.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.inline
+    }
+
+    /// Takes the next bytes. Blocks when they fill a chunk, which is then put on stable storage.
+    ///
+    /// # Errors
+    /// `LengthMismatch` at the first byte beyond the signed length; `StorageFull` when a chunk cannot be written.
+    pub fn write(&mut self, bytes: Bytes) -> Result<(), EngineError> {
+        self.received += bytes.len() as u64;
+        if self.received > self.digest.len() {
+            return Err(EngineError::LengthMismatch);
+        }
+        if self.inline {
+            self.buffer.extend_from_slice(&bytes);
+            return Ok(());
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = CHUNK_BYTES - self.buffer.len();
+            let part = rest.split_to(space.min(rest.len()));
+            self.buffer.extend_from_slice(&part);
+            if self.buffer.len() == CHUNK_BYTES {
+                self.put_chunk()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_chunk(&mut self) -> Result<(), EngineError> {
+        if self.inner.admit_bytes().is_err() {
+            return Err(EngineError::StorageFull);
+        }
+        self.blake3.update(&self.buffer);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(&self.buffer);
+        }
+        let chunk = self
+            .inner
+            .chunks
+            .put(self.bucket, &self.buffer, &mut self.pins)
+            .map_err(|error| match error {
+                // Nothing of the object is named yet, so this write failed for certain.
+                ChunkError::Io(error) => {
+                    tracing::error!(%error, "a chunk could not be written");
+                    EngineError::StorageFull
+                }
+                other => EngineError::Read(other.to_string()),
+            })?;
+        self.chunks.push(chunk);
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Ends the body: its length and hash must be the signed ones. Blocks when a last chunk is to be written.
+    ///
+    /// # Errors
+    /// `LengthMismatch`, `HashMismatch`, `StorageFull`. Nothing of the body is left then.
+    pub fn finish(mut self) -> Result<FinishedUpload, EngineError> {
+        if self.received != self.digest.len() {
+            return Err(EngineError::LengthMismatch);
+        }
+        if !self.inline && !self.buffer.is_empty() {
+            self.put_chunk()?;
+        }
+        let etag = if self.inline {
+            if let Some(sha256) = &mut self.sha256 {
+                sha256.update(&self.buffer);
+            }
+            ContentHash::of(&self.buffer)
+        } else {
+            ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
+        };
+        let matches = match &self.digest {
+            ContentDigest::None => true,
+            ContentDigest::Blake3 { hash, .. } => *hash == etag,
+            ContentDigest::Sha256 { hash, .. } => self
+                .sha256
+                .take()
+                .is_some_and(|sha256| sha256.finalize().as_slice() == hash.as_slice()),
+        };
+        if !matches {
+            return Err(EngineError::HashMismatch);
+        }
+        let body = if self.inline {
+            PlannedBody::Inline(self.buffer.freeze())
+        } else {
+            let chunk_bytes = u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX);
+            PlannedBody::Chunked {
+                chunk_bytes,
+                chunks: self.chunks,
+            }
+        };
+        Ok(FinishedUpload {
+            name: self.name,
+            bucket: self.bucket,
+            etag,
+            len: self.received,
+            body,
+            pins: self.pins,
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! Planning puts, deletes and restores.
+
+use std::sync::Arc;
+
+use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::id::{ContentHash, Seq, VersionId};
+use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::time::UnixMillis;
+
+use super::upload::FinishedUpload;
+use crate::bucket::resolve;
+use crate::chunk::Pins;
+use crate::commit::plan::{Applied, DeleteObject, Mutation, PlannedBody, PutObject};
+use crate::engine::{Engine, Inner};
+use crate::error::EngineError;
+use crate::pending::Pending;
+use crate::row::{ObjectRow, key};
+use crate::storage::{Snapshot, Space, prefix_end};
+
+/// A stored version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOutcome {
+    /// The new version.
+    pub version: VersionId,
+    /// The bucket's number of the change.
+    pub seq: Seq,
+    /// BLAKE3 of the bytes.
+    pub etag: ContentHash,
+    /// When it was committed.
+    pub modified: UnixMillis,
+    /// No live version was there before.
+    pub created: bool,
+}
+
+/// A tombstone that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteOutcome {
+    /// The tombstone's version.
+    pub version: VersionId,
+    /// The bucket's number of the change.
+    pub seq: Seq,
+}
+
+fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
+    match applied {
+        Applied::Object {
+            version,
+            seq,
+            etag,
+            modified,
+            created,
+        } => Ok(PutOutcome {
+            version,
+            seq,
+            etag,
+            modified,
+            created,
+        }),
+        _ => Err(EngineError::OutcomeUnknown),
+    }
+}
+
+/// Conditions that tell something about what is there need `get` as well.
+fn check_conditions(proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
+    if preconditions.need_get() && !proof.may_also(Op::Get) {
+        Err(EngineError::Forbidden)
+    } else {
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Stores the received body as a new version of the key that `proof` names.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`, `Forbidden` (a `create_only` grant and the key has versions; a condition that the proof
+    /// does not allow), `QuotaExceeded`, `TooLarge`, `NoSuchBucket` when it went meanwhile, `NotSupportedYet` for a
+    /// ttl, and those of every write: `StorageFull`, `ReadOnly`, `Busy`, `OutcomeUnknown`.
+    #[tracing::instrument(name = "engine::object::put", level = "debug", skip_all)]
+    pub fn put(
+        &self,
+        proof: &Authorized,
+        upload: FinishedUpload,
+        headers: ObjectHeaders,
+        preconditions: Preconditions,
+    ) -> Pending<PutOutcome> {
+        let FinishedUpload {
+            name,
+            bucket,
+            etag,
+            len,
+            body,
+            pins,
+        } = upload;
+        let planned = (|| {
+            if *self.inner.bucket_of(proof, Op::Put)? != name {
+                return Err(EngineError::Forbidden);
+            }
+            let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
+            check_conditions(proof, &preconditions)?;
+            if headers.ttl_seconds.is_some() {
+                return Err(EngineError::NotSupportedYet("x-wfldb-ttl"));
+            }
+            Ok(Mutation::PutObject(Box::new(PutObject {
+                bucket,
+                key,
+                body,
+                etag,
+                len,
+                headers,
+                preconditions,
+                create_only: proof.create_only(),
+                charges: proof.charges().to_vec(),
+                restores: None,
+            })))
+        })();
+        self.inner.submit(proof, planned, Some(pins), put_outcome)
+    }
+
+    /// Adds a tombstone to the key that `proof` names; `None` when there is nothing to delete.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`, `Forbidden`, `NoSuchBucket`, and those of every write.
+    #[tracing::instrument(name = "engine::object::delete", level = "debug", skip_all)]
+    pub fn delete(&self, proof: &Authorized, preconditions: Preconditions) -> Pending<Option<DeleteOutcome>> {
+        let planned = (|| {
+            let name = self.inner.bucket_of(proof, Op::Delete)?;
+            let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
+            check_conditions(proof, &preconditions)?;
+            let bucket = resolve(&*self.inner.storage.snapshot(), name)?.id;
+            Ok(Mutation::DeleteObject(Box::new(DeleteObject {
+                bucket,
+                key,
+                preconditions,
+            })))
+        })();
+        self.inner.submit(proof, planned, None, |applied| match applied {
+            Applied::Deleted { version, seq } => Ok(Some(DeleteOutcome { version, seq })),
+            Applied::Nothing => Ok(None),
+            _ => Err(EngineError::OutcomeUnknown),
+        })
+    }
+
+    /// Makes the version before the tombstone current again, as a new version with the same bytes and headers.
+    ///
+    /// # Errors
+    /// `NotDeleted` when the newest version is not a tombstone, `NoSuchKey` when nothing is before it, and those of
+    /// [`Engine::put`].
+    pub fn undelete(&self, proof: &Authorized) -> Pending<PutOutcome> {
+        let mut pins = Pins::new(Arc::clone(&self.inner.chunks));
+        let planned = self.inner.plan_undelete(proof, &mut pins);
+        self.inner.submit(proof, planned, Some(pins), put_outcome)
+    }
+}
+
+impl Inner {
+    fn plan_undelete(&self, proof: &Authorized, pins: &mut Pins) -> Result<Mutation, EngineError> {
+        let name = self.bucket_of(proof, Op::Put)?;
+        let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
+        self.admit_bytes()?;
+        let snapshot = self.storage.snapshot();
+        let bucket = resolve(&*snapshot, name)?.id;
+        let prefix = key::versions_of(&bucket, &key);
+        let mut versions = snapshot.range(Space::Versions, &prefix, &prefix_end(&prefix), false);
+        let (_, newest) = versions.next().transpose()?.ok_or(EngineError::NoSuchKey)?;
+        let tombstone = ObjectRow::decode(&newest)?;
+        if !tombstone.deleted {
+            return Err(EngineError::NotDeleted);
+        }
+        // A tombstone stands on a live version; but what is before it may have been erased.
+        let (_, before) = versions.next().transpose()?.ok_or(EngineError::NoSuchKey)?;
+        let restored = ObjectRow::decode(&before)?;
+        if restored.deleted {
+            return Err(EngineError::NoSuchKey);
+        }
+        drop(versions);
+        if proof.object_bytes_max().is_some_and(|max| restored.len > max) {
+            return Err(EngineError::TooLarge);
+        }
+        let body = self.planned_body(&*snapshot, bucket, &restored, pins)?;
+        Ok(Mutation::PutObject(Box::new(PutObject {
+            bucket,
+            key,
+            body,
+            etag: restored.etag,
+            len: restored.len,
+            headers: restored.headers,
+            preconditions: Preconditions::default(),
+            create_only: proof.create_only(),
+            charges: proof.charges().to_vec(),
+            restores: Some(tombstone.version),
+        })))
+    }
+
+    /// The body of a stored version, for a new version with the same bytes.
+    fn planned_body(
+        &self,
+        snapshot: &dyn Snapshot,
+        bucket: wfldb_core::id::BucketId,
+        row: &ObjectRow,
+        pins: &mut Pins,
+    ) -> Result<PlannedBody, EngineError> {
+        if row.inline {
+            return Ok(PlannedBody::Inline(super::read::inline_body(
+                snapshot, &bucket, row,
+            )?));
+        }
+        for chunk in &row.chunks {
+            pins.pin(bucket, *chunk);
+        }
+        Ok(PlannedBody::Chunked {
+            chunk_bytes: row.chunk_bytes,
+            chunks: row.chunks.clone(),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! What an engine is opened with.
+
+use std::sync::Arc;
+
+use wfldb_core::id::{ByteLen, KeyId};
+use wfldb_core::name::Realm;
+use wfldb_core::time::UnixMillis;
+
+use crate::store::Prober;
+
+/// Where the engine takes its time from.
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+
+/// Options of an engine; `Default` suits embedded use.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// The realm of a new store; `None` makes one up. An existing store must have this one.
+    pub realm: Option<Realm>,
+    /// Root keys that a new store trusts, kept in its `STORE` file.
+    pub create_trust: Vec<KeyId>,
+    /// Free bytes of the file system below which nothing is stored (507).
+    pub min_free: ByteLen,
+    /// How a copy of the store is opened before the store itself.
+    pub prober: Prober,
+    /// The clock.
+    pub clock: Clock,
+    /// Bytes of fjall's block cache.
+    pub cache_bytes: u64,
+}
+
+impl std::fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineOptions")
+            .field("realm", &self.realm)
+            .field("min_free", &self.min_free)
+            .field("prober", &self.prober)
+            .field("cache_bytes", &self.cache_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            realm: None,
+            create_trust: Vec::new(),
+            min_free: ByteLen::new(1 << 30),
+            prober: Prober::InProcess,
+            clock: Arc::new(system_time),
+            cache_bytes: 256 << 20,
+        }
+    }
+}
+
+/// The system's clock; a time before 1970 counts as 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the default clock is read"
+)]
+fn system_time() -> UnixMillis {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,55 @@
+//! A bucket as stored: FlatBuffers, table `BucketRow` of `schemas/store.fbs`.
+
+use flatbuffers::FlatBufferBuilder;
+use wfldb_core::id::BucketId;
+use wfldb_core::name::BucketName;
+use wfldb_core::object::BucketConfig;
+use wfldb_core::time::UnixMillis;
+use wfldb_schemas::store;
+
+use super::{RowError, id, id_bytes, verifier};
+
+const DAMAGED: RowError = RowError("bucket");
+
+/// A bucket's identity and configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketRow {
+    pub(crate) id: BucketId,
+    pub(crate) name: BucketName,
+    pub(crate) created: UnixMillis,
+    pub(crate) config: BucketConfig,
+}
+
+impl BucketRow {
+    /// The configuration in its wire shape.
+    pub(crate) fn config_json(&self) -> String {
+        // A struct of numbers and flags always serialises.
+        serde_json::to_string(&self.config).unwrap_or_default()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut builder = FlatBufferBuilder::with_capacity(256);
+        let name = Some(builder.create_string(self.name.as_str()));
+        let config = Some(builder.create_string(&self.config_json()));
+        let args = store::BucketRowArgs {
+            id: Some(&id(self.id.as_bytes())),
+            name,
+            created_ms: self.created.get(),
+            config,
+        };
+        let row = store::BucketRow::create(&mut builder, &args);
+        builder.finish(row, None);
+        builder.finished_data().to_vec()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
+        let row =
+            flatbuffers::root_with_opts::<store::BucketRow<'_>>(&verifier(), row).map_err(|_| DAMAGED)?;
+        Ok(Self {
+            id: BucketId::from_bytes(id_bytes(row.id())),
+            name: BucketName::parse(row.name()).map_err(|_| DAMAGED)?,
+            created: UnixMillis::new(row.created_ms()),
+            config: BucketConfig::parse_json(row.config().as_bytes()).map_err(|_| DAMAGED)?,
+        })
+    }
+}

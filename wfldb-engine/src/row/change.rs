@@ -1,0 +1,186 @@
+//! Change rows, which form the BLAKE3 chain, and the evidence beside them, which can be erased.
+
+use flatbuffers::FlatBufferBuilder;
+use wfldb_core::auth::{Actor, Authorized};
+use wfldb_core::id::{BucketId, ContentHash, LogPosition, Seq, VersionId};
+use wfldb_core::time::UnixMillis;
+use wfldb_schemas::store;
+
+use super::{RowError, hash, hash_bytes, id, id_bytes, verifier};
+
+const DAMAGED: RowError = RowError("change");
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    BucketCreated,
+    BucketConfigured,
+    BucketDeleted,
+    ObjectPut,
+    ObjectDeleted,
+    ObjectRestored,
+}
+
+impl Action {
+    fn to_store(self) -> store::Action {
+        match self {
+            Self::BucketCreated => store::Action::BucketCreated,
+            Self::BucketConfigured => store::Action::BucketConfigured,
+            Self::BucketDeleted => store::Action::BucketDeleted,
+            Self::ObjectPut => store::Action::ObjectPut,
+            Self::ObjectDeleted => store::Action::ObjectDeleted,
+            Self::ObjectRestored => store::Action::ObjectRestored,
+        }
+    }
+
+    fn from_store(action: store::Action) -> Result<Self, RowError> {
+        match action {
+            store::Action::BucketCreated => Ok(Self::BucketCreated),
+            store::Action::BucketConfigured => Ok(Self::BucketConfigured),
+            store::Action::BucketDeleted => Ok(Self::BucketDeleted),
+            store::Action::ObjectPut => Ok(Self::ObjectPut),
+            store::Action::ObjectDeleted => Ok(Self::ObjectDeleted),
+            store::Action::ObjectRestored => Ok(Self::ObjectRestored),
+            _ => Err(DAMAGED),
+        }
+    }
+}
+
+/// One change. `key` is the object key, or the bucket's name for changes of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChangeRow {
+    /// BLAKE3 of the encoded row before this one.
+    pub(crate) prev: [u8; 32],
+    pub(crate) position: LogPosition,
+    pub(crate) at: UnixMillis,
+    pub(crate) bucket: BucketId,
+    pub(crate) seq: Seq,
+    pub(crate) action: Action,
+    pub(crate) key: String,
+    pub(crate) version: Option<VersionId>,
+    pub(crate) etag: Option<ContentHash>,
+    pub(crate) len: u64,
+    pub(crate) config: Option<String>,
+    /// BLAKE3 of the encoded evidence row.
+    pub(crate) evidence: [u8; 32],
+}
+
+impl ChangeRow {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut builder = FlatBufferBuilder::with_capacity(512);
+        let key = Some(builder.create_string(&self.key));
+        let config = self.config.as_ref().map(|config| builder.create_string(config));
+        let version = self.version.map(|version| id(&version.to_bytes()));
+        let etag = self.etag.map(|etag| hash(etag.as_bytes()));
+        let args = store::ChangeRowArgs {
+            prev: Some(&hash(&self.prev)),
+            position: self.position.get(),
+            at_ms: self.at.get(),
+            bucket: Some(&id(self.bucket.as_bytes())),
+            seq: self.seq.get(),
+            action: self.action.to_store(),
+            key,
+            version: version.as_ref(),
+            etag: etag.as_ref(),
+            len: self.len,
+            config,
+            evidence: Some(&hash(&self.evidence)),
+        };
+        let row = store::ChangeRow::create(&mut builder, &args);
+        builder.finish(row, None);
+        builder.finished_data().to_vec()
+    }
+
+    pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
+        let row =
+            flatbuffers::root_with_opts::<store::ChangeRow<'_>>(&verifier(), row).map_err(|_| DAMAGED)?;
+        Ok(Self {
+            prev: hash_bytes(row.prev()),
+            position: LogPosition::new(row.position()),
+            at: UnixMillis::new(row.at_ms()),
+            bucket: BucketId::from_bytes(id_bytes(row.bucket())),
+            seq: Seq::new(row.seq()),
+            action: Action::from_store(row.action())?,
+            key: row.key().ok_or(DAMAGED)?.to_owned(),
+            version: row
+                .version()
+                .map(|version| VersionId::from_bytes(id_bytes(version))),
+            etag: row.etag().map(|etag| ContentHash::from_bytes(hash_bytes(etag))),
+            len: row.len(),
+            config: row.config().map(str::to_owned),
+            evidence: hash_bytes(row.evidence()),
+        })
+    }
+}
+
+/// Who asked for a change, and the signed request that proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EvidenceRow {
+    pub(crate) salt: [u8; 32],
+    pub(crate) actor: String,
+    pub(crate) packet: Option<String>,
+    pub(crate) canonical: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+}
+
+impl EvidenceRow {
+    /// The evidence that `proof` carries, with `salt` for the commitments of the audit log.
+    pub(crate) fn of(proof: &Authorized, salt: [u8; 32]) -> Self {
+        let actor = match proof.actor() {
+            Actor::Key(key) => key.to_string(),
+            Actor::Local(reason) => format!("local:{reason}"),
+            Actor::System(worker) => format!("system:{worker}"),
+        };
+        match proof.evidence() {
+            Some(evidence) => Self {
+                salt,
+                actor,
+                packet: Some(evidence.packet.to_string()),
+                canonical: evidence.canonical.clone(),
+                signature: evidence.signature.as_bytes().to_vec(),
+            },
+            None => Self {
+                salt,
+                actor,
+                packet: None,
+                canonical: Vec::new(),
+                signature: Vec::new(),
+            },
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut builder = FlatBufferBuilder::with_capacity(2048);
+        let actor = Some(builder.create_string(&self.actor));
+        let packet = self.packet.as_ref().map(|packet| builder.create_string(packet));
+        let canonical = (!self.canonical.is_empty()).then(|| builder.create_vector(&self.canonical));
+        let signature = (!self.signature.is_empty()).then(|| builder.create_vector(&self.signature));
+        let args = store::EvidenceRowArgs {
+            salt: Some(&hash(&self.salt)),
+            actor,
+            packet,
+            canonical,
+            signature,
+        };
+        let row = store::EvidenceRow::create(&mut builder, &args);
+        builder.finish(row, None);
+        builder.finished_data().to_vec()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
+        let damaged = RowError("evidence");
+        let row =
+            flatbuffers::root_with_opts::<store::EvidenceRow<'_>>(&verifier(), row).map_err(|_| damaged)?;
+        let bytes = |vector: Option<flatbuffers::Vector<'_, u8>>| {
+            vector.map_or_else(Vec::new, |v| v.bytes().to_vec())
+        };
+        Ok(Self {
+            salt: hash_bytes(row.salt()),
+            actor: row.actor().to_owned(),
+            packet: row.packet().map(str::to_owned),
+            canonical: bytes(row.canonical()),
+            signature: bytes(row.signature()),
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Rows as bytes: the keys of every keyspace and the values behind them. `docs/FORMAT.md` says the same in words.
+//!
+//! A row that does not decode is [`RowError`]: damage, never a panic and never a default.
+
+mod bucket;
+mod change;
+pub(crate) mod counters;
+pub(crate) mod key;
+mod mark;
+mod object;
+
+pub(crate) use self::bucket::BucketRow;
+pub(crate) use self::change::{Action, ChangeRow, EvidenceRow};
+pub(crate) use self::counters::BucketCounters;
+pub(crate) use self::mark::CommitMark;
+pub(crate) use self::object::ObjectRow;
+
+use flatbuffers::VerifierOptions;
+use wfldb_schemas::store;
+
+/// A stored row is not what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored {0} row is damaged")]
+pub struct RowError(pub &'static str);
+
+/// Bounds for reading our own rows: the deepest is a vector of pairs, the largest a manifest of 64 GiB.
+pub(crate) fn verifier() -> VerifierOptions {
+    VerifierOptions {
+        max_depth: 4,
+        max_tables: 128,
+        max_apparent_size: 4 << 20,
+        ..VerifierOptions::default()
+    }
+}
+
+pub(crate) fn hash(bytes: &[u8; 32]) -> store::Hash {
+    store::Hash::new(bytes)
+}
+
+pub(crate) fn hash_bytes(hash: &store::Hash) -> [u8; 32] {
+    hash.bytes().into()
+}
+
+pub(crate) fn id(bytes: &[u8; 16]) -> store::Id {
+    store::Id::new(bytes)
+}
+
+pub(crate) fn id_bytes(id: &store::Id) -> [u8; 16] {
+    id.bytes().into()
+}

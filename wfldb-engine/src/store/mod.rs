@@ -1,0 +1,78 @@
+//! A store's directory: how it is created, what is checked before and after it is opened, and the marks beside it.
+//!
+//! ```text
+//! STORE          store id, realm, format, trusted roots, keyspaces: what must exist (written by rename)
+//! HWM            the durable mark: where the log stood when the last write was answered
+//! REPLAY         the time at or above every request that was accepted
+//! lock           held by the process that has the store open
+//! keys/          store.secret (0600): opaque keys are derived from it
+//! db/            fjall
+//! chunks/        chunk files
+//! probe/         a copy of db/ made of links, opened first; kept only when the store is damaged
+//! ```
+
+mod create;
+mod file;
+mod layout;
+mod open;
+mod probe;
+mod replay;
+mod slots;
+mod verify;
+
+pub(crate) use self::file::StoreFile;
+pub(crate) use self::open::open;
+pub use self::probe::{Prober, probe_main};
+pub use self::replay::ReplayMark;
+pub(crate) use self::slots::HighWaterMark;
+#[cfg(test)]
+pub(crate) use self::verify::{Verdict, verify};
+
+/// Why a store was not opened at all. Damage that leaves something to read opens it read-only instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("another process has the store in {0} open")]
+    Locked(String),
+    /// The store is of another realm than was asked for.
+    #[error("the store's realm is {found}, not {wanted}")]
+    OtherRealm {
+        /// The realm that the store was made with.
+        found: String,
+        /// The realm that was asked for.
+        wanted: String,
+    },
+    /// The store was written by a newer release.
+    #[error("the store has format {found}; this release reads up to {supported}")]
+    NewerFormat {
+        /// The format on disk.
+        found: u32,
+        /// The newest that this release reads.
+        supported: u32,
+    },
+    /// The `STORE` file is missing beside data, or is not what was written.
+    #[error("the STORE file in {0} is missing or damaged; restore it from a backup")]
+    StoreFile(String),
+    /// A network file system: its locks and syncs cannot be relied on.
+    #[error("{0} is on a network file system")]
+    NetworkFilesystem(String),
+    /// The file system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The storage refused to open.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::StorageError),
+}
+
+impl OpenError {
+    pub(crate) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.to_string();
+        move |source| Self::Io { what, source }
+    }
+}

@@ -1,0 +1,125 @@
+//! The replay mark T: a durable time at or above the timestamp of every request that was answered.
+//!
+//! After a start, requests stamped at or before T are refused, so a request that the last process accepted cannot
+//! be accepted again although its nonce was only in memory.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use wfldb_core::time::UnixMillis;
+
+use super::slots::Slots;
+
+/// How far the mark moves ahead of what it must cover, so that few requests wait for it.
+const STEP_MS: u64 = 1000;
+
+/// The durable mark.
+#[derive(Debug)]
+pub struct ReplayMark {
+    /// `None`: in memory only.
+    slots: Mutex<Option<Slots>>,
+    at_start: UnixMillis,
+    durable_ms: AtomicU64,
+}
+
+impl ReplayMark {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let (slots, content) = Slots::open(path)?;
+        let found = match content.as_deref().map(<[u8; 8]>::try_from) {
+            None => 0,
+            Some(Ok(millis)) => u64::from_be_bytes(millis),
+            Some(Err(_)) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the replay mark is damaged",
+                ));
+            }
+        };
+        Ok(Self {
+            slots: Mutex::new(Some(slots)),
+            at_start: UnixMillis::new(found),
+            durable_ms: AtomicU64::new(found),
+        })
+    }
+
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            slots: Mutex::new(None),
+            at_start: UnixMillis::new(0),
+            durable_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// T as the last process left it: requests stamped at or before it are refused.
+    #[must_use]
+    pub fn at_start(&self) -> UnixMillis {
+        self.at_start
+    }
+
+    /// T now.
+    #[must_use]
+    pub fn current(&self) -> UnixMillis {
+        UnixMillis::new(self.durable_ms.load(Ordering::Acquire))
+    }
+
+    /// Returns when T is at or above `timestamp` on stable storage. Blocks for a sync when it has to move.
+    ///
+    /// # Errors
+    /// When the mark cannot be written or synced: the request must not be answered.
+    pub fn reserve(&self, timestamp: UnixMillis) -> io::Result<()> {
+        if timestamp.get() <= self.durable_ms.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever held the lock may have moved it far enough.
+        if timestamp.get() <= self.durable_ms.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.store(slots.as_mut(), timestamp.plus_ms(STEP_MS))
+    }
+
+    /// Sets T to exactly `timestamp`, the newest that was accepted: at a clean stop, so that the next start waits
+    /// for nothing. Never below what it was at the start.
+    ///
+    /// # Errors
+    /// When the mark cannot be written or synced; it then stays where it was.
+    pub fn exact(&self, timestamp: UnixMillis) -> io::Result<()> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store(slots.as_mut(), timestamp.max(self.at_start))
+    }
+
+    fn store(&self, slots: Option<&mut Slots>, mark: UnixMillis) -> io::Result<()> {
+        if let Some(slots) = slots {
+            slots.write(&mark.get().to_be_bytes())?;
+            // DURABILITY: visible to callers only once it is on stable storage.
+            slots.sync()?;
+        }
+        self.durable_ms.store(mark.get(), Ordering::Release);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_covers_every_reservation_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("REPLAY");
+        let mark = ReplayMark::open(&path).unwrap();
+        assert_eq!(mark.at_start(), UnixMillis::new(0));
+        for t in [5_000, 5_500, 7_000] {
+            mark.reserve(UnixMillis::new(t)).unwrap();
+            let restarted = ReplayMark::open(&path).unwrap();
+            assert!(restarted.at_start() >= UnixMillis::new(t));
+        }
+        mark.exact(UnixMillis::new(7_000)).unwrap();
+        assert_eq!(
+            ReplayMark::open(&path).unwrap().at_start(),
+            UnixMillis::new(7_000)
+        );
+    }
+}
