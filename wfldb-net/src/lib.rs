@@ -1,1 +1,18 @@
-//! (skeleton)
+//! The wire of wflDB as pure functions over bytes: routes, headers, statuses, answers in JSON and FlatBuffers.
+//!
+//! Client and server share it. Not here: sockets and HTTP connections (`wfldb-server`, `wfldb-client`), and how
+//! requests are signed and allowed (`wfldb_core`).
+
+pub mod accept;
+pub mod bucket;
+pub mod codec;
+pub mod condition;
+pub mod date;
+pub mod framing;
+pub mod header;
+pub mod listing;
+pub mod problem;
+pub mod range;
+pub mod route;
+pub mod status;
+mod text;

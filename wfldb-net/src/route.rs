@@ -1,0 +1,392 @@
+//! Routes: from method and raw path to a kind of route, a target and typed parameters, and back.
+//!
+//! Parsing has two halves because of the order of checks: [`parse`] is syntax and needs no caller; parameters
+//! are looked at by [`Route::parameters`] only after the caller was found to be allowed.
+//! Not here: which operation a route needs (`wfldb_core::auth::required`).
+
+use wfldb_core::Kind;
+use wfldb_core::auth::{Method, RouteKind, Target, required};
+use wfldb_core::encoding::percent::{self, Literal};
+use wfldb_core::id::VersionId;
+use wfldb_core::limits::{KEY_BYTES_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
+use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
+
+/// Longest cursor, in characters: a key, its tag, in base64url.
+const CURSOR_BYTES_MAX: usize = 2048;
+/// Query names that select a mode of an object route which is not served yet.
+const PLANNED_MODES: [&str; 6] = ["at", "copy", "copy_version", "multipart", "part", "part_bytes"];
+/// Parameters of `scan` that are not served yet.
+const PLANNED_SCAN: [&str; 1] = ["tag"];
+
+/// Why a request has no route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Longer than 8 KiB.
+    #[error("the path with its query is longer than 8192 bytes")]
+    TooLong,
+    /// Not under `/v1`.
+    #[error("there is no such route")]
+    NoSuchRoute,
+    /// Path or query is not in its one spelling.
+    #[error("path or query is not in canonical form")]
+    NotCanonical,
+    /// Bucket or key is not a name, or the key is reserved.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The route is there, the method is not; these are.
+    #[error("this method is not served here")]
+    Method(Vec<Method>),
+    /// The protocol reserves it, this release does not serve it.
+    #[error("this part of the protocol is not served yet")]
+    NotSupportedYet,
+    /// A parameter that the route does not have, out of its range, or not with the others.
+    #[error("parameter `{0}` is unknown here, out of range, or cannot stand with the others")]
+    BadParameter(Parameter),
+    /// A parameter that the protocol has and this release does not serve.
+    #[error("parameter `{0}` is not served yet")]
+    ParameterNotSupportedYet(Parameter),
+}
+
+/// The name of a parameter of the protocol, or a word for any other: what a caller made up is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter(&'static str);
+
+impl std::fmt::Display for Parameter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Parameter {
+    fn named(name: &str) -> Self {
+        const KNOWN: [&str; 11] = [
+            "after",
+            "cursor",
+            "delimiter",
+            "force",
+            "limit",
+            "prefix",
+            "reverse",
+            "undelete",
+            "version",
+            "versions",
+            "tag",
+        ];
+        let planned = PLANNED_MODES.iter().chain(&KNOWN).find(|known| **known == name);
+        Self(planned.copied().unwrap_or("(unknown)"))
+    }
+}
+
+impl RouteError {
+    /// The stable error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong => "UriTooLong",
+            Self::NoSuchRoute => "NoSuchRoute",
+            Self::NotCanonical => "NotCanonical",
+            Self::Name(error) => error.code(),
+            Self::Method(_) => "MethodNotAllowed",
+            Self::NotSupportedYet | Self::ParameterNotSupportedYet(_) => "NotSupportedYet",
+            Self::BadParameter(_) => "BadParameter",
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::TooLong => Kind::UriTooLong,
+            Self::NoSuchRoute => Kind::NotFound,
+            Self::NotCanonical | Self::BadParameter(_) | Self::ParameterNotSupportedYet(_) => Kind::Invalid,
+            Self::Name(error) => error.kind(),
+            Self::Method(_) | Self::NotSupportedYet => Kind::NotAllowed,
+        }
+    }
+}
+
+/// A request's route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method, which the route has.
+    pub method: Method,
+    /// Which route, a query mode being one of its own.
+    pub kind: RouteKind,
+    /// What it is about.
+    pub target: Target,
+    /// Decoded parameters, sorted by name.
+    parameters: Vec<(String, String)>,
+}
+
+/// The parameters of a route, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// None at all, or only the mode itself.
+    None,
+    /// `?version=`.
+    Version(VersionId),
+    /// `?versions=true`.
+    Versions(VersionsQuery),
+    /// `scan`.
+    Scan(ScanQuery),
+}
+
+/// The parameters of a page of versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionsQuery {
+    /// Most items of the page, 1 to 1000.
+    pub limit: usize,
+    /// Where the last page ended, as the server wrote it; not yet verified.
+    pub cursor: Option<String>,
+}
+
+/// The parameters of `scan`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanQuery {
+    /// What the keys begin with.
+    pub prefix: KeyPrefix,
+    /// Keys strictly behind this, in the order of the scan.
+    pub after: Option<String>,
+    /// Most items and prefixes of the page, 1 to 1000.
+    pub limit: usize,
+    /// What ends a common prefix; not empty.
+    pub delimiter: Option<String>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// Where the last page ended, as the server wrote it; not yet verified.
+    pub cursor: Option<String>,
+}
+
+/// Parses method and raw path (with query) of a request.
+///
+/// # Errors
+/// Every [`RouteError`] but the two about parameters.
+pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
+    if path_and_query.len() > PATH_BYTES_MAX {
+        return Err(RouteError::TooLong);
+    }
+    let (path, query) = match path_and_query.split_once('?') {
+        Some((_, "")) => return Err(RouteError::NotCanonical),
+        Some((path, query)) => (path, query),
+        None => (path_and_query, ""),
+    };
+    let rest = path.strip_prefix("/v1").ok_or(RouteError::NoSuchRoute)?;
+    let parameters = percent::parse_query(query).map_err(|_| RouteError::NotCanonical)?;
+    let has = |name: &str| parameters.iter().any(|(known, _)| known == name);
+    let method = Method::parse(method);
+
+    let (kind, target) = if rest.is_empty() {
+        (RouteKind::Buckets, Target::Store)
+    } else {
+        let rest = rest.strip_prefix('/').ok_or(RouteError::NoSuchRoute)?;
+        let decoded = percent::decode_canonical(rest, Literal::Path).map_err(|_| RouteError::NotCanonical)?;
+        match decoded.split_once('/') {
+            None => {
+                let kind = if has("force") {
+                    RouteKind::BucketForce
+                } else {
+                    RouteKind::Bucket
+                };
+                (kind, Target::Bucket(bucket(&decoded)?))
+            }
+            Some((name, key)) => object(method, bucket(name)?, key, has)?,
+        }
+    };
+    match method {
+        Some(method) if required(method, kind).is_some() => Ok(Route {
+            method,
+            kind,
+            target,
+            parameters,
+        }),
+        // Removing one version for good is in the protocol, and not served yet.
+        Some(Method::Delete) if kind == RouteKind::ObjectVersion => Err(RouteError::NotSupportedYet),
+        _ => Err(RouteError::Method(allowed(kind))),
+    }
+}
+
+/// The methods that a route has.
+fn allowed(kind: RouteKind) -> Vec<Method> {
+    Method::ALL
+        .into_iter()
+        .filter(|method| required(*method, kind).is_some())
+        .collect()
+}
+
+fn bucket(name: &str) -> Result<BucketName, RouteError> {
+    match name {
+        "" => Err(RouteError::NotCanonical),
+        // The words that stand in the place of a bucket are keys' reserved words too.
+        _ if name.starts_with('_') && ObjectKey::parse(name).is_ok_and(|word| word.is_reserved()) => {
+            Err(RouteError::NotSupportedYet)
+        }
+        _ => Ok(BucketName::parse(name)?),
+    }
+}
+
+fn object(
+    method: Option<Method>,
+    bucket: BucketName,
+    key: &str,
+    has: impl Fn(&str) -> bool,
+) -> Result<(RouteKind, Target), RouteError> {
+    if key.is_empty() {
+        return Err(RouteError::NotCanonical);
+    }
+    let key = ObjectKey::parse(key)?;
+    if matches!(method, Some(Method::Put | Method::Delete)) {
+        key.check_writable()?;
+    }
+    if key.as_str() == "scan" {
+        return Ok((RouteKind::Scan, Target::Listing(bucket)));
+    }
+    if key.is_reserved() || PLANNED_MODES.iter().any(|mode| has(mode)) {
+        return Err(RouteError::NotSupportedYet);
+    }
+    // One of these selects the mode; a second one is then a parameter that the mode does not have.
+    let kind = if has("version") {
+        RouteKind::ObjectVersion
+    } else if has("versions") {
+        RouteKind::ObjectVersions
+    } else if has("undelete") {
+        RouteKind::ObjectUndelete
+    } else {
+        RouteKind::Object
+    };
+    Ok((kind, Target::Key(bucket, key)))
+}
+
+impl Route {
+    /// The raw path with query that [`parse`] reads as this route: the one canonical spelling.
+    pub fn path_and_query(&self) -> String {
+        let pairs: Vec<(&str, &str)> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let mut path = self.target.path();
+        if !pairs.is_empty() {
+            path.push('?');
+            path.push_str(&percent::encode_query(&pairs));
+        }
+        path
+    }
+
+    /// Checks the parameters of the route.
+    ///
+    /// # Errors
+    /// [`RouteError::BadParameter`] and [`RouteError::ParameterNotSupportedYet`].
+    pub fn parameters(&self) -> Result<Parameters, RouteError> {
+        let mut rest = Rest::new(&self.parameters);
+        let parameters = match self.kind {
+            RouteKind::Buckets | RouteKind::Bucket | RouteKind::Object => Parameters::None,
+            RouteKind::BucketForce => rest.must_be_true("force", Parameters::None)?,
+            RouteKind::ObjectUndelete => rest.must_be_true("undelete", Parameters::None)?,
+            RouteKind::ObjectVersion => Parameters::Version(
+                rest.parsed("version", |text| VersionId::parse(text).ok())?
+                    .ok_or_else(|| bad("version"))?,
+            ),
+            RouteKind::ObjectVersions => {
+                rest.must_be_true("versions", ())?;
+                Parameters::Versions(VersionsQuery {
+                    limit: rest.limit()?,
+                    cursor: rest.cursor()?,
+                })
+            }
+            RouteKind::Scan => {
+                if let Some(name) = PLANNED_SCAN.iter().find(|name| rest.value(name).is_some()) {
+                    return Err(RouteError::ParameterNotSupportedYet(Parameter::named(name)));
+                }
+                Parameters::Scan(ScanQuery {
+                    prefix: rest
+                        .parsed("prefix", |text| KeyPrefix::parse(text).ok())?
+                        .unwrap_or_else(KeyPrefix::all),
+                    after: rest.parsed("after", bounded)?,
+                    limit: rest.limit()?,
+                    delimiter: rest
+                        .parsed("delimiter", |text| bounded(text).filter(|text| !text.is_empty()))?,
+                    reverse: rest
+                        .parsed("reverse", |text| (text == "true").then_some(()))?
+                        .is_some(),
+                    cursor: rest.cursor()?,
+                })
+            }
+        };
+        rest.must_be_used_up()?;
+        Ok(parameters)
+    }
+}
+
+/// A text that a position in a listing can have.
+fn bounded(text: &str) -> Option<String> {
+    let valid = text.len() <= KEY_BYTES_MAX && !text.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
+    valid.then(|| text.to_owned())
+}
+
+fn bad(name: &str) -> RouteError {
+    RouteError::BadParameter(Parameter::named(name))
+}
+
+/// The parameters that were not asked for yet.
+struct Rest<'a> {
+    pairs: &'a [(String, String)],
+    used: Vec<&'a str>,
+}
+
+impl<'a> Rest<'a> {
+    fn new(pairs: &'a [(String, String)]) -> Self {
+        Self {
+            pairs,
+            used: Vec::new(),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.pairs
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, RouteError> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        self.used.push(name);
+        parse(value).map(Some).ok_or_else(|| bad(name))
+    }
+
+    fn must_be_true<T>(&mut self, name: &'static str, then: T) -> Result<T, RouteError> {
+        let given = self.parsed(name, |text| (text == "true").then_some(()))?;
+        given.map(|()| then).ok_or_else(|| bad(name))
+    }
+
+    fn limit(&mut self) -> Result<usize, RouteError> {
+        let limit = self.parsed("limit", |text| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+            text.parse()
+                .ok()
+                .filter(|limit| plain && (1..=SCAN_LIMIT_MAX).contains(limit))
+        })?;
+        Ok(limit.unwrap_or(SCAN_LIMIT_MAX))
+    }
+
+    fn cursor(&mut self) -> Result<Option<String>, RouteError> {
+        self.parsed("cursor", |text| {
+            (text.len() <= CURSOR_BYTES_MAX).then(|| text.to_owned())
+        })
+    }
+
+    fn must_be_used_up(&self) -> Result<(), RouteError> {
+        match self
+            .pairs
+            .iter()
+            .find(|(name, _)| !self.used.contains(&name.as_str()))
+        {
+            None => Ok(()),
+            Some((name, _)) => Err(bad(name)),
+        }
+    }
+}
