@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use super::{ObjectError, parse_decimal};
 use crate::encoding::hex;
 use crate::id::ContentHash;
@@ -87,6 +89,17 @@ impl ContentDigest {
             Self::None => 0,
             Self::Blake3 { len, .. } | Self::Sha256 { len, .. } => *len,
         }
+    }
+
+    /// Whether a whole body at hand is the one that was meant: its length and hash.
+    #[must_use]
+    pub fn matches(&self, body: &[u8]) -> bool {
+        body.len() as u64 == self.len()
+            && match self {
+                Self::None => true,
+                Self::Blake3 { hash, .. } => ContentHash::of(body) == *hash,
+                Self::Sha256 { hash, .. } => Sha256::digest(body).as_slice() == hash.as_slice(),
+            }
     }
 
     /// Whether there is no body.

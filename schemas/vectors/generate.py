@@ -1,0 +1,535 @@
+#!/usr/bin/env python3
+"""Writes the vector corpus in this directory: python3 generate.py
+
+This is a second implementation of sections 2 to 5 of docs/PROTOCOL.md, in the standard library only
+and written from that text, so that the corpus is not the Rust code's own opinion of itself.
+The files are checked in; the tests only read them. Slow curve arithmetic on purpose: it is short.
+"""
+import base64, hashlib, json, os
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# --- BLAKE3 (hash mode), after the reference implementation -------------------------------------
+IV = [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19]
+PERM = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8]
+M32 = 0xFFFFFFFF
+
+
+def _g(s, a, b, c, d, x, y):
+    rot = lambda v, n: ((v >> n) | (v << (32 - n))) & M32
+    s[a] = (s[a] + s[b] + x) & M32
+    s[d] = rot(s[d] ^ s[a], 16)
+    s[c] = (s[c] + s[d]) & M32
+    s[b] = rot(s[b] ^ s[c], 12)
+    s[a] = (s[a] + s[b] + y) & M32
+    s[d] = rot(s[d] ^ s[a], 8)
+    s[c] = (s[c] + s[d]) & M32
+    s[b] = rot(s[b] ^ s[c], 7)
+
+
+def _compress(cv, block, counter, length, flags):
+    s = cv + IV[:4] + [counter & M32, counter >> 32, length, flags]
+    m = list(block)
+    for r in range(7):
+        for i, (a, b, c, d) in enumerate([(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+                                          (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]):
+            _g(s, a, b, c, d, m[2 * i], m[2 * i + 1])
+        m = [m[p] for p in PERM]
+    return [s[i] ^ s[i + 8] for i in range(8)]
+
+
+def _words(b):
+    b = b.ljust(64, b"\0")
+    return [int.from_bytes(b[i:i + 4], "little") for i in range(0, 64, 4)]
+
+
+def _chunk(data, counter, root):
+    cv = IV
+    blocks = [data[i:i + 64] for i in range(0, len(data), 64)] or [b""]
+    for i, block in enumerate(blocks):
+        last = i == len(blocks) - 1
+        flags = (1 if i == 0 else 0) | (2 if last else 0) | (8 if last and root else 0)
+        cv = _compress(cv, _words(block), counter, len(block), flags)
+    return cv
+
+
+def _tree(data, counter, root):
+    if len(data) <= 1024:
+        return _chunk(data, counter, root)
+    left = 1024
+    while left * 2 < len(data):
+        left *= 2
+    block = _tree(data[:left], counter, False) + _tree(data[left:], counter + left // 1024, False)
+    return _compress(IV, block, 0, 64, 4 | (8 if root else 0))
+
+
+def blake3(data):
+    return b"".join(w.to_bytes(4, "little") for w in _tree(data, 0, True))
+
+
+# --- Ed25519 (RFC 8032), affine -----------------------------------------------------------------
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+SQ = pow(2, (P - 1) // 4, P)
+
+
+def add(p, q):
+    (a, b), (c, d) = p, q
+    t = D * a * c * b * d % P
+    return (a * d + b * c) * pow(1 + t, -1, P) % P, (b * d + a * c) * pow(1 - t, -1, P) % P
+
+
+def mul(n, p):
+    r = (0, 1)
+    while n:
+        if n & 1:
+            r = add(r, p)
+        p = add(p, p)
+        n >>= 1
+    return r
+
+
+def x_of(y, sign):
+    v = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(v, (P + 3) // 8, P)
+    if (x * x - v) % P:
+        x = x * SQ % P
+    if (x * x - v) % P:
+        return None
+    return P - x if x & 1 != sign else x
+
+
+BASE = (x_of(4 * pow(5, -1, P) % P, 0), 4 * pow(5, -1, P) % P)
+enc = lambda p: (p[1] | ((p[0] & 1) << 255)).to_bytes(32, "little")
+h512 = lambda *parts: int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little")
+
+
+class Key:
+    def __init__(self, seed):
+        self.seed = seed
+        h = hashlib.sha512(seed).digest()
+        self.a = int.from_bytes(h[:32], "little") & ((1 << 254) - 8) | (1 << 254)
+        self.prefix = h[32:]
+        self.point = mul(self.a, BASE)
+        self.pub = enc(self.point)
+
+    def sign(self, msg, form="good"):
+        r = h512(self.prefix, msg) % L
+        R = mul(r, BASE)
+        if form == "small-order-r":  # R is the identity: valid for a lenient verifier
+            r, R = 0, (0, 1)
+        if form == "cofactored":  # R has a torsion part: valid only after multiplying by the cofactor
+            R = add(R, TORSION)
+        s = (r + h512(enc(R), self.pub, msg) % L * self.a) % L
+        if form == "malleable":
+            s += L
+        return enc(R) + s.to_bytes(32, "little")
+
+
+def torsion():
+    y = 3
+    while True:
+        x = x_of(y, 0)
+        if x is not None:
+            t = mul(L, (x, y))
+            if mul(4, t) != (0, 1):
+                return t
+        y += 1
+
+
+TORSION = torsion()
+
+# --- encodings ----------------------------------------------------------------------------------
+b64 = lambda b: base64.urlsafe_b64encode(b).rstrip(b"=").decode()
+b32 = lambda b: base64.b32encode(b).rstrip(b"=").decode().lower()
+checked = lambda prefix, b: prefix + b32(b + blake3(prefix.encode() + b)[:2])
+UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+pct = lambda s, extra=b"": "".join(chr(c) if c in UNRESERVED + extra else "%%%02X" % c for c in s.encode())
+
+ROOT, CLIENT, OTHER = (Key(bytes([n]) * 32) for n in (1, 2, 3))
+ROOT_ID, CLIENT_ID = checked("wr1", ROOT.pub), checked("wc1", CLIENT.pub)
+AUD = "wfldb:test-cluster"
+IAT = 1767323045  # 2026-01-02T03:04:05Z
+NOW = "2026-01-02T03:04:05.006Z"
+JTI = "AAECAwQFBgcICQoLDA0ODw"
+
+
+def write(name, about, vectors):
+    with open(os.path.join(HERE, name), "w") as f:
+        f.write('{\n"about": %s,\n"vectors": [\n' % json.dumps(about))
+        f.write(",\n".join(json.dumps(v, ensure_ascii=True) for v in vectors))
+        f.write("\n]\n}\n")
+
+
+def texts(kind, good=(), bad=(), code=None):
+    return [{"kind": kind, "text": t} for t in good] + [{"kind": kind, "text": t, "code": code} for t in bad]
+
+
+# --- texts --------------------------------------------------------------------------------------
+names = texts("bucket", ["abc", "a-b", "0-9", "a" * 63, "photos"],
+              ["", "ab", "a" * 64, "Abc", "-ab", "ab-", "a_b", "a.b", "a b", "abc/", "\u00e4bc", "abc\n"], "BadBucketName")
+names += texts("key", ["a", "/", "//", "a/", "a//b", "\u00fcber/\U0001f600", " ", "...", "a/.b/..c", "scan", "k" * 1024, "%2F", "+", "\u0080"],
+               ["", ".", "..", "a/..", "../a", "a/./b", "a\u0000b", "a\tb", "\u007f", "\u001f", "k" * 1025, "\u00e9" * 513], "BadKey")
+names += texts("writable_key", ["_static/x", "scans", "scan/x", "x/_find", "_Find", "batch/"],
+               ["scan", "batch", "_find", "_find/x", "_tx", "_session/a/b", "_explain", "_aggregate", "_search", "_index",
+                "_bulk", "_changes", "_history", "_schema", "_keys", "_audit", "_backup", "_admin", "_stats/"], "ReservedKey")
+names += texts("prefix", ["", "a", "a/", "a/.", "a/..", ".", "..", "k" * 1024],
+               ["a/../", "./", "\u0001", "k" * 1025, "k" * 1022 + "/."], "BadPrefix")
+names += texts("realm", ["a", "-", "local-abc", "r" * 63], ["", "A", "a_b", "r" * 64, "a:b"], "BadRealm")
+names += texts("audience", [AUD], ["wfldb:", "test-cluster", "WFLDB:a", "wfldb:A", "wfldb:a "], "BadAudience")
+write("names.json", "Names of section 2. A vector without a code is valid and prints as itself.", names)
+
+RFC = Key(bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
+GOOD_ID = checked("wc1", RFC.pub)
+bad_sum = GOOD_ID[:-2] + ("5" if GOOD_ID[-2] != "5" else "6") + GOOD_ID[-1]
+alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+trailing = GOOD_ID[:-1] + alphabet[alphabet.index(GOOD_ID[-1]) + 1]
+weak = [enc(mul(n, TORSION)) for n in range(8)]
+ids = texts("key_id", [checked(p, k.pub) for p in ("wr1", "wi1", "wc1", "wn1") for k in (RFC, ROOT)],
+            ["", "wc1", GOOD_ID[:-1], GOOD_ID + "a", GOOD_ID.upper(), "wr1" + GOOD_ID[3:], "wx1" + GOOD_ID[3:], bad_sum, trailing,
+             GOOD_ID + "=", " " + GOOD_ID, GOOD_ID.replace("q", "0", 1), checked("wsk1", RFC.seed)], "BadKeyId")
+ids += texts("key_id", [], [checked("wc1", w) for w in weak], "BadPublicKey")
+# A point whose y is not reduced, the negative zero, and bytes that are no point.
+no_point = next(y for y in range(2, 99) if x_of(y, 0) is None)
+ids += texts("key_id", [], [checked("wr1", (P + 3).to_bytes(32, "little")), checked("wr1", (1 | 1 << 255).to_bytes(32, "little")),
+                            checked("wr1", no_point.to_bytes(32, "little"))], "BadPublicKey")
+secret = checked("wsk1", RFC.seed)
+ids += texts("secret_key", [secret], ["", "wsk1", secret[:-1], secret.upper(), GOOD_ID, secret[:-1] + "a" if secret[-1] != "a" else secret[:-1] + "i"], "BadSecretKey")
+ids += texts("version", ["00000000000000000000000000", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"],
+             ["", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "01arz3ndektsv4rrffq69g5fav", "01ARZ3NDEKTSV4RRFFQ69G5FAI", "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+              "01ARZ3NDEKTSV4RRFFQ69G5FAO", "01ARZ3NDEKTSV4RRFFQ69G5FA", "01ARZ3NDEKTSV4RRFFQ69G5FAVV", "01ARZ3NDEKTSV4RRFFQ69G5F\u00e9"], "BadVersionId")
+ids += texts("nonce", [JTI, "A" * 22, "_" * 21 + "w"], ["", "A" * 21, "A" * 23, "A" * 22 + "==", "A" * 21 + "B", "A" * 21 + "+", "A" * 21 + "/"], "BadNonce")
+ids += texts("signature", ["A" * 86], ["A" * 85, "A" * 87, "A" * 85 + "B", "A" * 86 + "=="], "BadSignature")
+ids += texts("hash", ["0" * 64, blake3(b"").hex()], ["0" * 63, "0" * 65, "A" + "0" * 63, "g" + "0" * 63], "BadHash")
+write("ids.json", "Ids of section 2. A vector without a code is valid and prints as itself.", ids)
+
+times = texts("time", ["1970-01-01T00:00:00.000Z", "2000-02-29T00:00:00.000Z", "2024-02-29T23:59:59.999Z", NOW, "9999-12-31T23:59:59.999Z"],
+              ["", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.06Z", "2026-01-02T03:04:05.0060Z", "2026-01-02t03:04:05.006Z",
+               "2026-01-02T03:04:05.006z", "2026-01-02 03:04:05.006Z", "2026-01-02T03:04:05,006Z", "2026-02-29T00:00:00.000Z",
+               "2100-02-29T00:00:00.000Z", "2026-04-31T00:00:00.000Z", "2026-00-10T00:00:00.000Z", "2026-13-10T00:00:00.000Z",
+               "2026-01-00T00:00:00.000Z", "2026-01-02T24:00:00.000Z", "2026-01-02T03:60:00.000Z", "2016-12-31T23:59:60.000Z",
+               "1969-12-31T23:59:59.999Z", "+026-01-02T03:04:05.006Z", "2026-01-02T03:04:05.006+", "2026-01-02T03:04:05.00\u0665Z"], "BadTime")
+write("times.json", "Times of section 2. A vector without a code is valid and prints as itself.", times)
+
+H = blake3(b"hello wflDB").hex()
+S = hashlib.sha256(b"hello wflDB").hexdigest()
+content = texts("content", ["none 0 -", "b3 11 " + H, "sha256 11 " + S, "b3 18446744073709551615 " + H],
+                ["", "none", "none 0", "none 1 -", "b3 0 " + H, "b3 011 " + H, "b3 +1 " + H, "b3 -1 " + H, "b3 11", "b3 11 " + H.upper(), "b3  11 " + H,
+                 "B3 11 " + H, "b3 11 " + H[:-1], "sha1 11 " + H, "b3 18446744073709551616 " + H, "b3 11 " + H + " ", "sha256 0 " + S, "b3 1.0 " + H], "BadContent")
+content += texts("tags", ["", "a=b", "a=&b=c", "k%20=v%2F"], ["a", "a=b&", "&a=b", "b=1&a=2", "a=1&a=2", "=v", "a=+", "a=%2f", "a=%61", "a=b=c", "a=/", "a=%00",
+                "&".join("t%02d=" % n for n in range(17)), "n" * 129 + "=", "n=" + "v" * 257, "a=%FF"], "BadTags")
+content += texts("if_match", ["*", '"%s"' % H], ["", H, 'W/"%s"' % H, '"%s", "%s"' % (H, H), '"%s"' % H.upper(), '""', '"*"'], "BadCondition")
+content += texts("bucket_config", ["{}", '{"quota_bytes":1}', '{"kind":"objects","object_bytes_max":5,"quota_objects":0,"require_signature":true}'],
+                 ["[]", "null", "1", '{"quota":1}', '{"quota_bytes":-1}', '{"quota_bytes":1.5}', '{"quota_bytes":1,"quota_bytes":1}', '{"kind":"Objects"}',
+                  '{"mirror":1}', "{", "{} {}", '["objects"]', '{"quota_bytes":"1"}', '{"versions":{"keep":1,"x":2}}'], "BadBucketConfig")
+content += texts("bucket_config", [], ['{"kind":"documents"}', '{"versions":{"keep":3}}', '{"mirror":true}', '{"audit_reads":true}'], "NotSupportedYet")
+write("content.json", "Header values and bodies of sections 4 and 5. Valid ones print as themselves (bucket_config: only parse).", content)
+
+# --- packets ------------------------------------------------------------------------------------
+HEADER = {"alg": "EdDSA", "kid": ROOT_ID, "typ": "wfldb-kp+jwt"}
+EVERYTHING = {"b": "*", "p": "", "ops": ["get", "list", "put", "delete", "erase", "query", "watch", "manage", "audit", "admin"]}
+CLAIMS = {"iss": ROOT_ID, "sub": CLIENT_ID, "aud": AUD, "iat": IAT, "nbf": IAT, "exp": IAT + 3600, "jti": JTI, "cap": [EVERYTHING], "dlg": 0}
+compact = lambda o: json.dumps(o, separators=(",", ":"), ensure_ascii=False)
+
+
+def token(claims=None, header=None, key=ROOT, form="good", **changed):
+    """claims and header may be texts, for JSON that json.dumps would not write."""
+    if claims is None:
+        claims = {k: v for k, v in {**CLAIMS, **changed}.items() if v is not ...}
+    claims = claims if isinstance(claims, str) else compact(claims)
+    header = header if isinstance(header, str) else compact(header or HEADER)
+    signed = b64(header.encode()) + "." + b64(claims.encode())
+    return signed + "." + b64(key.sign(signed.encode(), form))
+
+
+def text_claims(old, new):
+    text = compact(CLAIMS)
+    assert old in text, old
+    return token(text.replace(old, new, 1))
+
+
+def grant(**changed):
+    g = {k: v for k, v in {"b": "photos", "p": "a/", "ops": ["get"], **changed}.items() if v is not ...}
+    return token(cap=[g])
+
+
+packets = []
+
+
+def packet(name, tok, reason=None, code="Unauthenticated", now=NOW):
+    v = {"name": name, "token": tok, "now": now}
+    if reason:
+        v |= {"code": code, "reason": reason}
+    else:
+        v |= {"hash": blake3(tok.encode()).hex()}
+    packets.append(v)
+
+
+GOOD = token()
+packet("plain", GOOD)
+packet("all limits", grant(max_bytes=0, rate=1, quota_bytes=2**64 - 1, create_only=True, cidr=["10.0.0.0/8", "2001:db8::/32"], content_type=["image/jpeg"]))
+packet("empty lists", grant(ops=[], cidr=[], content_type=[]))
+packet("empty cap", token(cap=[]))
+packet("32 grants", token(cap=[EVERYTHING] * 32))
+packet("space and order are free", token(json.dumps(dict(reversed(list(CLAIMS.items()))), indent=1), json.dumps(dict(reversed(list(HEADER.items()))))))
+packet("escapes", text_claims('"aud"', '"\\u0061ud"'))
+packet("sub is an issuer", token(sub=checked("wi1", CLIENT.pub), dlg=3))
+packet("sub is a node", token(sub=checked("wn1", CLIENT.pub)))
+packet("last valid second", GOOD, now="2026-01-02T04:05:04.999Z")
+packet("first valid second", GOOD, now="2026-01-02T03:03:05.000Z")
+packet("expired", GOOD, "PacketExpired", now="2026-01-02T04:05:05.000Z")
+packet("not yet valid", token(nbf=IAT + 61, exp=IAT + 99), "PacketNotYetValid")
+packet("issued in the future", GOOD, "PacketNotYetValid", now="2026-01-02T03:03:04.999Z")
+packet("another audience", token(aud="wfldb:other"), "PacketAudience")
+packet("not an audience", token(aud="test-cluster"), "PacketClaim")
+packet("audience list", token(aud=[AUD]), "PacketClaim")
+packet("kid is not iss", token(header={**HEADER, "kid": checked("wr1", OTHER.pub)}, key=OTHER), "PacketClaim")
+packet("signed by an unknown root", token(header={**HEADER, "kid": checked("wr1", OTHER.pub)}, key=OTHER, iss=checked("wr1", OTHER.pub)), "PacketUntrusted")
+packet("signed by another key", token(key=OTHER), "PacketSignature")
+packet("alg none", token(header={**HEADER, "alg": "none"}), "PacketHeader")
+packet("alg none without a signature", b64(compact({**HEADER, "alg": "none"}).encode()) + "." + GOOD.split(".")[1] + ".", "PacketForm")
+packet("alg HS256", token(header={**HEADER, "alg": "HS256"}), "PacketHeader")
+packet("alg eddsa", token(header={**HEADER, "alg": "eddsa"}), "PacketHeader")
+packet("alg Ed25519", token(header={**HEADER, "alg": "Ed25519"}), "PacketHeader")
+packet("typ JWT", token(header={**HEADER, "typ": "JWT"}), "PacketHeader")
+packet("header with crit", token(header={**HEADER, "crit": []}), "PacketHeader")
+packet("header with jwk", token(header={**HEADER, "jwk": "x"}), "PacketHeader")
+packet("header without kid", token(header={"alg": "EdDSA", "typ": "wfldb-kp+jwt"}), "PacketHeader")
+packet("header without typ", token(header={"alg": "EdDSA", "kid": ROOT_ID}), "PacketHeader")
+packet("header with a member twice", token(header=compact(HEADER)[:-1] + ',"alg":"EdDSA"}'), "PacketJson")
+packet("header is a list", token(header="[]"), "PacketJson")
+for old, new, what in [('"exp":1767326645', '"exp":1767326645.0', "float"), ('"exp":1767326645', '"exp":1767326645e0', "exponent"),
+                       ('"iat":1767323045', '"iat":-1', "negative number"), ('"iat":1767323045', '"iat":01767323045', "leading zero"),
+                       ('"exp":1767326645', '"exp":18446744073709551616', "number over 64 bits"), ('"dlg":0', '"dlg":null', "null"),
+                       ('"dlg":0', '"dlg":0,"dlg":0', "repeated member"), ('"dlg":0', '"dlg":0,"\\u0064lg":0', "repeated member, escaped"),
+                       ('"dlg":0}', '"dlg":0,}', "trailing comma"), ('"dlg":0}', '"dlg":0}x', "text after the claims"), ('{"iss"', '\ufeff{"iss"', "byte order mark"),
+                       ('"p":""', '"p":"\\ud800"', "lone surrogate"), ('"p":""', '"p":"\t"', "raw control character"), ('"b":"*"', '"b":"*","b":"*"', "repeated member of a grant"),
+                       ('"cap":[', '"cap":[[[[[', "too deep")]:
+    packet(what, text_claims(old, new), "PacketJson")
+for name in CLAIMS:
+    packet("without " + name, token(**{name: ...}), "PacketClaim")
+    packet(name + " of a wrong type", token(**{name: 5 if isinstance(CLAIMS[name], (str, list)) else "5"}), "PacketClaim")
+packet("unknown claim", token(nonce="x"), "PacketClaim")
+packet("with prf", token(prf=GOOD), "DelegationNotSupported", code="DelegationNotSupported")
+packet("with prf of a wrong type", token(prf=1), "DelegationNotSupported", code="DelegationNotSupported")
+packet("signed by an issuer", token(header={**HEADER, "kid": checked("wi1", ROOT.pub)}, iss=checked("wi1", ROOT.pub)), "DelegationNotSupported", code="DelegationNotSupported")
+packet("signed by a node", token(header={**HEADER, "kid": checked("wn1", ROOT.pub)}, iss=checked("wn1", ROOT.pub)), "PacketClaim")
+packet("sub is a root", token(sub=checked("wr1", CLIENT.pub)), "PacketClaim")
+packet("sub is weak", token(sub=checked("wc1", weak[1])), "PacketClaim")
+packet("kid is weak", token(header={**HEADER, "kid": checked("wr1", weak[0])}), "PacketHeader")
+packet("iat after nbf", token(iat=IAT + 1), "PacketClaim")
+packet("nbf is exp", token(exp=IAT), "PacketClaim")
+packet("jti too short", token(jti=JTI[:-1]), "PacketClaim")
+packet("jti with trailing bits", token(jti=JTI[:-1] + "x"), "PacketClaim")
+packet("dlg 4", token(dlg=4), "PacketClaim")
+packet("dlg 256", token(dlg=256), "PacketClaim")
+packet("33 grants", token(cap=[EVERYTHING] * 33), "PacketClaim")
+packet("too large", token(cap=[{**EVERYTHING, "p": "k" * 300}] * 32), "PacketTooLarge")
+packet("grant is a text", token(cap=["get"]), "PacketClaim")
+for name in ("b", "p", "ops"):
+    packet("grant without " + name, grant(**{name: ...}), "PacketClaim")
+for changed in [{"b": "Photos"}, {"b": ""}, {"p": "a/../"}, {"p": "\u007f"}, {"ops": ["read"]}, {"ops": ["GET"]}, {"ops": ["get", "get"]}, {"ops": "get"}, {"ops": [1]},
+                {"ops": ["admin"]}, {"unknown": 1}, {"max_bytes": "1"}, {"max_bytes": True}, {"rate": []}, {"quota_bytes": "x"}, {"create_only": 1}, {"create_only": "true"},
+                {"cidr": "10.0.0.0/8"}, {"cidr": ["10.0.0.1/8"]}, {"cidr": ["10.0.0.0"]}, {"cidr": ["10.0.0.0/33"]}, {"cidr": [1]}, {"cidr": ["::ffff:10.0.0.0/104"]},
+                {"content_type": "image/jpeg"}, {"content_type": ["image/jpeg;q=1"]}, {"content_type": ["jpeg"]}, {"content_type": [""]}]:
+    packet("grant with " + compact(changed), grant(**changed), "PacketClaim")
+head, body, sig = GOOD.split(".")
+packet("empty", "", "PacketForm")
+packet("two parts", head + "." + body, "PacketForm")
+packet("four parts", GOOD + ".", "PacketForm")
+packet("padding", head + "." + body + "=." + sig, "PacketForm")
+packet("space", " " + GOOD, "PacketForm")
+packet("line break", GOOD + "\n", "PacketForm")
+packet("signature too short", GOOD[:-1], "PacketForm")
+packet("standard base64", head + "." + body + "." + "+" + sig[1:], "PacketForm")
+packet("signature with trailing bits", GOOD[:-1] + chr(ord(GOOD[-1]) + 1), "PacketForm")
+long_head = next(h for n in range(3) for h in [b64((compact(HEADER) + " " * n).encode())] if len(h) % 4)
+packet("header with trailing bits", long_head[:-1] + chr(ord(long_head[-1]) + 1) + "." + body + "." + sig, "PacketForm")
+packet("changed claims", head + "." + b64(compact({**CLAIMS, "dlg": 3}).encode()) + "." + sig, "PacketSignature")
+packet("changed header order", b64(compact(dict(reversed(list(HEADER.items())))).encode()) + "." + body + "." + sig, "PacketSignature")
+for form in ("small-order-r", "cofactored", "malleable"):
+    packet("signature " + form, token(form=form), "PacketSignature")
+write("packets.json", "Key packets of section 3, for the audience %s and the root %s. hash: BLAKE3 of a valid one." % (AUD, ROOT_ID), packets)
+
+# --- requests -----------------------------------------------------------------------------------
+requests = []
+SIX = ["authorization", "x-wfldb-timestamp", "x-wfldb-nonce", "x-wfldb-content", "x-wfldb-signed-headers", "x-wfldb-signature"]
+
+
+def request(name, code=None, reason=None, hint=None, method="GET", target="/v1/photos/cat.jpg", signed=(), extra=(), content="none 0 -", packet=None,
+            timestamp=NOW, nonce=JTI, now=NOW, aud=AUD, key=CLIENT, form="good", names=None, drop=(), replace={}, times=1, after=None, sign_as={}):
+    packet = packet or GOOD
+    signed = sorted(signed)
+    names = ";".join(n for n, _ in signed) if names is None else names
+    path, _, query = target.partition("?")
+    part = lambda k, v: sign_as.get(k, v)
+    lines = ["WFLDB-ED25519-1", part("aud", aud), part("method", method), part("path", path), part("query", query), part("timestamp", timestamp), part("nonce", nonce),
+             part("hash", blake3(packet.encode()).hex()), part("content", content), part("names", names)]
+    canonical = "".join(line + "\n" for line in lines + [f"{n}:{v}" for n, v in part("signed", signed)]).encode()
+    signature = key.sign(canonical, form)
+    values = ["Bearer " + packet, timestamp, nonce, content, names, b64(signature)]
+    headers = [[n, replace.get(n, v)] for n, v in zip(SIX, values) if n not in drop] + [list(h) for h in signed] + [list(h) for h in extra]
+    v = {"name": name, "method": method, "target": target, "headers": headers, "now": now}
+    if times != 1:
+        v["times"] = times
+    if code:
+        v |= {"code": code, "reason": reason or code}
+        if hint:
+            v["hint"] = hint
+    else:
+        v |= {"canonical_bytes": len(canonical), "canonical_blake3": blake3(canonical).hex()}
+    requests.append(v)
+
+
+NC = "NotCanonical"
+UA = "Unauthenticated"
+B3 = "b3 11 " + H
+PUT = dict(method="PUT", content=B3)
+request("get")
+request("head", method="HEAD")
+request("the list of buckets", target="/v1")
+request("put with headers", signed=[("content-type", "image/jpeg"), ("if-none-match", "*"), ("x-wfldb-meta-a", "b c")], extra=[["accept", "*/*"], ["content-length", "11"]], **PUT)
+request("put of nothing", method="PUT", extra=[["content-length", "0"]])
+request("sha256", method="PUT", content="sha256 11 " + S)
+request("header names in any case", extra=[["Accept", "*/*"]], replace={})
+request("encoded path", target="/v1/photos/" + pct("a b/\u00fc~!*'()", b"/"))
+request("key that is a slash", target="/v1/photos//")
+request("query", target="/v1/photos/scan?delimiter=%2F&limit=10&prefix=a%20b&tag=")
+request("an unlisted header may be signed", signed=[("accept", "*/*")])
+request("empty value of a signed header", signed=[("x-wfldb-meta-a", "")], **PUT)
+request("oldest timestamp", timestamp="2026-01-02T03:03:05.006Z")
+request("newest timestamp", timestamp="2026-01-02T03:04:10.006Z")
+request("too old", UA, "ClockSkew", "ClockSkew", timestamp="2026-01-02T03:03:05.005Z")
+request("too new", UA, "ClockSkew", "ClockSkew", timestamp="2026-01-02T03:04:10.007Z")
+for target in ["/v1/photos/a%2fb", "/v1/photos/a%2Fb", "/v1/photos/%61", "/v1/photos/a b", "/v1/photos/a+b%2b", "/v1/photos/%", "/v1/photos/%4", "/v1/photos/%GG",
+               "/v1/photos/a!", "/v1/photos/a'b", "/v1/photos/\u00fc", "/v1/photos/%FF", "/v1/photos/%ED%A0%80", "/v1/photos/a#b", "/v1/photos/", "v1/photos/a", "",
+               "http://h/v1/photos/a", "*", "/v1/photos/a%7E", "/v1/photos/a:b", "/v1/photos/a\\b"]:
+    request("path " + target, NC, target=target)
+for query in ["", "a", "a=1&", "&a=1", "b=1&a=1", "a=1&a=1", "a=1&a=2", "a=/", "a=+", "a=%2f", "a=%41", "a=b=c", "=1", "a=1?", "a=1;b=2", "A=%", "a=%FF"]:
+    request("query " + query, NC, target="/v1/photos/scan?" + query)
+for header in SIX:
+    request("without " + header, UA, "MissingHeader", drop=[header])
+    request(header + " twice", NC, extra=[[header, "x"]])
+    request(header + " in the signed list", NC, names=header)
+request("authorization of another scheme", UA, "BadAuthorization", replace={"authorization": "Basic " + GOOD})
+request("authorization in lower case", UA, "BadAuthorization", replace={"authorization": "bearer " + GOOD})
+request("no packet", UA, "BadAuthorization", replace={"authorization": "Bearer x=y"})
+request("packet too large", UA, "BadAuthorization", replace={"authorization": "Bearer " + "a" * 12289})
+for value in ["2026-01-02T03:04:05Z", "2026-02-30T03:04:05.006Z"]:
+    request("timestamp " + value, NC, timestamp=value)
+for value in ["AAAA", JTI + "==", JTI[:-1] + "x"]:
+    request("nonce " + value, NC, nonce=value)
+for value in ["b3 0 " + H, "none 0", "b3 011 " + H, "sha1 11 " + H, "UNSIGNED-PAYLOAD"]:
+    request("content " + value, NC, method="PUT", content=value)
+request("signature too short", NC, replace={"x-wfldb-signature": "AAAA"})
+for names in ["b;a", "a;a", ";", "a;", ";a", "A", "a,b", "a b", "missing"]:
+    request("signed list " + names, NC, names=names, extra=[["a", "1"], ["b", "2"]])
+request("signed header twice", NC, signed=[("x-wfldb-meta-a", "1")], extra=[["x-wfldb-meta-a", "2"]])
+for value in [" a", "a ", "a  b", "a\tb", "\u00e9", "a\u007f", "a\nb"]:
+    request("signed value " + json.dumps(value), NC, signed=[("x-wfldb-meta-a", value)])
+for header in ["x-wfldb-meta-a", "x-wfldb-anything", "content-type", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
+               "cache-control", "expires", "last-event-id", "X-WflDB-Tags", "Content-Type"]:
+    request("unsigned " + header, "UnsignedHeader", extra=[[header, "x"]])
+request("content-length differs", "LengthMismatch", extra=[["content-length", "12"]], **PUT)
+request("content-length without a body", "LengthMismatch", extra=[["content-length", "1"]])
+request("content-encoding", "ContentEncodingNotSupported", extra=[["content-encoding", "gzip"]], **PUT)
+request("get with a body", "BodyNotAllowed", content=B3)
+request("head with a body", "BodyNotAllowed", method="HEAD", content=B3)
+for method in ["PATCH", "OPTIONS", "get", "TRACE", ""]:
+    request("method " + method, "MethodNotAllowed", method=method)
+request("path too long", "UriTooLong", target="/v1/photos/" + "k" * 8192)
+request("too many headers", "HeadersTooLarge", extra=[["accept", "x"]] * 59)
+request("headers too large", "HeadersTooLarge", extra=[["accept", "x" * 8000]] * 3)
+for what, value in {"aud": "wfldb:other", "method": "HEAD", "path": "/v1/photos/dog.jpg", "query": "versions=true", "timestamp": "2026-01-02T03:04:05.007Z", "nonce": "A" * 22,
+                    "hash": "0" * 64, "content": B3, "names": "accept", "signed": [("accept", "x")]}.items():
+    request("signed with another " + what, UA, "RequestSignature", sign_as={what: value})
+request("signed value changed", UA, "RequestSignature", signed=[("x-wfldb-meta-a", "1")], sign_as={"signed": [("x-wfldb-meta-a", "2")]}, **PUT)
+request("signed by another key", UA, "RequestSignature", key=OTHER)
+request("signed by the root", UA, "RequestSignature", key=ROOT)
+for form in ("small-order-r", "cofactored", "malleable"):
+    request("signature " + form, UA, "RequestSignature", form=form)
+request("packet for another holder", UA, "RequestSignature", packet=token(sub=checked("wc1", OTHER.pub)))
+request("packet for another audience", UA, "PacketAudience", packet=token(aud="wfldb:other"))
+request("expired packet", UA, "PacketExpired", "Expired", packet=token(iat=IAT - 999, nbf=IAT - 999, exp=IAT - 60))
+request("expired packet and a bad signature", UA, "RequestSignature", packet=token(iat=IAT - 999, nbf=IAT - 999, exp=IAT - 60), key=OTHER)
+request("packet with prf", "DelegationNotSupported", packet=token(prf=GOOD))
+request("replayed", UA, "Replayed", "Replayed", times=2)
+write("requests.json", "Signed requests of section 4, for the audience %s and the root %s. The canonical string of a valid one by length and BLAKE3. "
+      "times: how often it is sent; the verdict is the last one's." % (AUD, ROOT_ID), requests)
+
+# --- authorization ------------------------------------------------------------------------------
+grants = []
+
+
+def ask(name, cap, method, route, bucket=None, key=None, peer="127.0.0.1", put=None, **expected):
+    v = {"name": name, "cap": cap, "method": method, "route": route, "peer": peer}
+    v |= {k: x for k, x in {"bucket": bucket, "key": key, "put": put}.items() if x is not None}
+    grants.append(v | (expected if expected else {"code": "Forbidden"}))
+
+
+def g(b, p, ops, **limits):
+    return {"b": b, "p": p, "ops": ops.split(), **limits}
+
+
+OBJ = dict(bucket="photos", key="a/b")
+ask("get", [g("photos", "", "get")], "GET", "object", **OBJ, op="get", charged=[0])
+ask("head is get", [g("photos", "a", "get")], "HEAD", "object", **OBJ, op="get", charged=[0])
+ask("any bucket", [g("*", "a/", "get")], "GET", "object", **OBJ, op="get", charged=[0])
+ask("a byte prefix", [g("photos", "a", "get")], "GET", "object", bucket="photos", key="ab", op="get", charged=[0])
+ask("another bucket", [g("photo", "", "get"), g("photos2", "", "get")], "GET", "object", **OBJ)
+ask("another prefix", [g("photos", "b", "get"), g("photos", "a/b/", "get")], "GET", "object", **OBJ)
+ask("another op", [g("photos", "", "list put delete erase query watch manage audit")], "GET", "object", **OBJ)
+ask("no grants", [], "GET", "object", **OBJ)
+ask("no ops", [g("*", "", "")], "GET", "object", **OBJ)
+ask("grants never combine", [g("photos", "a/", "list"), g("photos", "b/", "get"), g("other", "a/", "get")], "GET", "object", **OBJ)
+ask("the first that allows is charged", [g("photos", "b", "get"), g("photos", "a", "get", rate=5), g("*", "", "get")], "GET", "object", **OBJ, op="get", charged=[1])
+for method, route, op in [("GET", "object", "get"), ("PUT", "object", "put"), ("DELETE", "object", "delete"), ("GET", "version", "get"), ("HEAD", "version", "get"),
+                          ("GET", "versions", "get"), ("POST", "undelete", "put")]:
+    put = {"len": 1} if method == "PUT" else None
+    ask(f"{method} {route} with {op} alone", [g("photos", "a", op)], method, route, **OBJ, put=put, op=op, charged=[0])
+    others = " ".join(o for o in "get list put delete erase query watch manage audit".split() if o != op)
+    ask(f"{method} {route} with all but {op}", [g("photos", "", others)], method, route, **OBJ, put=put)
+ask("erase has no route yet", [EVERYTHING], "DELETE", "version", **OBJ)
+ask("scan", [g("photos", "a/", "list"), g("photos", "a/b", "list get"), g("*", "c", "list"), g("photos", "d", "get")], "GET", "scan", bucket="photos", op="list", charged=[0], prefixes=["a/", "c"])
+ask("scan of all", [g("photos", "a/", "list"), g("photos", "", "list")], "GET", "scan", bucket="photos", op="list", charged=[0], prefixes=None)
+ask("scan without list", [g("photos", "", "get")], "GET", "scan", bucket="photos")
+ask("scan of another bucket", [g("photo", "", "list")], "GET", "scan", bucket="photos")
+ask("manage", [g("photos", "", "manage")], "PUT", "bucket", bucket="photos", op="manage", charged=[0])
+ask("manage needs the whole bucket", [g("photos", "a", "manage")], "PUT", "bucket", bucket="photos")
+ask("reading a bucket is manage", [g("photos", "", "get list")], "GET", "bucket", bucket="photos")
+ask("force needs erase too", [g("photos", "", "manage")], "DELETE", "force", bucket="photos")
+ask("force needs erase of the whole bucket", [g("photos", "", "manage"), g("photos", "a", "erase")], "DELETE", "force", bucket="photos")
+ask("force", [g("photos", "", "manage", rate=1), g("*", "", "erase")], "DELETE", "force", bucket="photos", op="manage", charged=[0, 1])
+ask("buckets with any grant", [g("photos", "a", "get"), g("docs", "", "put")], "GET", "buckets", op="list", charged=[0], buckets=["docs", "photos"])
+ask("all buckets", [g("photos", "a", "get"), g("*", "z", "watch")], "GET", "buckets", op="list", charged=[0], buckets=None)
+ask("no bucket", [], "GET", "buckets")
+ask("no bucket without ops", [g("photos", "", "")], "GET", "buckets")
+PUTS = dict(method="PUT", route="object", **OBJ)
+ask("size at the limit", [g("photos", "", "put", max_bytes=10)], put={"len": 10}, **PUTS, op="put", charged=[0], object_bytes_max=10)
+ask("size over the limit", [g("photos", "", "put", max_bytes=10)], put={"len": 11}, **PUTS)
+ask("a larger grant follows", [g("photos", "", "put", max_bytes=10), g("photos", "a", "put", max_bytes=20)], put={"len": 11}, **PUTS, op="put", charged=[1], object_bytes_max=20)
+ask("type", [g("photos", "", "put", content_type=["image/png", "image/jpeg"])], put={"len": 1, "content_type": "image/jpeg"}, **PUTS, op="put", charged=[0])
+ask("type with parameters", [g("photos", "", "put", content_type=["text/plain"])], put={"len": 1, "content_type": "text/plain; charset=utf-8"}, **PUTS, op="put", charged=[0])
+ask("another type", [g("photos", "", "put", content_type=["image/png"])], put={"len": 1, "content_type": "image/pngx"}, **PUTS)
+ask("type is exact", [g("photos", "", "put", content_type=["image/png"])], put={"len": 1, "content_type": "Image/PNG"}, **PUTS)
+ask("no type", [g("photos", "", "put", content_type=["image/png"])], put={"len": 1}, **PUTS)
+ask("an empty list of types allows nothing", [g("photos", "", "put", content_type=[])], put={"len": 1}, **PUTS)
+ask("limits do not combine", [g("photos", "", "put", max_bytes=10), g("photos", "", "put", content_type=["a/b"])], put={"len": 11, "content_type": "c/d"}, **PUTS)
+ask("limits of writing do not limit reading", [g("photos", "", "get", max_bytes=0, content_type=[], create_only=True)], "GET", "object", **OBJ, op="get", charged=[0])
+ask("what is restored is unknown", [g("photos", "", "put", max_bytes=10)], "POST", "undelete", **OBJ)
+ask("create only", [g("photos", "", "put", create_only=True)], put={"len": 1}, **PUTS, op="put", charged=[0], create_only=True)
+ask("create only before a plain grant", [g("photos", "", "put", create_only=True), g("photos", "a", "put")], put={"len": 1}, **PUTS, op="put", charged=[1])
+ask("create only limits deletes", [g("photos", "", "delete", create_only=True)], "DELETE", "object", **OBJ, op="delete", charged=[0], create_only=True)
+ask("peer in range", [g("photos", "", "get", cidr=["10.0.0.0/8", "127.0.0.0/8"])], "GET", "object", **OBJ, op="get", charged=[0])
+ask("peer out of range", [g("photos", "", "get", cidr=["10.0.0.0/8"])], "GET", "object", **OBJ)
+ask("mapped peer", [g("photos", "", "get", cidr=["10.0.0.0/8"])], "GET", "object", **OBJ, peer="::ffff:10.1.2.3", op="get", charged=[0])
+ask("no ranges allow nothing", [g("photos", "", "get", cidr=[])], "GET", "object", **OBJ)
+ask("a range hides prefixes", [g("photos", "a", "list"), g("photos", "b", "list", cidr=["10.0.0.0/8"])], "GET", "scan", bucket="photos", op="list", charged=[0], prefixes=["a"])
+ask("a range hides buckets", [g("photos", "", "get"), g("docs", "", "get", cidr=["10.0.0.0/8"])], "GET", "buckets", op="list", charged=[0], buckets=["photos"])
+ask("quota and rate are carried", [g("photos", "", "put", quota_bytes=0, rate=0)], put={"len": 1}, **PUTS, op="put", charged=[0])
+for method, route in [("POST", "object"), ("HEAD", "bucket"), ("POST", "bucket"), ("PUT", "buckets"), ("PUT", "scan"), ("HEAD", "scan"), ("PUT", "version"), ("POST", "version"),
+                      ("HEAD", "versions"), ("DELETE", "versions"), ("GET", "undelete"), ("GET", "force"), ("PUT", "force")]:
+    where = {} if route == "buckets" else dict(bucket="photos") if route in ("bucket", "force", "scan") else OBJ
+    ask(f"{method} {route} has no row", [EVERYTHING], method, route, **where)
+write("grants.json", "Authorization of section 3. charged: the grants by their index in cap. prefixes, buckets: what is visible, null for all.", grants)

@@ -1,0 +1,17 @@
+//! The laws of wfldb-core, tested from outside: the vector corpus, properties, and a second opinion.
+
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
+#![expect(clippy::panic, reason = "test helpers fail by panicking")]
+#![expect(clippy::indexing_slicing, reason = "test helpers fail by panicking")]
+
+mod authorization;
+mod canonical;
+mod chunks;
+mod differential;
+mod encodings;
+mod invariants;
+mod replay;
+mod support;
+mod vectors;
+mod worked_vector;

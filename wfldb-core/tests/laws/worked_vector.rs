@@ -1,0 +1,69 @@
+//! The worked vector of the protocol's last section, byte for byte.
+
+use wfldb_core::auth::Method;
+use wfldb_core::encoding::hex;
+use wfldb_core::id::{ContentHash, KeyId, Nonce, PacketHash, Role, SecretKey};
+use wfldb_core::name::Audience;
+use wfldb_core::object::ContentDigest;
+use wfldb_core::request::{RequestToSign, sign};
+use wfldb_core::time::UnixMillis;
+
+const SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+const PACKET: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IndmbGRiLWtwK2p3dCJ9.e30.c2ln";
+const CANONICAL: &str = "WFLDB-ED25519-1\n\
+    wfldb:test-cluster\n\
+    PUT\n\
+    /v1/photos/a%20b/cat.jpg\n\
+    \n\
+    2026-01-02T03:04:05.006Z\n\
+    AAECAwQFBgcICQoLDA0ODw\n\
+    288476233645accf8df7ca573c2fed5f784145fc3c811e30c44211e54b7c10af\n\
+    b3 11 92494b5df54d25ceeefc946a216503aa09d6dc642c5a013c20b79e200d497b19\n\
+    content-type;if-none-match\n\
+    content-type:image/jpeg\n\
+    if-none-match:*\n";
+const SIGNATURE: &str =
+    "T_eIDhOxFSTpqifX87IuGXkcceZQRrpJ5z9tXDPqIqfPErf3LLA-GcqbgKqGBqrGPsj0IB0qEeA-nIVu8dYZAg";
+
+#[test]
+fn the_worked_vector_comes_out_byte_for_byte() {
+    let key = SecretKey::from_seed(hex::decode_array(SEED).unwrap());
+    let request = RequestToSign {
+        method: Method::Put,
+        path: "/v1/photos/a%20b/cat.jpg",
+        query: "",
+        timestamp: UnixMillis::parse("2026-01-02T03:04:05.006Z").unwrap(),
+        nonce: Nonce::parse("AAECAwQFBgcICQoLDA0ODw").unwrap(),
+        content: ContentDigest::of(b"hello wflDB"),
+        headers: &[("if-none-match", "*"), ("content-type", "image/jpeg")],
+    };
+    let audience = Audience::parse("wfldb:test-cluster").unwrap();
+    let headers = sign(&request, PACKET, &audience, &key).unwrap();
+    let header = |name: &str| &headers.iter().find(|(known, _)| known == name).unwrap().1;
+    assert_eq!(header("x-wfldb-signature"), SIGNATURE);
+    assert_eq!(header("x-wfldb-signed-headers"), "content-type;if-none-match");
+    assert_eq!(header("authorization"), &format!("Bearer {PACKET}"));
+
+    assert_eq!(CANONICAL.len(), 316);
+    assert_eq!(
+        ContentHash::of(CANONICAL.as_bytes()).to_string(),
+        "f6705c83b485a59a7c9b4f0cdca873de32547ab28dc335c34c7a5e1607e6219a"
+    );
+    // Ed25519 is deterministic, so an equal signature means equal bytes were signed.
+    assert_eq!(key.sign(CANONICAL.as_bytes()).to_string(), SIGNATURE);
+    assert_eq!(
+        PacketHash::of(PACKET.as_bytes()).to_string(),
+        "288476233645accf8df7ca573c2fed5f784145fc3c811e30c44211e54b7c10af"
+    );
+}
+
+#[test]
+fn the_worked_key_has_its_two_texts() {
+    let key = SecretKey::from_seed(hex::decode_array(SEED).unwrap());
+    let id = "wc125njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkencm4a";
+    assert_eq!(key.key_id(Role::Client).to_string(), id);
+    assert_eq!(KeyId::parse(id).unwrap().public_key(), &key.public_key());
+    let secret = "wsk1tvq3dhpp7vngbouejl2jf3bmyrcetrljpmzgsglqhowaghfop5qjcgq";
+    assert_eq!(key.to_wire().as_str(), secret);
+    assert_eq!(SecretKey::parse(secret).unwrap().public_key(), key.public_key());
+}
