@@ -1,73 +1,8 @@
 //! The proof that an access was allowed, and what the engine has to respect while carrying it out.
 
-use std::fmt;
-
-use super::{Access, Op, OpSet, Target};
-use crate::encoding::hex;
-use crate::id::KeyId;
+use super::{Access, Actor, Charge, Op, OpSet, Target};
 use crate::name::{BucketName, KeyPrefix, ObjectKey};
 use crate::request::{Evidence, SignedRequest};
-
-/// Who makes an access, as the audit log names them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// The holder of a key, who signed the request.
-    Key(KeyId),
-    /// The process itself, embedded or offline, with its reason.
-    Local(&'static str),
-    /// One of our own workers, with its name.
-    System(&'static str),
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(id) => fmt::Display::fmt(id, f),
-            Self::Local(reason) => write!(f, "local:{reason}"),
-            Self::System(worker) => write!(f, "system:{worker}"),
-        }
-    }
-}
-
-/// What a grant's counters are kept under: BLAKE3 of the link's `iss` and `sub` and the grant's `b`
-/// and `p`. Renewing or minting packets leaves it the same, so it resets no counter.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GrantId([u8; 32]);
-
-impl GrantId {
-    /// An id from its 32 bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GrantId({self})")
-    }
-}
-
-/// A grant that an access is charged to. There is one for each link and operation, none twice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// What the counters are kept under.
-    pub grant: GrantId,
-    /// Most stored bytes, all versions together.
-    pub quota_bytes: Option<u64>,
-    /// Most requests in a second.
-    pub rate: Option<u64>,
-}
 
 /// What the caller may see of a bucket's keys, or of the store's buckets.
 #[derive(Clone, Debug)]

@@ -2,16 +2,49 @@
 //!
 //! INVARIANT: an [`Authorized`] comes from three functions only: [`authorize`] for a request,
 //! [`Authorized::local`] for embedded and offline use, [`Authorized::system`] for our own workers.
-//! The engine's functions take one, so an access that nobody allowed does not compile.
+//! The engine's functions take one, so an access that nobody allowed does not compile. It cannot be
+//! written down, copied or made of less:
+//!
+//! ```compile_fail,E0451
+//! # use wfldb_core::auth::{Access, Actor, Authorized};
+//! fn forge(access: Access, other: Authorized) -> Authorized {
+//!     Authorized { access, ..other }
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! # use wfldb_core::auth::Authorized;
+//! fn copy(proof: &Authorized) -> Authorized {
+//!     Authorized::clone(proof)
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use std::net::IpAddr;
+//! # use wfldb_core::auth::{Authorized, Forbidden, Method, RouteKind, Target, authorize};
+//! # use wfldb_core::request::VerifiedRequest;
+//! fn skip_replay(request: VerifiedRequest, target: Target, peer: IpAddr) -> Result<Authorized, Forbidden> {
+//!     authorize(request, Method::Get, RouteKind::Object, target, peer, None)
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! # use wfldb_core::request::{FreshRequest, SignedRequest};
+//! # use wfldb_core::packet::VerifiedPacket;
+//! fn skip_signature(request: SignedRequest, other: FreshRequest) -> FreshRequest {
+//!     FreshRequest { request, ..other }
+//! }
+//! ```
 
+mod actor;
 mod authorize;
 mod authorized;
+mod charge;
 mod op;
 mod route;
 mod target;
 
+pub use actor::Actor;
 pub use authorize::{Forbidden, ObjectAttributes, authorize};
-pub use authorized::{Actor, Authorized, Charge, GrantId};
+pub use authorized::Authorized;
+pub use charge::{Charge, GrantId};
 pub use op::{Op, OpSet};
 pub use route::{Method, RouteKind, required};
 pub use target::{Access, Target};

@@ -1,7 +1,6 @@
 //! The laws of wfldb-core, tested from outside: the vector corpus, properties, and a second opinion.
 
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
-#![expect(clippy::expect_used, reason = "test helpers fail by panicking")]
 #![expect(clippy::panic, reason = "test helpers fail by panicking")]
 #![expect(clippy::indexing_slicing, reason = "test helpers fail by panicking")]
 

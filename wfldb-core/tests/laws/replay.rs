@@ -1,1 +1,94 @@
-//! (empty)
+//! The replay memory against a model that forgets nothing.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use wfldb_core::id::{Nonce, PublicKey, SecretKey};
+use wfldb_core::replay::{ReplayError, ReplayMemory};
+use wfldb_core::request::Window;
+use wfldb_core::time::UnixMillis;
+
+fn key(seed: u8) -> PublicKey {
+    SecretKey::from_seed([seed; 32]).public_key()
+}
+
+const START: u64 = 1_767_323_045_000;
+
+proptest! {
+    #[test]
+    fn a_nonce_is_taken_once_and_the_memory_stays_bounded(
+        steps in proptest::collection::vec((0_u8..3, 0_u8..6, -120_i64..40, -30_i64..60), 1..120),
+        capacity in 1_usize..12,
+        share in 1_usize..8,
+    ) {
+        let window = Window::new(100, 20).unwrap();
+        let mut memory = ReplayMemory::with_window(capacity, share, window);
+        let keys = [key(1), key(2), key(3)];
+        // All that was ever accepted, with its timestamp: nothing is dropped from here.
+        let mut accepted: HashMap<(u8, u8), u64> = HashMap::new();
+        let mut clock = START;
+        let mut latest = 0;
+        for (holder, nonce, offset, advance) in steps {
+            clock = clock.saturating_add_signed(advance);
+            latest = latest.max(clock);
+            let timestamp = clock.saturating_add_signed(offset);
+            let verdict = memory.check_and_insert(
+                &keys[usize::from(holder)],
+                &Nonce::from_bytes([nonce; 16]),
+                UnixMillis::new(timestamp),
+                UnixMillis::new(clock),
+            );
+            let live = |stamp: u64| stamp + 100 >= latest;
+            let count = accepted.values().filter(|stamp| live(**stamp)).count();
+            let own = accepted.iter().filter(|((owner, _), stamp)| *owner == holder && live(**stamp)).count();
+            let inside = timestamp + 100 >= latest && timestamp <= clock + 20;
+            let seen = accepted.get(&(holder, nonce)).is_some_and(|stamp| live(*stamp));
+            let expected = if !inside {
+                Err(ReplayError::OutsideWindow)
+            } else if seen {
+                Err(ReplayError::Replayed)
+            } else if own >= share {
+                Err(ReplayError::ShareFull)
+            } else if count >= capacity {
+                Err(ReplayError::Full)
+            } else {
+                Ok(())
+            };
+            prop_assert_eq!(verdict, expected);
+            if verdict.is_ok() {
+                accepted.insert((holder, nonce), timestamp);
+            }
+            prop_assert!(memory.len() <= capacity);
+        }
+    }
+}
+
+#[test]
+fn a_clock_set_back_does_not_bring_a_replay_back() {
+    let mut memory = ReplayMemory::new(10, 10);
+    let (nonce, stamp) = (Nonce::from_bytes([1; 16]), UnixMillis::new(START));
+    assert_eq!(memory.check_and_insert(&key(1), &nonce, stamp, stamp), Ok(()));
+    // An hour later the nonce is forgotten; then the clock goes back to where it would be accepted.
+    let later = stamp.plus_ms(3_600_000);
+    assert_eq!(memory.check_and_insert(&key(2), &nonce, later, later), Ok(()));
+    assert_eq!(memory.len(), 1);
+    assert_eq!(
+        memory.check_and_insert(&key(1), &nonce, stamp, stamp),
+        Err(ReplayError::OutsideWindow)
+    );
+}
+
+#[test]
+fn a_full_memory_says_whose_fault_it_is() {
+    let mut memory = ReplayMemory::new(3, 2);
+    let now = UnixMillis::new(START);
+    let mut send = |holder: u8, nonce: u8| {
+        memory.check_and_insert(&key(holder), &Nonce::from_bytes([nonce; 16]), now, now)
+    };
+    assert_eq!(send(1, 1), Ok(()));
+    assert_eq!(send(1, 2), Ok(()));
+    assert_eq!(send(1, 3), Err(ReplayError::ShareFull));
+    assert_eq!(send(2, 1), Ok(()));
+    assert_eq!(send(3, 1), Err(ReplayError::Full));
+    assert_eq!(send(1, 1), Err(ReplayError::Replayed));
+}

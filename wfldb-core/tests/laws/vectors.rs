@@ -46,7 +46,11 @@ fn no_file_of_the_corpus_is_left_out() {
     let mut files: Vec<String> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".json"))
+        .filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "json")
+        })
         .collect();
     files.sort();
     assert_eq!(
