@@ -1,0 +1,320 @@
+//! One request from its parts to its answer: lease a connection, stamp, sign, send, read the refusal, decide
+//! whether to send again.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use wfldb_core::auth::Method;
+use wfldb_core::encoding::percent;
+use wfldb_core::id::Nonce;
+use wfldb_core::id::SecretKey;
+use wfldb_core::name::{Audience, BucketName, ObjectKey};
+use wfldb_core::request::{RequestToSign, sign};
+use wfldb_core::time::UnixMillis;
+
+use crate::Error;
+use crate::clock::Clock;
+use crate::error::ApiError;
+use crate::outgoing::{Progress, Source, digest};
+use crate::pool::{Lost, Pool, SILENCE_MAX};
+use crate::retry::{Failure, RetryPolicy, Safety, Verdict};
+
+/// A problem+json document is small; a listing page of 1000 items with long keys is not.
+const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+/// The largest page: 1000 items with the longest keys and tags, escaped.
+pub(crate) const PAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a request consists of before it is stamped and signed. Every header given here is signed.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) source: Source,
+    pub(crate) safety: Safety,
+    pub(crate) progress: Option<Progress>,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, path: String) -> Self {
+        let read = matches!(method, Method::Get | Method::Head);
+        let safety = if read { Safety::Read } else { Safety::Write };
+        Self {
+            method,
+            path,
+            query: String::new(),
+            headers: Vec::new(),
+            source: Source::Empty,
+            safety,
+            progress: None,
+        }
+    }
+
+    pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.query = percent::encode_query(pairs);
+        self
+    }
+}
+
+pub(crate) fn bucket_path(bucket: &BucketName) -> String {
+    format!("/v1/{bucket}")
+}
+
+pub(crate) fn object_path(bucket: &BucketName, key: &ObjectKey) -> String {
+    format!("/v1/{bucket}/{}", percent::encode_path_segmentwise(key.as_str()))
+}
+
+/// The head of a 2xx answer and its body, still to be read.
+pub(crate) struct Answer {
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+impl Answer {
+    pub(crate) async fn bytes(self) -> Result<Bytes, Error> {
+        read_bounded(self.body, PAGE_BYTES_MAX).await
+    }
+}
+
+/// Everything that signs and sends.
+pub(crate) struct Caller {
+    pub(crate) pool: Pool,
+    pub(crate) clock: Clock,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) audience: Audience,
+    pub(crate) packet: String,
+    pub(crate) key: SecretKey,
+}
+
+struct Failed {
+    failure: Failure,
+    error: Error,
+}
+
+impl Caller {
+    /// Sends until it is answered 2xx, refused for good, or tried long enough.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let mut first_failure: Option<Instant> = None;
+        let mut unanswered = false;
+        let mut attempt = 1;
+        loop {
+            let failed = match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            // The precondition that made resending safe may fail because the unanswered one was carried out.
+            if unanswered && failed.error.is_precondition() {
+                let why = "a resend met its own precondition; the first attempt may have been carried out";
+                return Err(Error::OutcomeUnknown(why.to_owned()));
+            }
+            unanswered |= failed.failure == Failure::NoAnswer;
+            let failing_for = first_failure.get_or_insert_with(Instant::now).elapsed();
+            let [jitter] = random::<1>()?;
+            match self
+                .policy
+                .decide(failed.failure, call.safety, attempt, failing_for, jitter)
+            {
+                Verdict::Resend { after } => tokio::time::sleep(after).await,
+                Verdict::Unknown => return Err(Error::OutcomeUnknown(failed.error.to_string())),
+                Verdict::GiveUp if unanswered && call.safety != Safety::Read => {
+                    return Err(Error::OutcomeUnknown(failed.error.to_string()));
+                }
+                Verdict::GiveUp => return Err(failed.error),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Answer, Failed> {
+        let transport = |lost| match lost {
+            Lost::NotSent(why) => Failed {
+                failure: Failure::NotSent,
+                error: Error::Transport(why),
+            },
+            Lost::NoAnswer(why) => Failed {
+                failure: Failure::NoAnswer,
+                error: Error::Transport(why),
+            },
+        };
+        let mut lease = self.pool.lease().await.map_err(transport)?;
+        // ORDER: stamped and signed only now, after any wait for a connection or a free stream.
+        let (body, meter) = call.source.body(call.progress.clone());
+        let request = self.request(call).map_err(fatal)?;
+        let (head, ()) = request.into_parts();
+        let sent = self
+            .pool
+            .send(&mut lease, Request::from_parts(head, body), &meter)
+            .await;
+        let response = sent.map_err(|lost| {
+            meter.take_back();
+            transport(lost)
+        })?;
+        let (parts, body) = response.into_parts();
+        let permit = lease.into_permit();
+        if parts.status.is_success() {
+            return Ok(Answer { parts, body, permit });
+        }
+        meter.take_back();
+        Err(self.refusal(&parts, body).await)
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<()>, Error> {
+        let signed: Vec<(&str, &str)> = call
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let to_sign = RequestToSign {
+            method: call.method,
+            path: &call.path,
+            query: &call.query,
+            timestamp: self.clock.now(),
+            nonce: Nonce::from_bytes(random()?),
+            content: digest(&call.source),
+            headers: &signed,
+        };
+        let signature = sign(&to_sign, &self.packet, &self.audience, &self.key)
+            .map_err(|error| Error::Local(format!("the request cannot be signed: {error}")))?;
+        let authority = self.pool.endpoint().authority();
+        let target = match call.query.as_str() {
+            "" => format!("http://{authority}{}", call.path),
+            query => format!("http://{authority}{}?{query}", call.path),
+        };
+        let mut request = Request::builder().method(call.method.as_str()).uri(target);
+        for (name, value) in signature
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain(signed)
+        {
+            request = request.header(name, value);
+        }
+        request
+            .body(())
+            .map_err(|error| Error::Local(format!("the request cannot be built: {error}")))
+    }
+
+    /// Reads an answer that is not 2xx.
+    async fn refusal(&self, parts: &Parts, body: Incoming) -> Failed {
+        let problem = read_bounded(body, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+        let api = problem_of(parts, &problem);
+        let hinted = |word: &str| api.hint.as_deref() == Some(word) || api.code == word;
+        let failure = match api.status {
+            401 if hinted("ClockSkew") => {
+                if let Some(server) =
+                    header(&parts.headers, "x-wfldb-time").and_then(|text| UnixMillis::parse(text).ok())
+                    && !self.clock.learn(server)
+                {
+                    return fatal(Error::Local(format!(
+                        "this machine's clock is more than a day away from the server's, where it is {server}"
+                    )));
+                }
+                Failure::ClockSkew
+            }
+            429 | 503 => Failure::Refused {
+                retry_after: retry_after(&parts.headers),
+            },
+            500 if hinted("OutcomeUnknown") => Failure::OutcomeUnknown,
+            // A gateway's or a bare 5xx says nothing about what happened behind it.
+            500 if api.code.is_empty() => Failure::NoAnswer,
+            502 | 504 => Failure::NoAnswer,
+            _ => Failure::Final,
+        };
+        Failed {
+            failure,
+            error: Error::Api(Box::new(api)),
+        }
+    }
+}
+
+fn fatal(error: Error) -> Failed {
+    Failed {
+        failure: Failure::Final,
+        error,
+    }
+}
+
+/// The problem+json body; where there is none (HEAD, or a refusal below the protocol), the bare status.
+fn problem_of(parts: &Parts, body: &[u8]) -> ApiError {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Problem {
+        title: Option<String>,
+        code: Option<String>,
+        detail: Option<String>,
+        request_id: Option<String>,
+        hint: Option<String>,
+    }
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let status = parts.status;
+    let named = problem.detail.or(problem.title);
+    ApiError {
+        status: status.as_u16(),
+        code: problem.code.unwrap_or_default(),
+        hint: problem.hint,
+        request_id: problem
+            .request_id
+            .or_else(|| header(&parts.headers, "x-wfldb-request-id").map(str::to_owned)),
+        detail: named.unwrap_or_else(|| {
+            status
+                .canonical_reason()
+                .unwrap_or("refused by the server")
+                .to_owned()
+        }),
+    }
+}
+
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    header(headers, "retry-after")?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
+
+/// The next piece of a body, or a transport error after too long a silence.
+pub(crate) async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+    loop {
+        let frame = tokio::time::timeout(SILENCE_MAX, body.frame())
+            .await
+            .map_err(|_| {
+                Error::Transport(format!("the server sent nothing for {} s", SILENCE_MAX.as_secs()))
+            })?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(Error::Transport(format!("the answer was cut short: {error}"))),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+async fn read_bounded(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Error> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = next_piece(&mut body).await? {
+        if whole.len().saturating_add(piece.len()) > bytes_max {
+            return Err(Error::Transport(format!(
+                "the answer is longer than {bytes_max} bytes"
+            )));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Local(format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,81 @@
+//! The commands of `wfldb`.
+
+mod args;
+mod bucket;
+mod copy;
+mod exit;
+mod list;
+mod object;
+mod output;
+mod restore;
+mod spool;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use wfldb_client::{Client, Profile};
+
+use args::{Arguments, Command};
+use exit::Failure;
+use output::Output;
+
+/// Parses the arguments, runs the command, reports its failure, and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    match start(arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message(output.is_json()) {
+                output.remark(&message);
+            }
+            failure.code().into()
+        }
+    }
+}
+
+fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
+    let profile = load_profile(arguments.profile)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let client = Client::from_profile(profile);
+        match arguments.command {
+            Command::Mb(args) => bucket::make(&client, output, &args).await,
+            Command::Rb(args) => bucket::remove(&client, output, &args).await,
+            Command::Ls(args) => list::ls(&client, output, &args).await,
+            Command::Scan(args) => list::scan(&client, output, args).await,
+            Command::Put(args) => object::put(&client, output, args).await,
+            Command::Get(args) => object::get(&client, output, args).await,
+            Command::Cat(args) => object::cat(&client, output, &args).await,
+            Command::Cp(args) => copy::copy(&client, output, args).await,
+            Command::Rm(args) => object::remove(&client, output, args).await,
+            Command::Stat(args) => object::stat(&client, output, &args).await,
+            Command::Versions(args) => list::versions(&client, output, &args).await,
+            Command::Restore(args) => restore::restore(&client, output, &args).await,
+        }
+    })
+}
+
+fn load_profile(named: Option<PathBuf>) -> Result<Profile, Failure> {
+    let default = || {
+        let variable = |name| std::env::var_os(name);
+        wfldb_client::profile::default_path(
+            variable("XDG_CONFIG_HOME").as_deref(),
+            variable("HOME").as_deref(),
+        )
+    };
+    let path = named
+        .filter(|path| !path.as_os_str().is_empty())
+        .or_else(|| default().filter(|path| path.exists()));
+    let path = path.ok_or_else(|| {
+        let why = "no profile: give --profile FILE or set WFLDB_PROFILE; a server that starts on an empty directory \
+                   writes one to bootstrap/admin.json in it";
+        Failure::Usage(why.to_owned())
+    })?;
+    Profile::load(&path).map_err(|error| Failure::Usage(error.to_string()))
+}

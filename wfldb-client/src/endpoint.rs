@@ -1,0 +1,106 @@
+//! Where the server is: the `url` of a profile, parsed. Only `http` for now; TLS comes with its own issue of the
+//! server, and a URL that promises it is refused rather than spoken to in the clear.
+
+use crate::Error;
+
+/// Host and port of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+impl Endpoint {
+    /// The port of an `http` URL that names none: wflDB's own, not the web's.
+    pub const PORT_DEFAULT: u16 = 7070;
+
+    /// Parses `http://host[:port][/]`.
+    ///
+    /// # Errors
+    /// `Local` for another scheme, a path, a query, user data, or a host or port that is none.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let refused = |why: &str| Error::Local(format!("server URL `{url}`: {why}"));
+        let uri: http::Uri = url.parse().map_err(|_| refused("is not a URL"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(refused("https is not supported by this release")),
+            _ => return Err(refused("must begin with http://")),
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(refused("must not have a path or a query"));
+        }
+        let authority = uri.authority().ok_or_else(|| refused("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(refused("must not carry user data"));
+        }
+        let host = authority.host();
+        if host.is_empty() || host == "[]" {
+            return Err(refused("names no host"));
+        }
+        let port = match authority.port() {
+            None if authority.as_str().len() > host.len() => return Err(refused("its port is not a number")),
+            None => Self::PORT_DEFAULT,
+            Some(port) => port.as_u16(),
+        };
+        if port == 0 {
+            return Err(refused("port 0 is no port"));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// `host:port`, as in the request's authority.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// What the operating system resolves: an IPv6 address without its brackets.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        let bare = self
+            .host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        (bare.unwrap_or(&self.host), self.port)
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn a_url_names_a_host_and_a_port_and_nothing_else() {
+        for (url, host, port) in [
+            ("http://127.0.0.1:7070", "127.0.0.1", 7070),
+            ("http://localhost", "localhost", 7070),
+            ("http://localhost/", "localhost", 7070),
+            ("http://[::1]:8080", "::1", 8080),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(endpoint.address(), (host, port), "{url}");
+        }
+        for url in [
+            "",
+            "localhost:7070",
+            "https://localhost",
+            "ftp://localhost",
+            "http://",
+            "http://localhost/v1",
+            "http://localhost?x=",
+            "http://user:pw@localhost",
+            "http://localhost:0",
+            "http://localhost:99999",
+            "http://localhost:",
+        ] {
+            assert!(Endpoint::parse(url).is_err(), "{url}");
+        }
+    }
+}

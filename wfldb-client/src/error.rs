@@ -1,0 +1,88 @@
+//! What can go wrong, sorted by what the caller does about it. Nothing here holds a key, a packet or a signature.
+
+use std::path::PathBuf;
+
+/// A refusal by the server, from its problem+json answer (PROTOCOL §8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable upper-camel word, for example `NoSuchKey`.
+    pub code: String,
+    /// Stable word that narrows the code, for example `ClockSkew`.
+    pub hint: Option<String>,
+    /// The server's name for this request, for its operator.
+    pub request_id: Option<String>,
+    /// One sentence for people.
+    pub detail: String,
+}
+
+/// Every error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server answered, and refused.
+    #[error("{} ({} {})", .0.detail, .0.status, .0.code)]
+    Api(Box<ApiError>),
+    /// The server could not be reached, or stopped in the middle of a read. Nothing was changed.
+    #[error("{0}")]
+    Transport(String),
+    /// A write was sent and nobody knows whether it was carried out. Read back before trying again.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
+    /// What arrived is not what was promised: the bytes do not have the hash of their etag.
+    #[error("corrupt: {0}")]
+    Corrupt(String),
+    /// The fault is on this side, before or beside the request: a file, a name, a profile.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl Error {
+    pub(crate) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Local(format!("{what} {}: {error}", path.display()))
+    }
+
+    /// The HTTP status, when the server answered.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api(api) => Some(api.status),
+            _ => None,
+        }
+    }
+
+    /// The server's code word, when the server answered.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Api(api) => Some(&api.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the server said that the thing is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// Whether a precondition did not hold.
+    pub fn is_precondition(&self) -> bool {
+        self.status() == Some(412)
+    }
+
+    /// Whether the next request would most likely fail the same way: the server is away, or it does not know us.
+    pub fn stops_everything(&self) -> bool {
+        match self {
+            Self::Transport(_) => true,
+            Self::Api(api) => matches!(api.status, 401 | 503 | 507),
+            Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Local(_) => false,
+        }
+    }
+}
+
+/// A file whose bytes were not the same at two looks.
+pub(crate) fn changed_meanwhile(path: &std::path::Path) -> Error {
+    Error::Local(format!(
+        "{}: the file changed while it was being read",
+        PathBuf::from(path).display()
+    ))
+}

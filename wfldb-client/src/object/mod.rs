@@ -1,0 +1,9 @@
+//! Objects: store, fetch, look at, delete, bring back.
+
+mod get;
+mod info;
+mod put;
+
+pub use get::{GetOptions, Object};
+pub use info::{ObjectInfo, Stored};
+pub use put::{Prepared, PutOptions};

@@ -1,0 +1,197 @@
+//! Writing objects, deleting them and bringing them back.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use wfldb_core::auth::Method;
+use wfldb_core::id::{ContentHash, Seq, VersionId};
+use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::object::{EtagCondition, ObjectHeaders, Preconditions, format_etag};
+
+use super::info::{self, Stored};
+use crate::call::{Answer, Call, object_path};
+use crate::outgoing::{Progress, Source};
+use crate::retry::Safety;
+use crate::{Client, Error};
+
+/// What goes with a write.
+#[derive(Clone, Default)]
+pub struct PutOptions {
+    /// Kept with the object and returned with it.
+    pub headers: ObjectHeaders,
+    /// Must hold for the write to happen. With one, the client may also send it again after a lost answer.
+    pub preconditions: Preconditions,
+    /// Told how many bytes left.
+    pub progress: Option<Progress>,
+}
+
+impl std::fmt::Debug for PutOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("PutOptions");
+        shown
+            .field("headers", &self.headers)
+            .field("preconditions", &self.preconditions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes that are ready to be sent, with their hash: so that a caller can compare before sending.
+#[derive(Debug, Clone)]
+pub struct Prepared(Source);
+
+impl Prepared {
+    /// Bytes in memory.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Source::of_bytes(bytes.into()))
+    }
+
+    /// A file: opened and hashed now, read again while it is sent. If it changes in between, the write fails.
+    ///
+    /// # Errors
+    /// `Local` when it cannot be read, is no regular file, or changed while it was hashed.
+    pub async fn file(path: &Path) -> Result<Self, Error> {
+        let owned = path.to_owned();
+        let hashing = tokio::task::spawn_blocking(move || Source::of_file(&owned));
+        hashing
+            .await
+            .map_err(|error| Error::Local(error.to_string()))?
+            .map(Self)
+    }
+
+    /// BLAKE3 of the bytes: the etag that the object will have.
+    pub fn etag(&self) -> ContentHash {
+        self.0.hash()
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Client {
+    /// Stores bytes as a new version of `key`. When this returns `Ok`, they are on stable storage.
+    ///
+    /// # Errors
+    /// Any of [`Error`]; after `OutcomeUnknown`, read back.
+    pub async fn put(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        bytes: impl Into<Bytes>,
+        options: PutOptions,
+    ) -> Result<Stored, Error> {
+        self.put_prepared(bucket, key, &Prepared::bytes(bytes), options)
+            .await
+    }
+
+    /// Stores a file: one pass to hash it, one to send it. Refuses if it changes meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::put`], and `Local` for the file.
+    pub async fn put_file(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        path: &Path,
+        options: PutOptions,
+    ) -> Result<Stored, Error> {
+        self.put_prepared(bucket, key, &Prepared::file(path).await?, options)
+            .await
+    }
+
+    /// Stores what was prepared.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn put_prepared(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        prepared: &Prepared,
+        options: PutOptions,
+    ) -> Result<Stored, Error> {
+        options
+            .headers
+            .check()
+            .map_err(|error| Error::Local(error.to_string()))?;
+        let mut call = Call::new(Method::Put, object_path(bucket, key));
+        call.headers = options.headers.to_pairs();
+        guard(&mut call, &options.preconditions);
+        call.source = prepared.0.clone();
+        call.progress = options.progress;
+        let stored = stored(&self.caller.send(&call).await?)?;
+        if stored.etag != prepared.etag() {
+            return Err(Error::Corrupt(format!(
+                "the server stored {}, sent was {}",
+                stored.etag,
+                prepared.etag()
+            )));
+        }
+        Ok(stored)
+    }
+
+    /// Deletes the newest version by a tombstone; older versions stay. `None` when nothing was there.
+    ///
+    /// # Errors
+    /// Any of [`Error`] but `Corrupt`.
+    pub async fn delete(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        preconditions: &Preconditions,
+    ) -> Result<Option<(VersionId, Seq)>, Error> {
+        let mut call = Call::new(Method::Delete, object_path(bucket, key));
+        guard(&mut call, preconditions);
+        let answer = self.caller.send(&call).await?;
+        let headers = &answer.parts.headers;
+        Ok(info::version(headers).ok().zip(info::seq(headers).ok()))
+    }
+
+    /// Brings back what the newest tombstone hides.
+    ///
+    /// # Errors
+    /// Any of [`Error`] but `Corrupt`.
+    pub async fn undelete(&self, bucket: &BucketName, key: &ObjectKey) -> Result<Stored, Error> {
+        let call = Call::new(Method::Post, object_path(bucket, key)).query(&[("undelete", "true")]);
+        stored(&self.caller.send(&call).await?)
+    }
+}
+
+fn guard(call: &mut Call, preconditions: &Preconditions) {
+    if preconditions.is_empty() {
+        return;
+    }
+    call.safety = Safety::Guarded;
+    let mut header = |name: &str, value: String| call.headers.push((name.to_owned(), value));
+    match &preconditions.if_match {
+        Some(EtagCondition::Any) => header("if-match", "*".to_owned()),
+        Some(EtagCondition::Is(etag)) => header("if-match", format_etag(etag)),
+        None => {}
+    }
+    if preconditions.if_none_match_any {
+        header("if-none-match", "*".to_owned());
+    }
+    if let Some(version) = &preconditions.if_version {
+        header("x-wfldb-if-version", version.to_string());
+    }
+}
+
+/// A write was answered 2xx, so it happened; an answer that does not say what happened leaves that open.
+fn stored(answer: &Answer) -> Result<Stored, Error> {
+    let headers = &answer.parts.headers;
+    let read = || {
+        Ok(Stored {
+            version: info::version(headers)?,
+            seq: info::seq(headers)?,
+            etag: info::etag(headers)?,
+            created: answer.parts.status == http::StatusCode::CREATED,
+        })
+    };
+    read().map_err(|error: Error| Error::OutcomeUnknown(error.to_string()))
+}

@@ -1,0 +1,372 @@
+//! Where downloads go. A file is written under a temporary name beside its place and renamed when it is whole, so a
+//! reader sees the old file or the new one.
+//!
+//! SECURITY: below a target directory every component is opened relative to the one before, without following
+//! symbolic links. A link that someone put into the tree is reported, never written through, and never replaced.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawMode, Timespec, Timestamps, fchmod, flock,
+    fstat, futimens, mkdirat, openat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use wfldb_core::id::ContentHash;
+
+use super::meta::FileMeta;
+use crate::Error;
+
+/// How a temporary file's name ends; it begins with a dot.
+pub const PART_SUFFIX: &str = ".wfldb-part";
+const FILE_NAME_BYTES_MAX: usize = 255;
+
+/// An open target directory.
+#[derive(Debug)]
+pub struct TargetDir {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+impl TargetDir {
+    /// Opens a directory, making it and its parents when they are missing. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when it is no directory or cannot be made.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::io("cannot open directory", path, &error);
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let root = openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            root,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where a relative path lies, for messages.
+    pub fn display(&self, relative: &Path) -> PathBuf {
+        self.path.join(relative)
+    }
+
+    /// Begins to write the file at `relative`. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the place is taken by something else than a regular file, or a component is a symbolic link.
+    pub fn begin(&self, relative: &Path) -> Result<PartFile, Error> {
+        let (parent, name) = self.parent(relative, true)?;
+        if is_part_name(&name) {
+            let shown = self.display(relative);
+            return Err(Error::Local(format!(
+                "{}: such names are for unfinished downloads",
+                shown.display()
+            )));
+        }
+        PartFile::begin(parent, &name, self.display(relative))
+    }
+
+    /// Hash of the regular file at `relative` if it is `len` bytes long. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when it cannot be read, or a component is a symbolic link.
+    pub fn hash_of(&self, relative: &Path, len: u64) -> Result<Option<ContentHash>, Error> {
+        let failed = |error: io::Error| Error::io("cannot read", &self.display(relative), &error);
+        let Some((parent, name)) = self.parent_if_there(relative)? else {
+            return Ok(None);
+        };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&parent, name.as_os_str(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            // A link or a special file is not the file we look for; writing will say what it is.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() || metadata.len() != len {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut bounded = file.take(len);
+        let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).clamp(1, 1 << 20)];
+        loop {
+            let read = bounded.read(&mut buffer).map_err(failed)?;
+            match buffer.get(..read) {
+                None | Some([]) => break,
+                Some(piece) => hasher.update(piece),
+            };
+        }
+        Ok(Some(ContentHash::from_bytes(*hasher.finalize().as_bytes())))
+    }
+
+    /// Makes the directory at `relative` and its parents; false when it was there. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when something else is in the way.
+    pub fn make_directory(&self, relative: &Path) -> Result<bool, Error> {
+        let missing = matches!(
+            statat(&self.root, relative, AtFlags::SYMLINK_NOFOLLOW),
+            Err(Errno::NOENT)
+        );
+        self.walk(relative, true).map(|_| missing)
+    }
+
+    /// Gives the directory at `relative` its time and mode. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when it is not there or the system refuses.
+    pub fn set_directory_meta(&self, relative: &Path, meta: FileMeta) -> Result<(), Error> {
+        let directory = self.walk(relative, false)?;
+        set_meta(&directory, meta)
+            .map_err(|error| Error::io("cannot set time and mode of", &self.display(relative), &error))
+    }
+
+    fn parent(&self, relative: &Path, make: bool) -> Result<(OwnedFd, OsString), Error> {
+        let name = relative.file_name().ok_or_else(|| outside(relative))?;
+        let parent = self.walk(relative.parent().unwrap_or(Path::new("")), make)?;
+        Ok((parent, name.to_owned()))
+    }
+
+    fn parent_if_there(&self, relative: &Path) -> Result<Option<(OwnedFd, OsString)>, Error> {
+        let above = relative.parent().unwrap_or(Path::new(""));
+        match statat(&self.root, above, AtFlags::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) if !above.as_os_str().is_empty() => Ok(None),
+            _ => self.parent(relative, false).map(Some),
+        }
+    }
+
+    fn walk(&self, relative: &Path, make: bool) -> Result<OwnedFd, Error> {
+        let failed = |error: Errno| match error {
+            Errno::LOOP | Errno::NOTDIR => Error::Local(format!(
+                "{}: a component of this path is a file or a symbolic link, not a directory",
+                self.display(relative).display()
+            )),
+            error => Error::io("cannot open directory", &self.display(relative), &error.into()),
+        };
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut here = openat(&self.root, ".", flags, Mode::empty()).map_err(failed)?;
+        for component in relative.components() {
+            let Component::Normal(name) = component else {
+                return Err(outside(relative));
+            };
+            here = match openat(&here, name, flags, Mode::empty()) {
+                Err(Errno::NOENT) if make => {
+                    match mkdirat(&here, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(failed(error)),
+                    }
+                    openat(&here, name, flags, Mode::empty())
+                }
+                opened => opened,
+            }
+            .map_err(failed)?;
+        }
+        Ok(here)
+    }
+}
+
+fn outside(relative: &Path) -> Error {
+    Error::Local(format!(
+        "{}: not a path below the target directory",
+        relative.display()
+    ))
+}
+
+/// A file that is being written under its temporary name. Dropped before [`PartFile::finish`], it is removed; after
+/// a crash it stays and the next attempt starts it over.
+#[derive(Debug)]
+pub struct PartFile {
+    parent: OwnedFd,
+    name: OsString,
+    part: OsString,
+    shown: PathBuf,
+    file: File,
+    finished: bool,
+}
+
+impl PartFile {
+    /// Begins to write the file at a path that the user named: its directory may be reached through links. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the place is taken by something else than a regular file.
+    pub fn at(path: &Path) -> Result<Self, Error> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::Local(format!("{}: does not name a file", path.display())))?;
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let parent = openat(CWD, parent, flags, Mode::empty())
+            .map_err(|error| Error::io("cannot open directory", parent, &error.into()))?;
+        Self::begin(parent, name, path.to_owned())
+    }
+
+    fn begin(parent: OwnedFd, name: &OsStr, shown: PathBuf) -> Result<Self, Error> {
+        check_place(&parent, name, &shown)?;
+        let part = part_name(name);
+        // SECURITY: private until finished, whatever mode the file will have.
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let failed = |error: Errno| Error::io("cannot write", &shown, &error.into());
+        for _ in 0..16 {
+            let file =
+                openat(&parent, part.as_os_str(), flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
+            // Two copies into one directory must not write one temporary file; the lock ends with its process.
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    let why = format!("{}: another wfldb is writing this file", shown.display());
+                    return Err(Error::Local(why));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+            // Between open and lock, the one who held it may have renamed it into place: then this is a finished
+            // file, and the temporary name is free again.
+            let ours = fstat(&file).map_err(failed)?;
+            let named = statat(&parent, part.as_os_str(), AtFlags::SYMLINK_NOFOLLOW);
+            if named.is_ok_and(|named| (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)) {
+                if !is_regular(ours.st_mode) {
+                    return Err(Error::Local(format!(
+                        "{}: its temporary name is taken",
+                        shown.display()
+                    )));
+                }
+                let file = File::from(file);
+                file.set_len(0)
+                    .map_err(|error| Error::io("cannot write", &shown, &error))?;
+                return Ok(Self {
+                    parent,
+                    name: name.to_owned(),
+                    part,
+                    shown,
+                    file,
+                    finished: false,
+                });
+            }
+        }
+        Err(Error::Local(format!(
+            "{}: its temporary file does not stay in place",
+            shown.display()
+        )))
+    }
+
+    /// Appends bytes. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the disk refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| Error::io("cannot write", &self.shown, &error))
+    }
+
+    /// Gives the file its time and mode and renames it into place. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the place has been taken meanwhile by something else than a regular file, or the disk refuses.
+    pub fn finish(mut self, meta: FileMeta) -> Result<(), Error> {
+        check_place(&self.parent, &self.name, &self.shown)?;
+        let meta = FileMeta {
+            mode: Some(meta.mode.unwrap_or(0o666 & !umask())),
+            ..meta
+        };
+        set_meta(&self.file, meta)
+            .map_err(|error| Error::io("cannot set time and mode of", &self.shown, &error))?;
+        renameat(
+            &self.parent,
+            self.part.as_os_str(),
+            &self.parent,
+            self.name.as_os_str(),
+        )
+        .map_err(|error| Error::io("cannot write", &self.shown, &error.into()))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nothing depends on it: a part file that stays is started over.
+            let _ = unlinkat(&self.parent, self.part.as_os_str(), AtFlags::empty());
+        }
+    }
+}
+
+/// A new file may take the place of nothing or of a regular file. Not of `/dev/null`, not of a link.
+fn check_place(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<(), Error> {
+    let what = match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(Error::io("cannot write", shown, &error.into())),
+        Ok(there) if is_regular(there.st_mode) => return Ok(()),
+        Ok(there) => match FileType::from_raw_mode(there.st_mode) {
+            FileType::Directory => "a directory",
+            FileType::Symlink => "a symbolic link",
+            _ => "a special file",
+        },
+    };
+    Err(Error::Local(format!(
+        "{}: {what} is in its place, not overwritten",
+        shown.display()
+    )))
+}
+
+/// Whether a name is that of an unfinished download.
+pub(crate) fn is_part_name(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(PART_SUFFIX.as_bytes())
+}
+
+fn is_regular(mode: RawMode) -> bool {
+    FileType::from_raw_mode(mode) == FileType::RegularFile
+}
+
+fn part_name(name: &OsStr) -> OsString {
+    let mut part = vec![b'.'];
+    if name.len() + 1 + PART_SUFFIX.len() <= FILE_NAME_BYTES_MAX {
+        part.extend_from_slice(name.as_bytes());
+    } else {
+        let digest = blake3::hash(name.as_bytes()).to_hex();
+        part.extend(digest.as_bytes().iter().take(32));
+    }
+    part.extend_from_slice(PART_SUFFIX.as_bytes());
+    OsString::from_vec(part)
+}
+
+fn set_meta(file: &impl std::os::fd::AsFd, meta: FileMeta) -> io::Result<()> {
+    if let Some(mode) = meta.mode {
+        fchmod(file, Mode::from_raw_mode(mode & 0o777))?;
+    }
+    if let Some(mtime) = meta.mtime {
+        let last_modification = Timespec {
+            tv_sec: mtime.seconds,
+            tv_nsec: mtime.nanos.into(),
+        };
+        let last_access = Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        };
+        futimens(
+            file,
+            &Timestamps {
+                last_access,
+                last_modification,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// The process's file mode mask. Reading it means setting it; the strictest value stands for that instant.
+fn umask() -> u32 {
+    static MASK: OnceLock<u32> = OnceLock::new();
+    *MASK.get_or_init(|| {
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
+        rustix::process::umask(mask);
+        mask.as_raw_mode()
+    })
+}
