@@ -11,7 +11,7 @@
 //!     Authorized { access, ..other }
 //! }
 //! ```
-//! ```compile_fail,E0599
+//! ```compile_fail,E0277
 //! # use wfldb_core::auth::Authorized;
 //! fn copy(proof: &Authorized) -> Authorized {
 //!     Authorized::clone(proof)

@@ -108,7 +108,7 @@ fn the_proof_has_three_constructors() {
                 let result = line.split("->").nth(1).unwrap_or_default();
                 let gives_proof =
                     result.contains("Authorized") || (in_type && result.trim_start().starts_with("Self"));
-                if gives_proof && !line.contains("unrestricted") {
+                if gives_proof && !line.contains("fn unrestricted") {
                     makers.push(line.trim().split('(').next().unwrap().to_owned());
                 }
             }
