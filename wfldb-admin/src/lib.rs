@@ -1,1 +1,18 @@
-//! (skeleton)
+//! What operators do with keys: make them, issue packets and profiles, look into them, renew them.
+//!
+//! All of it works offline. Packet rules are `wfldb-core`'s; nothing here has rules of its own.
+//! Not here yet: revocation, backup, restore, verification of a store, metrics.
+
+mod error;
+mod grant;
+mod inspect;
+mod issue;
+mod key_file;
+mod renew;
+
+pub use error::Error;
+pub use grant::parse_grant;
+pub use inspect::{Report, Verdict, inspect};
+pub use issue::{Subject, Term, issue};
+pub use key_file::{create_key_file, load_key_file, new_key, parse_key_text};
+pub use renew::renew;

@@ -1,0 +1,21 @@
+//! What can go wrong. No message holds a secret.
+
+use wfldb_core::packet::PacketError;
+
+/// Every error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or profile cannot be used.
+    #[error(transparent)]
+    File(#[from] wfldb_client::Error),
+    /// A packet breaks a rule.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
+}
