@@ -155,8 +155,8 @@ impl Engine {
         }
         Self::assemble(
             dir,
-            options,
             Parts {
+                options,
                 storage: opened.storage,
                 mark: opened.mark,
                 realm: opened.file.realm,
@@ -191,12 +191,12 @@ impl Engine {
         let realm = realm.map_err(|_| OpenError::StoreFile(dir.display().to_string()))?;
         Self::assemble(
             dir,
-            options.clone(),
             Parts {
+                options: options.clone(),
                 storage,
                 mark,
                 realm,
-                trust: options.create_trust.clone(),
+                trust: options.create_trust,
                 created: mark == CommitMark::ZERO,
                 secret: [0; 32],
                 read_only: None,
@@ -207,17 +207,23 @@ impl Engine {
         )
     }
 
-    fn assemble(dir: &Path, options: EngineOptions, parts: Parts) -> Result<Self, OpenError> {
+    fn assemble(dir: &Path, parts: Parts) -> Result<Self, OpenError> {
         let storage = parts.storage;
-        let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), options.min_free));
+        let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), parts.options.min_free));
         let floor = Arc::clone(&space);
-        let admit = move |plan: &WritePlan| match plan.mutation {
-            // What frees space, or needs next to none, is always let through.
-            Mutation::DeleteObject(_) | Mutation::DeleteBucket { .. } | Mutation::SweepRows { .. } => Ok(()),
-            Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat if floor.is_low() => {
+        let admit = move |plan: &WritePlan| {
+            let stores = match plan.mutation {
+                Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat => true,
+                // What frees space, or needs next to none, is always let through.
+                Mutation::DeleteObject(_) | Mutation::DeleteBucket { .. } | Mutation::SweepRows { .. } => {
+                    false
+                }
+            };
+            if stores && floor.is_low() {
                 Err(EngineError::StorageFull)
+            } else {
+                Ok(())
             }
-            Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat => Ok(()),
         };
         let high_water = parts.high_water.clone();
         let on_durable = move |mark: &CommitMark| match &high_water {
@@ -245,7 +251,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             storage,
             chunks,
-            options,
+            options: parts.options,
             realm: parts.realm,
             trust: parts.trust,
             created: parts.created,
@@ -366,6 +372,7 @@ impl Engine {
 
 /// What an engine is put together from.
 struct Parts {
+    options: EngineOptions,
     storage: Arc<dyn Storage>,
     mark: CommitMark,
     realm: Realm,

@@ -79,12 +79,11 @@ impl EngineError {
             Self::NoSuchBucket | Self::NoSuchKey => Kind::NotFound,
             Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
-            Self::Forbidden => Kind::Forbidden,
             Self::ReservedKey | Self::NotSupportedYet(_) | Self::HashMismatch | Self::LengthMismatch => {
                 Kind::Invalid
             }
             Self::TooLarge => Kind::TooLarge,
-            Self::QuotaExceeded => Kind::Forbidden,
+            Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
             Self::StorageFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) => Kind::Internal,
             Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,

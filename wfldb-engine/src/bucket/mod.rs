@@ -10,7 +10,7 @@ use wfldb_core::object::BucketConfig;
 use wfldb_core::time::UnixMillis;
 
 use crate::commit::plan::{Applied, Mutation};
-use crate::engine::{Engine, Inner};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::pending::Pending;
 use crate::row::{BucketCounters, BucketRow, key};
@@ -93,7 +93,7 @@ impl Engine {
     /// every write: `ReadOnly`, `Busy`, `OutcomeUnknown`.
     pub fn put_bucket(&self, proof: &Authorized, config: BucketConfig) -> Pending<BucketPut> {
         let planned = (|| {
-            let name = self.inner.bucket_of(proof, Op::Manage)?.clone();
+            let name = bucket_of(proof, Op::Manage)?.clone();
             if let Some(member) = config.unsupported() {
                 return Err(EngineError::NotSupportedYet(member));
             }
@@ -121,7 +121,7 @@ impl Engine {
     /// # Errors
     /// `NoSuchBucket`.
     pub fn bucket(&self, proof: &Authorized) -> Result<BucketInfo, EngineError> {
-        let name = self.inner.bucket_of(proof, Op::Manage)?;
+        let name = bucket_of(proof, Op::Manage)?;
         let snapshot = self.inner.storage.snapshot();
         let row = resolve(&*snapshot, name)?;
         info(&*snapshot, row)
@@ -171,7 +171,7 @@ impl Engine {
             } else {
                 Op::Manage
             };
-            let name = self.inner.bucket_of(proof, op)?.clone();
+            let name = bucket_of(proof, op)?.clone();
             Ok(Mutation::DeleteBucket { name, force })
         })();
         let inner = self.inner.clone();
@@ -186,14 +186,12 @@ impl Engine {
     }
 }
 
-impl Inner {
-    /// The bucket of a proof for `op`.
-    pub(crate) fn bucket_of<'a>(&self, proof: &'a Authorized, op: Op) -> Result<&'a BucketName, EngineError> {
-        // INVARIANT 6: what is done is what was proved, whatever the handler meant to do.
-        if proof.op() == op {
-            proof.bucket().ok_or(EngineError::Forbidden)
-        } else {
-            Err(EngineError::Forbidden)
-        }
+/// The bucket of a proof for `op`.
+pub(crate) fn bucket_of(proof: &Authorized, op: Op) -> Result<&BucketName, EngineError> {
+    // INVARIANT 6: what is done is what was proved, whatever the handler meant to do.
+    if proof.op() == op {
+        proof.bucket().ok_or(EngineError::Forbidden)
+    } else {
+        Err(EngineError::Forbidden)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(inner: &std::sync::Weak<Inner>, wake: &Receiver<()>) {
         let swept = sweep_all(&inner);
         drop(inner);
         let wait = match swept {
-            Ok(()) => Duration::from_secs(3600),
+            Ok(()) => Duration::from_hours(1),
             // A store that takes no writes sweeps nothing; it is not worth a line each time.
             Err(EngineError::ReadOnly | EngineError::Closing) => RETRY,
             Err(error) => {

@@ -27,6 +27,9 @@ struct Pin {
     synced: bool,
 }
 
+/// Chunks that lost their last pin.
+type Released = Vec<(BucketId, ChunkHash)>;
+
 type PinTable = HashMap<(BucketId, ChunkHash), Pin>;
 
 /// All chunk files of a store.
@@ -36,7 +39,7 @@ pub(crate) struct ChunkStore {
     pins: Mutex<PinTable>,
     next_temp: AtomicU64,
     /// Chunks whose last pin is gone, to be looked at away from the caller's thread.
-    released: Mutex<Option<Sender<Vec<(BucketId, ChunkHash)>>>>,
+    released: Mutex<Option<Sender<Released>>>,
 }
 
 impl std::fmt::Debug for ChunkStore {
@@ -56,7 +59,7 @@ impl ChunkStore {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir(&temp)?,
         }
-        let (released, to_look_at) = mpsc::channel::<Vec<(BucketId, ChunkHash)>>();
+        let (released, to_look_at) = mpsc::channel::<Released>();
         let store = Arc::new(Self {
             dir,
             references,

@@ -215,7 +215,9 @@ impl Drop for PanicLatch {
             inbox.closing = true;
             // Dropping the senders tells the callers that the outcome is unknown.
             for submitted in inbox.queue.drain() {
-                submitted.pins.map(Pins::keep_for_ever);
+                if let Some(pins) = submitted.pins {
+                    pins.keep_for_ever();
+                }
             }
         }
     }

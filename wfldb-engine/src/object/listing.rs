@@ -8,7 +8,7 @@ use wfldb_core::object::{HeaderText, Tags};
 use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
-use crate::bucket::resolve;
+use crate::bucket::{bucket_of, resolve};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::row::{ObjectRow, key};
@@ -95,7 +95,7 @@ impl Engine {
     /// # Errors
     /// `NoSuchBucket`, `Corrupt`.
     pub fn scan(&self, proof: &Authorized, query: &ScanQuery) -> Result<ScanPage, EngineError> {
-        let name = self.inner.bucket_of(proof, Op::List)?;
+        let name = bucket_of(proof, Op::List)?;
         let snapshot = self.inner.storage.snapshot();
         let bucket = resolve(&*snapshot, name)?.id;
         let mut page = ScanPage::default();
@@ -124,7 +124,7 @@ impl Engine {
         before: Option<VersionId>,
         limit: usize,
     ) -> Result<VersionPage, EngineError> {
-        let name = self.inner.bucket_of(proof, Op::Get)?;
+        let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let snapshot = self.inner.storage.snapshot();
         let bucket = resolve(&*snapshot, name)?.id;

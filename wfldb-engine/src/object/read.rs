@@ -7,7 +7,7 @@ use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, VersionId};
 
 use super::ObjectMeta;
-use crate::bucket::resolve;
+use crate::bucket::{bucket_of, resolve};
 use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -84,7 +84,7 @@ impl Engine {
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone), `Corrupt`.
     pub fn object(&self, proof: &Authorized, which: Which) -> Result<ObjectReader, EngineError> {
-        let name = self.inner.bucket_of(proof, Op::Get)?;
+        let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let snapshot = self.inner.storage.snapshot();
         let bucket = resolve(&*snapshot, name)?.id;

@@ -10,7 +10,7 @@ use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::ContentDigest;
 
-use crate::bucket::resolve;
+use crate::bucket::{bucket_of, resolve};
 use crate::chunk::{ChunkError, Pins};
 use crate::commit::plan::PlannedBody;
 use crate::engine::{Engine, Inner};
@@ -58,7 +58,8 @@ impl Engine {
     /// `NoSuchBucket`, `TooLarge`, `QuotaExceeded` (as far as it can be told now), `StorageFull`, `ReadOnly`,
     /// `ReservedKey`.
     pub fn begin_upload(&self, proof: &Authorized, digest: ContentDigest) -> Result<Upload, EngineError> {
-        let name = self.inner.bucket_of(proof, Op::Put)?.clone();
+        let name = bucket_of(proof, Op::Put)?.clone();
+        self.inner.admit_bytes()?;
         let key = proof.key().ok_or(EngineError::Forbidden)?;
         key.check_writable().map_err(|_| EngineError::ReservedKey)?;
         let bucket = resolve(&*self.inner.storage.snapshot(), &name)?;
@@ -74,7 +75,6 @@ impl Engine {
         if bucket.config.quota_bytes.is_some_and(|quota| len > quota) {
             return Err(EngineError::QuotaExceeded);
         }
-        self.inner.admit_bytes()?;
         let inline = len <= INLINE_BYTES_MAX as u64;
         let capacity = if inline {
             usize::try_from(len).unwrap_or(INLINE_BYTES_MAX)
@@ -102,6 +102,11 @@ impl Upload {
     #[must_use]
     pub fn is_inline(&self) -> bool {
         self.inline
+    }
+
+    #[cfg(test)]
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Takes the next bytes. Blocks when they fill a chunk, which is then put on stable storage.

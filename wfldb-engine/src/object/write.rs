@@ -8,7 +8,7 @@ use wfldb_core::object::{ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::upload::FinishedUpload;
-use crate::bucket::resolve;
+use crate::bucket::{bucket_of, resolve};
 use crate::chunk::Pins;
 use crate::commit::plan::{Applied, DeleteObject, Mutation, PlannedBody, PutObject};
 use crate::engine::{Engine, Inner};
@@ -41,6 +41,7 @@ pub struct DeleteOutcome {
     pub seq: Seq,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of every answer's end")]
 fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
     match applied {
         Applied::Object {
@@ -93,7 +94,7 @@ impl Engine {
             pins,
         } = upload;
         let planned = (|| {
-            if *self.inner.bucket_of(proof, Op::Put)? != name {
+            if *bucket_of(proof, Op::Put)? != name {
                 return Err(EngineError::Forbidden);
             }
             let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
@@ -124,7 +125,7 @@ impl Engine {
     #[tracing::instrument(name = "engine::object::delete", level = "debug", skip_all)]
     pub fn delete(&self, proof: &Authorized, preconditions: Preconditions) -> Pending<Option<DeleteOutcome>> {
         let planned = (|| {
-            let name = self.inner.bucket_of(proof, Op::Delete)?;
+            let name = bucket_of(proof, Op::Delete)?;
             let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
             check_conditions(proof, &preconditions)?;
             let bucket = resolve(&*self.inner.storage.snapshot(), name)?.id;
@@ -155,7 +156,7 @@ impl Engine {
 
 impl Inner {
     fn plan_undelete(&self, proof: &Authorized, pins: &mut Pins) -> Result<Mutation, EngineError> {
-        let name = self.bucket_of(proof, Op::Put)?;
+        let name = bucket_of(proof, Op::Put)?;
         let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
         self.admit_bytes()?;
         let snapshot = self.storage.snapshot();
@@ -177,7 +178,7 @@ impl Inner {
         if proof.object_bytes_max().is_some_and(|max| restored.len > max) {
             return Err(EngineError::TooLarge);
         }
-        let body = self.planned_body(&*snapshot, bucket, &restored, pins)?;
+        let body = planned_body(&*snapshot, bucket, &restored, pins)?;
         Ok(Mutation::PutObject(Box::new(PutObject {
             bucket,
             key,
@@ -191,26 +192,25 @@ impl Inner {
             restores: Some(tombstone.version),
         })))
     }
+}
 
-    /// The body of a stored version, for a new version with the same bytes.
-    fn planned_body(
-        &self,
-        snapshot: &dyn Snapshot,
-        bucket: wfldb_core::id::BucketId,
-        row: &ObjectRow,
-        pins: &mut Pins,
-    ) -> Result<PlannedBody, EngineError> {
-        if row.inline {
-            return Ok(PlannedBody::Inline(super::read::inline_body(
-                snapshot, &bucket, row,
-            )?));
-        }
-        for chunk in &row.chunks {
-            pins.pin(bucket, *chunk);
-        }
-        Ok(PlannedBody::Chunked {
-            chunk_bytes: row.chunk_bytes,
-            chunks: row.chunks.clone(),
-        })
+/// The body of a stored version, for a new version with the same bytes.
+fn planned_body(
+    snapshot: &dyn Snapshot,
+    bucket: wfldb_core::id::BucketId,
+    row: &ObjectRow,
+    pins: &mut Pins,
+) -> Result<PlannedBody, EngineError> {
+    if row.inline {
+        return Ok(PlannedBody::Inline(super::read::inline_body(
+            snapshot, &bucket, row,
+        )?));
     }
+    for chunk in &row.chunks {
+        pins.pin(bucket, *chunk);
+    }
+    Ok(PlannedBody::Chunked {
+        chunk_bytes: row.chunk_bytes,
+        chunks: row.chunks.clone(),
+    })
 }

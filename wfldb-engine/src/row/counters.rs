@@ -29,7 +29,7 @@ impl BucketCounters {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let version = self.last_version.map_or([0; 16], |version| version.to_bytes());
+        let version = self.last_version.map_or([0; 16], VersionId::to_bytes);
         let mut row = Vec::with_capacity(BYTES);
         row.extend_from_slice(&self.seq.to_be_bytes());
         row.extend_from_slice(&version);

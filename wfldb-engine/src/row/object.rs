@@ -142,7 +142,7 @@ fn pairs<'a>(
     (!rows.is_empty()).then(|| builder.create_vector(&rows))
 }
 
-fn read_pairs<'a>(pairs: Option<PairVector<'a>>) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn read_pairs(pairs: Option<PairVector<'_>>) -> impl Iterator<Item = (&str, &str)> {
     pairs
         .into_iter()
         .flatten()

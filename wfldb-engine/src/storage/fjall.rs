@@ -104,7 +104,7 @@ struct FjallSnapshot {
     snapshot: fjall::Snapshot,
 }
 
-fn read_failed(error: fjall::Error) -> StorageError {
+fn read_failed(error: &fjall::Error) -> StorageError {
     StorageError::Read(error.to_string())
 }
 
@@ -113,7 +113,7 @@ impl Snapshot for FjallSnapshot {
         let value = self
             .snapshot
             .get(keyspace(&self.spaces, space), key)
-            .map_err(read_failed)?;
+            .map_err(|error| read_failed(&error))?;
         Ok(value.map(Bytes::from))
     }
 
@@ -130,7 +130,7 @@ impl Snapshot for FjallSnapshot {
             match guard.into_inner() {
                 Ok((key, _)) if &*key == HEARTBEAT_KEY => None,
                 Ok((key, value)) => Some(Ok((Bytes::from(key), Bytes::from(value)))),
-                Err(error) => Some(Err(read_failed(error))),
+                Err(error) => Some(Err(read_failed(&error))),
             }
         };
         if reverse {

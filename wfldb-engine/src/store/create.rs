@@ -77,7 +77,7 @@ pub(crate) fn create(
     fs::create_dir_all(layout.chunks()).map_err(io("chunks"))?;
     sync_dir(&layout.dir).map_err(io("the store's directory"))?;
 
-    let store = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let store = format!("{:032x}", u128::from_be_bytes(random()?));
     let realm = realm.map_or_else(random_realm, Ok)?;
     let file = StoreFile {
         store,

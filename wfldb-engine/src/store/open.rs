@@ -96,8 +96,8 @@ fn open_storage(
 ) -> Result<OpenedStorage, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
     let lost = lost_keyspaces(layout, file);
-    let probed = probe(layout, prober).map_err(io("the copy for probing"))?;
-    match probed {
+    let verdict = probe(layout, prober).map_err(io("the copy for probing"))?;
+    match verdict {
         Probed::Sound if lost.is_empty() => {
             remove_all(&layout.probe()).map_err(io("probe"))?;
             let storage = FjallStorage::open(&layout.database(), cache_bytes)?;

@@ -1,0 +1,90 @@
+//! Makes a small store with one of everything and prints it as `fixtures/format-N.json`: a list of files, in hex,
+//! without the zeros at their ends.
+//!
+//! `cargo run -p wfldb-engine --example keep_fixture > wfldb-engine/fixtures/format-N.json`
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wfldb_core::auth::{Authorized, Op, Target};
+use wfldb_core::id::ByteLen;
+use wfldb_core::name::{BucketName, ObjectKey, Realm};
+use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
+use wfldb_engine::{Engine, EngineOptions};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = std::env::temp_dir().join(format!("wfldb-fixture-{}", std::process::id()));
+    let options = EngineOptions {
+        realm: Some(Realm::parse("kept")?),
+        min_free: ByteLen::new(0),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(&dir, options)?;
+    let bucket = BucketName::parse("kept")?;
+    let proof = |op, target| Authorized::local("fixture", op, target);
+    engine
+        .put_bucket(
+            &proof(Op::Manage, Target::Bucket(bucket.clone())),
+            BucketConfig::default(),
+        )
+        .wait()?;
+    let headers = ObjectHeaders::parse([("content-type", "text/plain"), ("x-wfldb-tags", "colour=blue")])?;
+    let put = |key: &str, body: &[u8]| -> Result<(), Box<dyn Error>> {
+        let proof = proof(Op::Put, Target::Key(bucket.clone(), ObjectKey::parse(key)?));
+        let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
+        upload.write(Bytes::copy_from_slice(body))?;
+        engine
+            .put(
+                &proof,
+                upload.finish()?,
+                headers.clone(),
+                Preconditions::default(),
+            )
+            .wait()?;
+        Ok(())
+    };
+    put("inline", b"first")?;
+    put("inline", b"second")?;
+    put("a/chunked", &vec![7; 70_000])?;
+    put("deleted", b"gone")?;
+    let deleted = proof(
+        Op::Delete,
+        Target::Key(bucket.clone(), ObjectKey::parse("deleted")?),
+    );
+    engine.delete(&deleted, Preconditions::default()).wait()?;
+    engine.close()?;
+
+    let mut files = Vec::new();
+    collect(&dir, &dir, &mut files)?;
+    files.sort_by_key(|file| file["path"].to_string());
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&files)?)?;
+    fs::remove_dir_all(&dir)?;
+    Ok(())
+}
+
+fn collect(root: &Path, dir: &Path, files: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, files)?;
+            continue;
+        }
+        let bytes = fs::read(&path)?;
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        let mut hex = String::new();
+        for byte in bytes.iter().take(used) {
+            write!(hex, "{byte:02x}")?;
+        }
+        let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+        files.push(json!({"path": name, "len": bytes.len(), "hex": hex}));
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Creating, configuring, deleting and sweeping buckets.
+
+use bytes::Bytes;
+use wfldb_core::auth::GrantId;
+use wfldb_core::id::BucketId;
+use wfldb_core::name::BucketName;
+use wfldb_core::object::BucketConfig;
+
+use super::{bucket_by_name, counters_of, log, numbers};
+use crate::commit::overlay::Overlay;
+use crate::commit::plan::{Applied, Outcome, WritePlan};
+use crate::error::EngineError;
+use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, counters, key};
+use crate::storage::Space;
+
+pub(super) fn put(
+    plan: &WritePlan,
+    name: &BucketName,
+    id: BucketId,
+    config: &BucketConfig,
+    state: &mut Overlay,
+    mark: &mut CommitMark,
+) -> Outcome {
+    let existing = bucket_by_name(state, name)?;
+    let created = existing.is_none();
+    let (row, mut counters) = match existing {
+        Some(bucket) if bucket.config.kind != config.kind => return Err(EngineError::KindFixed),
+        Some(bucket) => {
+            let counters = counters_of(state, &bucket.id)?;
+            (
+                BucketRow {
+                    config: config.clone(),
+                    ..bucket
+                },
+                counters,
+            )
+        }
+        None => {
+            if state
+                .value(Space::Counters, &key::bucket_counters(&id))?
+                .is_some()
+            {
+                return Err(EngineError::Corrupt("bucket id"));
+            }
+            let created = plan.at.max(mark.at);
+            (
+                BucketRow {
+                    id,
+                    name: name.clone(),
+                    created,
+                    config: config.clone(),
+                },
+                BucketCounters::default(),
+            )
+        }
+    };
+    let numbers = numbers(plan, mark, &counters);
+    counters.seq = numbers.seq.get();
+    let change = ChangeRow {
+        prev: mark.chain,
+        position: numbers.position,
+        at: numbers.at,
+        bucket: row.id,
+        seq: numbers.seq,
+        action: if created {
+            Action::BucketCreated
+        } else {
+            Action::BucketConfigured
+        },
+        key: name.as_str().to_owned(),
+        version: None,
+        etag: None,
+        len: 0,
+        config: Some(row.config_json()),
+        evidence: plan.evidence.hash,
+    };
+    state.put(Space::Meta, key::bucket_name(name), row.id.as_bytes().to_vec());
+    state.put(Space::Meta, key::bucket_row(&row.id), row.encode());
+    state.put(Space::Counters, key::bucket_counters(&row.id), counters.encode());
+    log(plan, &change, state, mark);
+    Ok(Applied::Bucket { created, id: row.id })
+}
+
+pub(super) fn delete(
+    plan: &WritePlan,
+    name: &BucketName,
+    force: bool,
+    state: &mut Overlay,
+    mark: &mut CommitMark,
+) -> Outcome {
+    let bucket = bucket_by_name(state, name)?.ok_or(EngineError::NoSuchBucket)?;
+    let mut counters = counters_of(state, &bucket.id)?;
+    // Tombstones do not hold a bucket back: it is empty when no key has an object.
+    if !force && counters.objects > 0 {
+        return Err(EngineError::BucketNotEmpty);
+    }
+    let numbers = numbers(plan, mark, &counters);
+    counters.seq = numbers.seq.get();
+    let change = ChangeRow {
+        prev: mark.chain,
+        position: numbers.position,
+        at: numbers.at,
+        bucket: bucket.id,
+        seq: numbers.seq,
+        action: Action::BucketDeleted,
+        key: name.as_str().to_owned(),
+        version: None,
+        etag: None,
+        len: 0,
+        config: None,
+        evidence: plan.evidence.hash,
+    };
+    // The name is free at once; the rows go later, in bounded commits, because the detached mark says so.
+    state.remove(Space::Meta, key::bucket_name(name));
+    state.remove(Space::Meta, key::bucket_row(&bucket.id));
+    state.put(Space::Meta, key::bucket_detached(&bucket.id), Bytes::new());
+    state.put(
+        Space::Counters,
+        key::bucket_counters(&bucket.id),
+        counters.encode(),
+    );
+    log(plan, &change, state, mark);
+    Ok(Applied::BucketDeleted { id: bucket.id })
+}
+
+pub(super) fn sweep(
+    bucket: BucketId,
+    rows: &[(Space, Bytes)],
+    credits: &[(GrantId, u64)],
+    last: bool,
+    state: &mut Overlay,
+) -> Outcome {
+    // INVARIANT: only a detached bucket is swept. A plan for a bucket that is not is a defect of the sweeper.
+    let detached = key::bucket_detached(&bucket);
+    if state.value(Space::Meta, &detached)?.is_none() {
+        return Ok(Applied::Nothing);
+    }
+    let mut credited = Vec::new();
+    for (grant, bytes) in credits {
+        let counter = key::grant_counter(grant);
+        if let Some(row) = state.value(Space::Counters, &counter)? {
+            let left = counters::decode_charged(&row)?.saturating_sub(*bytes);
+            credited.push((counter, left));
+        }
+    }
+    for (counter, left) in credited {
+        if left == 0 {
+            state.remove(Space::Counters, counter);
+        } else {
+            state.put(Space::Counters, counter, left.to_be_bytes().to_vec());
+        }
+    }
+    for (space, row) in rows {
+        state.remove(*space, row.clone());
+    }
+    if last {
+        state.remove(Space::Meta, detached);
+        state.remove(Space::Counters, key::bucket_counters(&bucket));
+    }
+    Ok(Applied::Nothing)
+}

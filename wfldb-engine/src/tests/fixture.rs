@@ -1,0 +1,66 @@
+//! A store that an earlier release wrote is kept, and opens. `cargo run -p wfldb-engine --example keep_fixture` makes
+//! the next one when the format number moves; a kept one is never made again.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::*;
+
+/// Unpacks a kept store: a JSON list of `{path, len, hex}`, with the zeros at a file's end left out.
+fn unpack(kept: &str, dir: &Path) {
+    let files: Vec<Value> = serde_json::from_str(kept).unwrap();
+    for file in files {
+        let path = dir.join(file["path"].as_str().unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let hex = file["hex"].as_str().unwrap();
+        let bytes: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect();
+        fs::write(&path, bytes).unwrap();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(file["len"].as_u64().unwrap())
+            .unwrap();
+    }
+    for folder in ["db/keyspaces", "chunks"] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+    }
+}
+
+/// Format policy: a release opens what every release before it wrote.
+#[test]
+fn a_store_of_format_1_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack(include_str!("../../fixtures/format-1.json"), dir.path());
+    let engine = open(dir.path());
+    assert_eq!(engine.health().writable, Ok(()));
+    assert_eq!(engine.realm().as_str(), "kept");
+    assert_eq!(read(&engine, "kept", "inline", Which::Newest).unwrap(), b"second");
+    assert_eq!(
+        read(&engine, "kept", "a/chunked", Which::Newest).unwrap(),
+        vec![7; 70_000]
+    );
+    assert!(matches!(
+        read(&engine, "kept", "deleted", Which::Newest),
+        Err(EngineError::NoSuchKey)
+    ));
+    let versions = engine
+        .versions(&object("kept", "inline", Op::Get), None, 10)
+        .unwrap()
+        .items;
+    assert_eq!(versions.len(), 2);
+    let headers = &versions[0].headers;
+    assert_eq!(
+        headers.content_type.as_ref().map(ToString::to_string).as_deref(),
+        Some("text/plain")
+    );
+    assert_eq!(headers.tags.to_string(), "colour=blue");
+    let info = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap();
+    assert_eq!((info.usage.objects, info.usage.versions), (2, 5));
+    put(&engine, "kept", "new", b"1").unwrap();
+}

@@ -1,0 +1,98 @@
+//! Tests of the engine as a whole. `model` compares with a plain map, `laws` has one
+//! test for each invariant of the design, `damage` breaks stores on disk.
+
+#![expect(
+    clippy::string_slice,
+    reason = "a slice off a boundary fails its test, as it should"
+)]
+
+mod damage;
+mod fixture;
+mod laws;
+mod listing;
+mod model;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use wfldb_core::auth::{Authorized, Op, Target};
+use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
+use wfldb_core::time::UnixMillis;
+
+use crate::{DeleteOutcome, Engine, EngineError, EngineOptions, PutOutcome, Which};
+
+/// A clock that stands still but for one millisecond in four calls: versions must order themselves.
+pub(crate) fn options() -> EngineOptions {
+    let ticks = AtomicU64::new(4 * 1_750_000_000_000);
+    let clock = move || UnixMillis::new(ticks.fetch_add(1, Ordering::SeqCst) / 4);
+    EngineOptions {
+        clock: Arc::new(clock),
+        cache_bytes: 1 << 20,
+        ..EngineOptions::default()
+    }
+    .without_floor()
+}
+
+pub(crate) fn name(bucket: &str) -> BucketName {
+    BucketName::parse(bucket).unwrap()
+}
+
+pub(crate) fn object(bucket: &str, key: &str, op: Op) -> Authorized {
+    Authorized::local(
+        "test",
+        op,
+        Target::Key(name(bucket), ObjectKey::parse(key).unwrap()),
+    )
+}
+
+pub(crate) fn of_bucket(bucket: &str, op: Op) -> Authorized {
+    Authorized::local("test", op, Target::Bucket(name(bucket)))
+}
+
+pub(crate) fn make_bucket(engine: &Engine, bucket: &str) {
+    engine
+        .put_bucket(&of_bucket(bucket, Op::Manage), BucketConfig::default())
+        .wait()
+        .unwrap();
+}
+
+pub(crate) fn put_if(
+    engine: &Engine,
+    bucket: &str,
+    key: &str,
+    body: &[u8],
+    preconditions: Preconditions,
+) -> Result<PutOutcome, EngineError> {
+    let proof = object(bucket, key, Op::Put);
+    let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
+    upload.write(Bytes::copy_from_slice(body))?;
+    engine
+        .put(&proof, upload.finish()?, ObjectHeaders::default(), preconditions)
+        .wait()
+}
+
+pub(crate) fn put(engine: &Engine, bucket: &str, key: &str, body: &[u8]) -> Result<PutOutcome, EngineError> {
+    put_if(engine, bucket, key, body, Preconditions::default())
+}
+
+pub(crate) fn delete(engine: &Engine, bucket: &str, key: &str) -> Result<Option<DeleteOutcome>, EngineError> {
+    engine
+        .delete(&object(bucket, key, Op::Delete), Preconditions::default())
+        .wait()
+}
+
+pub(crate) fn read(engine: &Engine, bucket: &str, key: &str, which: Which) -> Result<Vec<u8>, EngineError> {
+    let mut reader = engine.object(&object(bucket, key, Op::Get), which)?;
+    let mut body = Vec::new();
+    while let Some(piece) = reader.next()? {
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+pub(crate) fn open(dir: &Path) -> Engine {
+    Engine::open(dir, options()).unwrap()
+}
