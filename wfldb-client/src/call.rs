@@ -153,7 +153,7 @@ impl Caller {
             .await;
         let response = sent.map_err(|lost| {
             meter.take_back();
-            transport(lost)
+            meter.failure().map_or_else(|| transport(lost), fatal)
         })?;
         let (parts, body) = response.into_parts();
         let permit = lease.into_permit();

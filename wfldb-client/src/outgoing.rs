@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -90,6 +90,7 @@ impl Source {
             left: AtomicU64::new(self.len()),
             total: self.len(),
             progress,
+            failure: OnceLock::new(),
         });
         let kind = match self {
             Self::Empty => BodyKind::Whole(None),
@@ -220,9 +221,15 @@ pub(crate) struct Meter {
     left: AtomicU64,
     total: u64,
     progress: Option<Progress>,
+    /// Why the body broke off on this side. The connection's own error would only say that it did.
+    failure: OnceLock<String>,
 }
 
 impl Meter {
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.get().cloned().map(Error::Local)
+    }
+
     /// All bytes were handed to the connection: from here on the server may have the whole request.
     pub(crate) fn finished(&self) -> bool {
         self.left() == 0
@@ -275,11 +282,16 @@ impl Body for OutgoingBody {
             BodyKind::Whole(bytes) => bytes.take().map(Ok),
             BodyKind::Pieces(receiver) => ready!(receiver.poll_recv(context)),
         };
-        Poll::Ready(piece.map(|piece| {
-            piece.map(|bytes| {
+        Poll::Ready(piece.map(|piece| match piece {
+            Ok(bytes) => {
                 self.meter.moved(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-                Frame::data(bytes)
-            })
+                Ok(Frame::data(bytes))
+            }
+            Err(error) => {
+                // The first failure is the one that counts.
+                let _ = self.meter.failure.set(error.to_string());
+                Err(error)
+            }
         }))
     }
 

@@ -190,8 +190,8 @@ Copy files up, down, or from key to key; with -r whole directory trees.
 
 Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is
 skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes. A file that
-comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; a half-written one
-is started over. Files of that name are not copied in either direction.
+comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; what is left of a
+file over 8 MiB is gone on with, a smaller one is started over. Such names are not copied in either direction.
 
 Symbolic links are not followed: they are skipped with a warning. With --follow they are copied as what they point
 at, unless that lies outside of DIR, or is a directory above the link, or is not there: then they are skipped.

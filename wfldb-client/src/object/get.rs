@@ -1,7 +1,5 @@
 //! Reading objects. What is read is hashed on the way, and the last piece is followed by the verdict.
 
-use std::path::Path;
-
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,16 +9,9 @@ use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{EtagCondition, format_etag};
 
 use super::info::ObjectInfo;
-use crate::call::{Call, next_piece, object_path};
+use crate::call::{Answer, Call, next_piece, object_path};
 use crate::outgoing::Progress;
-use crate::tree::meta::FileMeta;
-use crate::tree::place::PartFile;
 use crate::{Client, Error};
-
-/// How often a download whose connection breaks in the middle is begun again.
-const BODY_ATTEMPTS_MAX: u32 = 5;
-/// How much is gathered before it is written.
-const WRITE_BYTES: usize = 1024 * 1024;
 
 /// What to read.
 #[derive(Clone, Default)]
@@ -44,7 +35,7 @@ impl std::fmt::Debug for GetOptions {
 }
 
 impl Client {
-    fn read(method: Method, bucket: &BucketName, key: &ObjectKey, options: &GetOptions) -> Call {
+    pub(super) fn read(method: Method, bucket: &BucketName, key: &ObjectKey, options: &GetOptions) -> Call {
         let mut call = Call::new(method, object_path(bucket, key));
         if let Some(version) = &options.version {
             call = call.query(&[("version", &version.to_string())]);
@@ -85,65 +76,7 @@ impl Client {
         options: GetOptions,
     ) -> Result<Object, Error> {
         let call = Self::read(Method::Get, bucket, key, &options);
-        let answer = self.caller.send(&call).await?;
-        Ok(Object {
-            info: ObjectInfo::of(&answer.parts.headers)?,
-            body: answer.body,
-            hasher: blake3::Hasher::new(),
-            received: 0,
-            verified: false,
-            progress: options.progress,
-            _permit: answer.permit,
-        })
-    }
-
-    /// Reads an object into a file, which appears whole or not at all. Its mode is the process's default.
-    ///
-    /// # Errors
-    /// Any of [`Error`] but `OutcomeUnknown`.
-    pub async fn get_to_file(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        path: &Path,
-        options: GetOptions,
-    ) -> Result<ObjectInfo, Error> {
-        let path = path.to_owned();
-        let begin = move || PartFile::at(&path);
-        self.get_to_part(bucket, key, options, begin, |_| FileMeta::default())
-            .await
-    }
-
-    /// Reads an object into the part file that `begin` makes and finishes it with the metadata that `meta` makes of
-    /// its headers. A connection that breaks in the middle is made again. Both functions run on blocking threads.
-    ///
-    /// # Errors
-    /// Any of [`Error`] but `OutcomeUnknown`.
-    pub async fn get_to_part<B, M>(
-        &self,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        options: GetOptions,
-        begin: B,
-        meta: M,
-    ) -> Result<ObjectInfo, Error>
-    where
-        B: Fn() -> Result<PartFile, Error> + Clone + Send + 'static,
-        M: Fn(&ObjectInfo) -> FileMeta + Clone + Send + 'static,
-    {
-        let mut attempt = 1;
-        loop {
-            let mut object = self.get(bucket, key, options.clone()).await?;
-            match object.write_to(begin.clone(), meta.clone()).await {
-                Ok(()) => return Ok(object.info),
-                Err(Error::Transport(_)) if attempt < BODY_ATTEMPTS_MAX => object.take_back(),
-                Err(error) => {
-                    object.take_back();
-                    return Err(error);
-                }
-            }
-            attempt += 1;
-        }
+        Object::of(self.caller.send(&call).await?, options.progress)
     }
 }
 
@@ -151,7 +84,7 @@ impl Client {
 pub struct Object {
     info: ObjectInfo,
     body: Incoming,
-    hasher: blake3::Hasher,
+    hasher: Box<blake3::Hasher>,
     received: u64,
     verified: bool,
     progress: Option<Progress>,
@@ -168,6 +101,39 @@ impl std::fmt::Debug for Object {
 }
 
 impl Object {
+    pub(super) fn of(answer: Answer, progress: Option<Progress>) -> Result<Self, Error> {
+        Ok(Self {
+            info: ObjectInfo::of(&answer.parts.headers)?,
+            body: answer.body,
+            hasher: Box::default(),
+            received: 0,
+            verified: false,
+            progress,
+            _permit: answer.permit,
+        })
+    }
+
+    /// Counts the beginning as received, which an earlier answer brought.
+    pub(super) fn go_on_from(&mut self, bytes: u64, hasher: Box<blake3::Hasher>) {
+        self.info.len = self.info.len.saturating_add(bytes);
+        self.hasher = hasher;
+        self.received = bytes;
+        self.report(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// All bytes arrived and have the right hash.
+    pub(super) fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    pub(super) fn into_info(self) -> ObjectInfo {
+        self.info
+    }
+
     /// What the headers say.
     pub fn info(&self) -> &ObjectInfo {
         &self.info
@@ -243,41 +209,7 @@ impl Object {
         Ok(whole.freeze())
     }
 
-    /// Pieces are gathered, so that a small object costs one trip to a blocking thread.
-    async fn write_to<B, M>(&mut self, begin: B, meta: M) -> Result<(), Error>
-    where
-        B: Fn() -> Result<PartFile, Error> + Clone + Send + 'static,
-        M: Fn(&ObjectInfo) -> FileMeta + Clone + Send + 'static,
-    {
-        let mut part: Option<PartFile> = None;
-        loop {
-            let mut pieces = Vec::new();
-            let mut gathered = 0;
-            while gathered < WRITE_BYTES && !self.verified {
-                if let Some(piece) = self.chunk().await? {
-                    gathered += piece.len();
-                    pieces.push(piece);
-                }
-            }
-            let (begin, meta) = (begin.clone(), self.verified.then(|| meta(&self.info)));
-            let writing = tokio::task::spawn_blocking(move || {
-                let mut part = part.map_or_else(begin, Ok)?;
-                for piece in &pieces {
-                    part.write(piece)?;
-                }
-                match meta {
-                    None => Ok(Some(part)),
-                    Some(meta) => part.finish(meta).map(|()| None),
-                }
-            });
-            part = writing.await.map_err(|error| Error::Local(error.to_string()))??;
-            if part.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn take_back(&self) {
+    pub(super) fn take_back(&self) {
         self.report(i64::try_from(self.received).map_or(i64::MIN, |received| -received));
     }
 

@@ -1,5 +1,6 @@
 //! Objects: store, fetch, look at, delete, bring back.
 
+mod download;
 mod get;
 mod info;
 mod put;

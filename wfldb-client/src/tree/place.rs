@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -24,6 +24,8 @@ use crate::Error;
 
 /// How a temporary file's name ends; it begins with a dot.
 pub const PART_SUFFIX: &str = ".wfldb-part";
+/// From this size on, what an interrupted download left is gone on with. Below, starting over costs less.
+pub const RESUME_BYTES_MIN: u64 = 8 * 1024 * 1024;
 const FILE_NAME_BYTES_MAX: usize = 255;
 
 /// An open target directory.
@@ -176,8 +178,8 @@ fn outside(relative: &Path) -> Error {
     ))
 }
 
-/// A file that is being written under its temporary name. Dropped before [`PartFile::finish`], it is removed; after
-/// a crash it stays and the next attempt starts it over.
+/// A file that is being written under its temporary name. Dropped before [`PartFile::finish`], it is removed, unless
+/// it is so large that the next attempt should go on with it.
 #[derive(Debug)]
 pub struct PartFile {
     parent: OwnedFd,
@@ -185,6 +187,7 @@ pub struct PartFile {
     part: OsString,
     shown: PathBuf,
     file: File,
+    bytes: u64,
     finished: bool,
 }
 
@@ -211,7 +214,7 @@ impl PartFile {
         check_place(&parent, name, &shown)?;
         let part = part_name(name);
         // SECURITY: private until finished, whatever mode the file will have.
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let failed = |error: Errno| Error::io("cannot write", &shown, &error.into());
         for _ in 0..16 {
             let file =
@@ -236,23 +239,66 @@ impl PartFile {
                         shown.display()
                     )));
                 }
-                let file = File::from(file);
-                file.set_len(0)
-                    .map_err(|error| Error::io("cannot write", &shown, &error))?;
-                return Ok(Self {
+                let mut part = Self {
                     parent,
                     name: name.to_owned(),
                     part,
                     shown,
-                    file,
+                    file: File::from(file),
+                    bytes: 0,
                     finished: false,
-                });
+                };
+                part.bytes = u64::try_from(ours.st_size).unwrap_or(0);
+                if part.bytes < RESUME_BYTES_MIN {
+                    part.restart()?;
+                }
+                return Ok(part);
             }
         }
         Err(Error::Local(format!(
             "{}: its temporary file does not stay in place",
             shown.display()
         )))
+    }
+
+    /// How many bytes an earlier attempt left, when they are worth keeping; what is written is appended to them.
+    pub fn kept(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Feeds what is kept into a hasher. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the disk refuses.
+    pub fn hash_kept(&mut self, hasher: &mut blake3::Hasher) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::io("cannot read", &self.shown, &error);
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut kept = (&self.file).take(self.bytes);
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = kept.read(&mut buffer).map_err(failed)?;
+            match buffer.get(..read) {
+                None | Some([]) => break,
+                Some(piece) => hasher.update(piece),
+            };
+        }
+        // Another process that writes to it despite the lock is found by the hash at the end.
+        self.file
+            .seek(SeekFrom::Start(self.bytes))
+            .map(|_| ())
+            .map_err(failed)
+    }
+
+    /// Throws away what is kept. Blocks.
+    ///
+    /// # Errors
+    /// `Local` when the disk refuses.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        let failed = |error: io::Error| Error::io("cannot write", &self.shown, &error);
+        self.file.set_len(0).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.bytes = 0;
+        Ok(())
     }
 
     /// Appends bytes. Blocks.
@@ -262,7 +308,11 @@ impl PartFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file
             .write_all(bytes)
-            .map_err(|error| Error::io("cannot write", &self.shown, &error))
+            .map_err(|error| Error::io("cannot write", &self.shown, &error))?;
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(())
     }
 
     /// Gives the file its time and mode and renames it into place. Blocks.
@@ -291,8 +341,8 @@ impl PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.finished {
-            // Nothing depends on it: a part file that stays is started over.
+        if !self.finished && self.bytes < RESUME_BYTES_MIN {
+            // Nothing depends on it: a part file that stays is gone on with, or started over.
             let _ = unlinkat(&self.parent, self.part.as_os_str(), AtFlags::empty());
         }
     }

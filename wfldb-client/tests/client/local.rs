@@ -1,4 +1,4 @@
-//! What the client does without a server: where downloads may go, what a walk finds, how the program fails.
+//! What the client does without any server: where downloads may go, what a walk finds, how the program fails.
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
 use std::fs;
@@ -16,9 +16,9 @@ use wfldb_client::tree::walk::{Found, Walk};
 use wfldb_client::{Client, ClientOptions, Error, Prepared, Profile, PutOptions};
 use wfldb_core::id::ContentHash;
 
-const KEY: &str = "wsk1tvq3dhpp7vngbouejl2jf3bmyrcetrljpmzgsglqhowaghfop5qjcgq";
+pub(crate) const KEY: &str = "wsk1tvq3dhpp7vngbouejl2jf3bmyrcetrljpmzgsglqhowaghfop5qjcgq";
 
-fn profile_text(url: &str) -> String {
+pub(crate) fn profile_text(url: &str) -> String {
     format!(r#"{{"url":"{url}","realm":"local","packet":"a.b.c","key":"{KEY}"}}"#)
 }
 

@@ -1,0 +1,5 @@
+//! The client without a wflDB server: local rules, and the wire against a server that misbehaves on command.
+
+mod fake;
+mod local;
+mod wire;
