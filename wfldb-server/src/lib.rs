@@ -1,1 +1,29 @@
-//! (skeleton)
+//! The wflDB server: sockets, admission, limits, thin handlers, configuration, observability.
+//!
+//! The way of a request: `listen::serve` → `service::call` → `net::route::parse` → `auth::admit` → a function in
+//! `handlers` → the engine. What is decided on that way is decided in `wfldb-core` and `wfldb-net`; what is stored, in
+//! `wfldb-engine`.
+
+mod app;
+mod auth;
+mod body;
+mod bootstrap;
+mod budget;
+mod clock;
+mod config;
+mod cursor;
+mod fault;
+mod handlers;
+mod listen;
+mod logging;
+mod metrics;
+mod request_id;
+mod respond;
+mod server;
+mod service;
+mod watchdog;
+
+pub use bootstrap::{Bootstrap, BootstrapError};
+pub use config::{Config, ConfigError, LogForm};
+pub use logging::start as start_logging;
+pub use server::{Server, StartError, StopError};

@@ -1,0 +1,56 @@
+//! What every request shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wfldb_engine::Engine;
+
+use crate::auth::Gate;
+use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::cursor::Cursors;
+use crate::metrics::Metrics;
+
+/// The running server, without its sockets.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) gate: Gate,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) budget: Budget,
+    pub(crate) cursors: Cursors,
+    pub(crate) metrics: Metrics,
+    /// Held while `/readyz` asks the engine.
+    pub(crate) readiness: tokio::sync::Mutex<()>,
+    /// The server is stopping: what is running finishes, `/readyz` says no.
+    draining: AtomicBool,
+}
+
+impl App {
+    pub(crate) fn new(engine: Engine, gate: Gate, clock: Arc<Clock>) -> Self {
+        let cursors = Cursors::new(engine.store_secret("cursor"));
+        Self {
+            engine,
+            gate,
+            clock,
+            budget: Budget::new(),
+            cursors,
+            metrics: Metrics::new(),
+            readiness: tokio::sync::Mutex::new(()),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests can be accepted at all: server time is after the mark that the last process left.
+    pub(crate) fn is_past_replay_mark(&self) -> bool {
+        self.clock.now() > self.gate.replay().at_start()
+    }
+}

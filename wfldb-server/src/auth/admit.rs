@@ -1,0 +1,100 @@
+//! Admission: every check between a request's syntax and its handler, in the protocol's order.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use wfldb_core::auth::{Authorized, Method, ObjectAttributes, RouteKind, authorize};
+use wfldb_core::request::SignedRequest;
+use wfldb_net::route::{Parameters, Route};
+
+use super::packets::Packets;
+use super::rate::Rates;
+use super::replay::{Replay, SpendError};
+use crate::clock::Clock;
+use crate::fault::Fault;
+
+/// What stands between the socket and the handlers.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    packets: Packets,
+    replay: Replay,
+    rates: Rates,
+}
+
+/// A request in front of the gate: its form is right, nothing else is known.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    pub(crate) signed: SignedRequest,
+    pub(crate) route: Route,
+    pub(crate) peer: IpAddr,
+}
+
+/// A request behind the gate.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) authorized: Authorized,
+    pub(crate) parameters: Parameters,
+}
+
+impl Gate {
+    pub(crate) fn new(
+        trust: wfldb_core::packet::TrustedRoots,
+        audience: wfldb_core::name::Audience,
+        replay: Replay,
+    ) -> Self {
+        Self {
+            packets: Packets::new(trust, audience),
+            replay,
+            rates: Rates::new(),
+        }
+    }
+
+    pub(crate) fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// The checks that cost nothing: the timestamp.
+    pub(crate) fn check_time(&self, signed: &SignedRequest, clock: &Clock) -> Result<(), Fault> {
+        signed.check_time(clock.now(), self.replay.window())?;
+        // SECURITY: what the last process may have carried out is not carried out again.
+        if signed.timestamp() <= self.replay.at_start() {
+            Err(Fault::BeforeStart)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// All other checks up to the parameters. For a blocking thread: it verifies signatures and may wait for a sync.
+    ///
+    /// ORDER: packet, signature, time of the packet and nonce, capability, parameters. Moving one changes what a
+    /// stranger learns: a capability must not be told apart before the nonce is spent, nor a parameter before the
+    /// capability.
+    pub(crate) fn admit(&self, knock: Knock, clock: &Clock) -> Result<Admitted, Fault> {
+        let _span = tracing::debug_span!("auth::admit").entered();
+        let Knock { signed, route, peer } = knock;
+        let packet = self.packets.verified(signed.packet_token())?;
+        let verified = signed.verify(&packet, self.packets.audience())?;
+        let fresh = self
+            .replay
+            .spend(verified, clock.now())
+            .map_err(|error| match error {
+                SpendError::Fresh(error) => Fault::Fresh(error),
+                SpendError::Mark(error) => Fault::ReplayMark(error),
+            })?;
+        let content_type = fresh.request().header("content-type").map(str::to_owned);
+        let put = ObjectAttributes {
+            content_type: content_type.as_deref(),
+            len: fresh.request().content().len(),
+        };
+        let put = (route.method == Method::Put && route.kind == RouteKind::Object).then_some(put);
+        let authorized = authorize(fresh, route.method, route.kind, route.target.clone(), peer, put)?;
+        if !self.rates.take(authorized.charges(), Instant::now()) {
+            return Err(Fault::Rate);
+        }
+        let parameters = route.parameters()?;
+        Ok(Admitted {
+            authorized,
+            parameters,
+        })
+    }
+}

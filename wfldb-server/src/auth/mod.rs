@@ -1,0 +1,11 @@
+//! Who is asking, and may they: the steps from a request's bytes to an `Authorized` proof.
+//!
+//! The decisions are core's; here they get their clock, their memory and their caches, in the protocol's order.
+
+mod admit;
+mod packets;
+mod rate;
+mod replay;
+
+pub(crate) use admit::{Admitted, Gate, Knock};
+pub(crate) use replay::Replay;

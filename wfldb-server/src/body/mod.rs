@@ -1,0 +1,9 @@
+//! Bodies on their way in and out, never whole in memory.
+
+mod receive;
+mod reply;
+mod send;
+
+pub(crate) use receive::{Frames, nothing, small};
+pub(crate) use reply::ReplyBody;
+pub(crate) use send::stream;

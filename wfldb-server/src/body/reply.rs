@@ -1,0 +1,127 @@
+//! The body of an answer, as hyper asks for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::Receiver;
+
+use crate::budget::InFlight;
+use crate::metrics::Counted;
+
+/// A piece of a download with its share of the byte budget, given back when hyper has taken the piece.
+pub(crate) type Piece = (Bytes, OwnedSemaphorePermit);
+
+/// The body is not what the headers promised: the stream or connection ends here, and the client can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer's body cannot be completed")]
+pub(crate) struct Broken;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) struct ReplyBody {
+    content: Content,
+    /// Bytes that are still to come.
+    left: u64,
+    sent: Option<Counted>,
+    /// Held until the last byte is taken: a download counts as in flight for as long as it lasts.
+    in_flight: Option<InFlight>,
+    /// Kept until the body goes: the connection is in use.
+    kept: Option<Kept>,
+}
+
+/// Something that is dropped with the body.
+struct Kept(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Send>);
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept")
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Bytes),
+    Pieces(Receiver<Piece>),
+}
+
+impl ReplyBody {
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self {
+            left: bytes.len() as u64,
+            content: Content::Whole(bytes),
+            sent: None,
+            in_flight: None,
+            kept: None,
+        }
+    }
+
+    /// `len` bytes that come in pieces. Fewer are an error of the body.
+    pub(crate) fn pieces(pieces: Receiver<Piece>, len: u64) -> Self {
+        Self {
+            left: len,
+            content: Content::Pieces(pieces),
+            sent: None,
+            in_flight: None,
+            kept: None,
+        }
+    }
+
+    pub(crate) fn counted(mut self, sent: Counted) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
+    pub(crate) fn holding(mut self, in_flight: InFlight) -> Self {
+        self.in_flight = Some(in_flight);
+        self
+    }
+}
+
+impl ReplyBody {
+    pub(crate) fn keeping(mut self, kept: impl Send + 'static) -> Self {
+        self.kept = Some(Kept(Box::new(kept)));
+        self
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.left == 0 {
+            self.in_flight = None;
+            return Poll::Ready(None);
+        }
+        let bytes = match &mut self.content {
+            Content::Whole(bytes) => std::mem::take(bytes),
+            Content::Pieces(pieces) => match pieces.poll_recv(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Some(Err(Broken))),
+                Poll::Ready(Some((bytes, _permit))) => bytes,
+            },
+        };
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            return Poll::Ready(Some(Err(Broken)));
+        };
+        self.left = left;
+        if let Some(sent) = &self.sent {
+            sent.add(bytes.len() as u64);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

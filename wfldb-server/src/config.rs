@@ -1,0 +1,371 @@
+//! Configuration: a flag goes before the environment, that before the file, that before the default.
+
+use std::io::IsTerminal as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+use wfldb_core::id::KeyId;
+use wfldb_core::limits::{SKEW_FUTURE_MS, SKEW_PAST_MS};
+use wfldb_core::name::Realm;
+use wfldb_core::request::Window;
+use wfldb_engine::Prober;
+
+/// Largest configuration file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Free bytes of the file system below which nothing is stored: 1 GiB.
+const MIN_FREE_BYTES: u64 = 1 << 30;
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the server runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The store's directory.
+    pub data: PathBuf,
+    /// Where requests are served; port 0 picks one.
+    pub listen: SocketAddr,
+    /// Where Prometheus is served; port 0 picks one.
+    pub metrics_listen: SocketAddr,
+    /// The realm of a new store; an existing one must have it.
+    pub realm: Option<Realm>,
+    /// Free bytes of the file system below which nothing is stored.
+    pub min_free_bytes: u64,
+    /// Root keys that are trusted beside the store's own.
+    pub trust: Vec<KeyId>,
+    /// Serve without TLS on an address that is not loopback.
+    pub danger_plaintext: bool,
+    /// Serve metrics on an address that is not loopback.
+    pub danger_metrics: bool,
+    /// End the process when the storage failed, for a supervisor to start it again.
+    pub exit_on_storage_failure: bool,
+    /// The form of the log.
+    pub log: LogForm,
+    /// How far timestamps may be from the server's time.
+    pub window: Window,
+    /// How a copy of the store is opened before the store itself.
+    pub prober: Prober,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The file is too large.
+    #[error("the configuration file {0} is larger than 1 MiB")]
+    TooLarge(String),
+    /// The file is not what is expected.
+    #[error("the configuration file {path}: {source}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// The reason.
+        source: toml::de::Error,
+    },
+    /// A value is not valid.
+    #[error("{name}: {reason}")]
+    Value {
+        /// The flag.
+        name: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// TLS was asked for.
+    #[error("--tls-cert and --tls-key are not served yet: this release speaks plaintext only, on loopback")]
+    Tls,
+}
+
+/// The flags. Each is also an environment variable and a member of the file.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "wfldb-server",
+    version,
+    about = "The wflDB server: a permissioned object store in one directory."
+)]
+struct Flags {
+    /// Directory of the store; made when it is not there [default: ./wfldb-data]
+    #[arg(long, env = "WFLDB_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to serve requests on; port 0 picks one [default: 127.0.0.1:7070]
+    #[arg(long, env = "WFLDB_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Address to serve Prometheus metrics on; port 0 picks one [default: 127.0.0.1:9464]
+    #[arg(long, env = "WFLDB_METRICS_LISTEN", value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
+    /// Realm of a new store; an existing store must have it [default: made up]
+    #[arg(long, env = "WFLDB_REALM", value_name = "NAME")]
+    realm: Option<String>,
+    /// Free bytes of the file system below which nothing is stored [default: 1 GiB]
+    #[arg(long, env = "WFLDB_MIN_FREE", value_name = "BYTES")]
+    min_free: Option<u64>,
+    /// Root key (wr1…) to trust beside the store's own; may be repeated
+    #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
+    trust: Option<Vec<String>>,
+    /// TOML file with the same names as these flags
+    #[arg(long, env = "WFLDB_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Certificate chain for TLS (not served yet)
+    #[arg(long, env = "WFLDB_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key for TLS (not served yet)
+    #[arg(long, env = "WFLDB_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Serve without TLS on an address that is not loopback: everybody on the way can read everything
+    #[arg(long, env = "WFLDB_DANGER_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    danger_plaintext: Option<bool>,
+    /// Serve metrics on an address that is not loopback
+    #[arg(long, env = "WFLDB_DANGER_METRICS", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    danger_metrics: Option<bool>,
+    /// End the process when the storage failed, for a supervisor to start it again
+    #[arg(long, env = "WFLDB_EXIT_ON_STORAGE_FAILURE", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    exit_on_storage_failure: Option<bool>,
+    /// Form of the log [default: text on a terminal, else json]
+    #[arg(long, env = "WFLDB_LOG", value_name = "FORM")]
+    log: Option<LogForm>,
+    /// Seconds that a request's timestamp may lie in the past, at most 300 [default: 60]
+    #[arg(long, env = "WFLDB_SKEW_PAST", value_name = "SECONDS")]
+    skew_past: Option<u64>,
+    /// Seconds that a request's timestamp may lie in the future, at most 300 [default: 5]
+    #[arg(long, env = "WFLDB_SKEW_FUTURE", value_name = "SECONDS")]
+    skew_future: Option<u64>,
+}
+
+/// The members of the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    data: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
+    realm: Option<String>,
+    min_free: Option<u64>,
+    trust: Option<Vec<String>>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    danger_plaintext: Option<bool>,
+    danger_metrics: Option<bool>,
+    exit_on_storage_failure: Option<bool>,
+    log: Option<LogForm>,
+    skew_past: Option<u64>,
+    skew_future: Option<u64>,
+}
+
+impl Config {
+    /// A configuration of defaults with the store in `data`, in-process probing, and both ports picked.
+    pub fn new(data: &Path) -> Self {
+        let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        Self {
+            data: data.to_path_buf(),
+            listen: loopback,
+            metrics_listen: loopback,
+            realm: None,
+            min_free_bytes: MIN_FREE_BYTES,
+            trust: Vec::new(),
+            danger_plaintext: false,
+            danger_metrics: false,
+            exit_on_storage_failure: false,
+            log: LogForm::Text,
+            window: Window::default(),
+            prober: Prober::default(),
+        }
+    }
+
+    /// Reads flags, environment and file. Ends the process for `--help`, `--version` and flags that are not ours.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file or a value is not valid.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::merge(Flags::parse())
+    }
+
+    fn merge(flags: Flags) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        if flags.tls_cert.or(file.tls_cert).is_some() || flags.tls_key.or(file.tls_key).is_some() {
+            return Err(ConfigError::Tls);
+        }
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let realm = flags
+            .realm
+            .or(file.realm)
+            .map(|realm| Realm::parse(&realm))
+            .transpose();
+        let trust = flags.trust.or(file.trust).unwrap_or_default();
+        let default_log = if std::io::stderr().is_terminal() {
+            LogForm::Text
+        } else {
+            LogForm::Json
+        };
+        let skew = |seconds: Option<u64>, default_ms| {
+            seconds.map_or(default_ms, |seconds| seconds.saturating_mul(1000))
+        };
+        let past_ms = skew(flags.skew_past.or(file.skew_past), SKEW_PAST_MS);
+        let future_ms = skew(flags.skew_future.or(file.skew_future), SKEW_FUTURE_MS);
+        let window = Window::new(past_ms, future_ms);
+        Ok(Self {
+            data: flags
+                .data
+                .or(file.data)
+                .unwrap_or_else(|| PathBuf::from("./wfldb-data")),
+            listen: flags.listen.or(file.listen).unwrap_or_else(|| loopback(7070)),
+            metrics_listen: flags
+                .metrics_listen
+                .or(file.metrics_listen)
+                .unwrap_or_else(|| loopback(9464)),
+            realm: realm.map_err(|error| value("--realm", error))?,
+            min_free_bytes: flags.min_free.or(file.min_free).unwrap_or(MIN_FREE_BYTES),
+            trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
+            danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
+            danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),
+            exit_on_storage_failure: flags
+                .exit_on_storage_failure
+                .or(file.exit_on_storage_failure)
+                .unwrap_or(false),
+            log: flags.log.or(file.log).unwrap_or(default_log),
+            window: window.ok_or_else(|| value("--skew-past, --skew-future", "at most 300 seconds"))?,
+            prober: Prober::default(),
+        })
+    }
+}
+
+fn value(name: &'static str, reason: impl ToString) -> ConfigError {
+    ConfigError::Value {
+        name,
+        reason: reason.to_string(),
+    }
+}
+
+fn root(id: &str) -> Result<KeyId, ConfigError> {
+    let id = KeyId::parse(id.trim()).map_err(|error| value("--trust", error))?;
+    if id.role() == wfldb_core::id::Role::Root {
+        Ok(id)
+    } else {
+        Err(value("--trust", "not a root key (wr1…)"))
+    }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let name = path.display().to_string();
+    let failed = |source| ConfigError::Read {
+        path: name.clone(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge(name));
+    }
+    let failed = |source| ConfigError::Read {
+        path: name.clone(),
+        source,
+    };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    toml::from_str(&text).map_err(|source| ConfigError::Parse { path: name, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let dir = std::env::temp_dir().join(format!("wfldb-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("wfldb.toml");
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1:1\"\nmin-free = 7\nlog = \"json\"\ndanger-metrics = true\n",
+        )
+        .unwrap();
+        let flags = Flags {
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            config: Some(path.clone()),
+            ..Flags::default()
+        };
+        let config = Config::merge(flags).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(
+            (config.min_free_bytes, config.log, config.danger_metrics),
+            (7, LogForm::Json, true)
+        );
+        assert_eq!(
+            (config.metrics_listen.port(), config.danger_plaintext),
+            (9464, false)
+        );
+        assert_eq!(config.data, Path::new("./wfldb-data"));
+
+        std::fs::write(&path, "lisen = \"127.0.0.1:1\"\n").unwrap();
+        let flags = Flags {
+            config: Some(path),
+            ..Flags::default()
+        };
+        assert!(matches!(Config::merge(flags), Err(ConfigError::Parse { .. })));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn values_are_checked() {
+        let client = wfldb_core::id::SecretKey::from_seed([1; 32]).key_id(wfldb_core::id::Role::Client);
+        for flags in [
+            Flags {
+                realm: Some("No".to_owned()),
+                ..Flags::default()
+            },
+            Flags {
+                trust: Some(vec![client.to_string()]),
+                ..Flags::default()
+            },
+            Flags {
+                trust: Some(vec!["wr1".to_owned()]),
+                ..Flags::default()
+            },
+            Flags {
+                skew_past: Some(301),
+                ..Flags::default()
+            },
+            Flags {
+                tls_key: Some(PathBuf::from("key.pem")),
+                ..Flags::default()
+            },
+        ] {
+            assert!(Config::merge(flags).is_err());
+        }
+    }
+
+    #[test]
+    fn every_flag_is_understood() {
+        let flags = Flags::try_parse_from([
+            "wfldb-server",
+            "--data",
+            "d",
+            "--listen",
+            "[::1]:0",
+            "--danger-plaintext",
+            "--danger-metrics=false",
+            "--log",
+            "json",
+        ])
+        .unwrap();
+        assert_eq!(
+            (flags.danger_plaintext, flags.danger_metrics, flags.log),
+            (Some(true), Some(false), Some(LogForm::Json))
+        );
+        assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
+
+mod bucket;
+mod health;
+mod object;
+mod put;
+mod scan;
+mod signed;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use tracing::Span;
+use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
+use wfldb_core::id::KeyId;
+use wfldb_core::request::SignedRequest;
+use wfldb_net::accept::{NotAcceptable, Representation};
+
+use crate::app::App;
+use crate::auth::{Admitted, Knock};
+use crate::fault::Fault;
+use crate::respond::Reply;
+
+pub(crate) use health::health;
+
+/// A request whose form and timestamp are right, on its way to its handler.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) knock: Knock,
+    pub(crate) body: Incoming,
+    /// The form that the caller prefers for structured answers.
+    pub(crate) form: Result<Representation, NotAcceptable>,
+}
+
+/// Sends a request to its handler.
+pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
+    let route = &call.knock.route;
+    match (route.kind, route.method) {
+        (RouteKind::Buckets, Method::Get) => bucket::list(call).await,
+        (RouteKind::Bucket, Method::Put) => bucket::put(call).await,
+        (RouteKind::Bucket, Method::Get) => bucket::get(call).await,
+        (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => bucket::delete(call).await,
+        (RouteKind::Object, Method::Put) => put::put(call).await,
+        (RouteKind::Object | RouteKind::ObjectVersion, Method::Get | Method::Head) => object::get(call).await,
+        (RouteKind::Object, Method::Delete) => object::delete(call).await,
+        (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,
+        (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
+        (RouteKind::Scan, Method::Get) => scan::scan(call).await,
+        // The route table has no such row, so the route was not parsed.
+        _ => Err(Fault::Forbidden(Forbidden)),
+    }
+}
+
+/// Runs a job on a thread that may block, in the current span, under a permit that the job holds.
+pub(crate) async fn blocking<T: Send + 'static>(
+    app: &Arc<App>,
+    job: impl FnOnce(&Arc<App>) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let permit = app.budget.work().await?;
+    let app = Arc::clone(app);
+    let span = Span::current();
+    let job = move || {
+        let _permit = permit;
+        span.in_scope(|| job(&app))
+    };
+    tokio::task::spawn_blocking(job)
+        .await
+        .map_err(|_| Fault::Panicked)?
+}
+
+/// Admits the request and, on the same thread, does the first part of its handler's work in the handler's span.
+async fn admit<T: Send + 'static>(
+    app: &Arc<App>,
+    knock: Knock,
+    span: impl FnOnce() -> Span + Send + 'static,
+    then: impl FnOnce(&Arc<App>, Admitted) -> Result<T, Fault> + Send + 'static,
+) -> Result<(T, Span), Fault> {
+    blocking(app, |app| {
+        let admitted = app.gate.admit(knock, &app.clock)?;
+        let span = span();
+        let done = span.in_scope(|| then(app, admitted))?;
+        Ok((done, span))
+    })
+    .await
+}
+
+/// The signed request that a proof was made from.
+fn request(authorized: &Authorized) -> Result<&SignedRequest, Fault> {
+    authorized.request().ok_or(Fault::Forbidden(Forbidden))
+}
+
+/// The key that signed.
+fn subject(authorized: &Authorized) -> Result<&KeyId, Fault> {
+    match authorized.actor() {
+        Actor::Key(key) => Ok(key),
+        Actor::Local(_) | Actor::System(_) => Err(Fault::Forbidden(Forbidden)),
+    }
+}

@@ -1,0 +1,268 @@
+//! Objects: read, delete, restore. Storing is in `put`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use tracing::{Instrument as _, debug_span};
+use wfldb_core::auth::{Forbidden, Method};
+use wfldb_core::object::{Preconditions, parse_etag};
+use wfldb_core::request::SignedRequest;
+use wfldb_engine::{EngineError, ObjectMeta, ObjectReader, Which};
+use wfldb_net::condition::{Outcome, ReadConditions};
+use wfldb_net::range::ByteRange;
+use wfldb_net::route::Parameters;
+
+use super::{Call, admit, request, signed};
+use crate::app::App;
+use crate::body::{self, ReplyBody};
+use crate::budget::InFlight;
+use crate::fault::Fault;
+use crate::respond::{self, Reply};
+
+/// `GET` and `HEAD /v1/{bucket}/{key}`, with `?version=` too.
+pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let body = body::nothing(body).await;
+    let to_head = knock.route.method == Method::Head;
+    let (opened, span) = admit(
+        &app,
+        knock,
+        || debug_span!("handlers::object::get"),
+        move |app, admitted| {
+            let in_flight = app.budget.enter(&admitted.authorized)?;
+            let request = request(&admitted.authorized)?;
+            signed::check(request, signed::READ)?;
+            let conditions = ReadConditions::parse(|name| request.header(name))?;
+            let if_range = request
+                .header("if-range")
+                .map(parse_etag)
+                .transpose()
+                .map_err(|_| Fault::IfRange)?;
+            body?;
+            let which = match admitted.parameters {
+                Parameters::Version(version) => Which::Version(version),
+                _ => Which::Newest,
+            };
+            let mut reader =
+                app.engine
+                    .object(&admitted.authorized, which)
+                    .map_err(|error| match (error, which) {
+                        (EngineError::NoSuchKey, Which::Version(_)) => Fault::NoSuchVersion,
+                        (error, _) => Fault::Engine(error),
+                    })?;
+            let meta = reader.meta();
+            match conditions.evaluate(&meta.etag, meta.modified) {
+                Outcome::Proceed => {}
+                Outcome::Failed => return Err(Fault::Precondition),
+                Outcome::NotModified => {
+                    return Ok(Opened {
+                        meta: meta.clone(),
+                        content: Content::NotModified,
+                        in_flight,
+                    });
+                }
+            }
+            let same = if_range.is_none_or(|etag| etag == meta.etag);
+            let range = range(request, meta.len, same)?;
+            let meta = meta.clone();
+            let (start, len) = range.map_or((0, meta.len), |range| (range.first(), range.len()));
+            reader.select(start, start + len);
+            let body = if to_head {
+                None
+            } else {
+                Some(first_piece(reader, len)?)
+            };
+            Ok(Opened {
+                meta,
+                content: Content::Bytes { range, len, body },
+                in_flight,
+            })
+        },
+    )
+    .await?;
+    let _entered = span.entered();
+    Ok(opened.reply(&app))
+}
+
+/// An object that is about to be sent.
+struct Opened {
+    meta: ObjectMeta,
+    content: Content,
+    in_flight: InFlight,
+}
+
+enum Content {
+    NotModified,
+    Bytes {
+        range: Option<ByteRange>,
+        len: u64,
+        body: Option<(Bytes, ObjectReader)>,
+    },
+}
+
+fn first_piece(mut reader: ObjectReader, len: u64) -> Result<(Bytes, ObjectReader), Fault> {
+    let first = reader.next()?.unwrap_or_default();
+    // An assertion on what the engine promises: an empty piece comes at the end only.
+    if first.is_empty() && len > 0 {
+        Err(Fault::Engine(EngineError::Corrupt("body")))
+    } else {
+        Ok((first, reader))
+    }
+}
+
+fn range(request: &SignedRequest, whole: u64, same: bool) -> Result<Option<ByteRange>, Fault> {
+    match request.header("range") {
+        Some(value) if same => ByteRange::parse(value, whole)
+            .map(Some)
+            .map_err(|error| Fault::from_range(error, whole)),
+        _ => Ok(None),
+    }
+}
+
+impl Opened {
+    fn reply(self, app: &Arc<App>) -> Reply {
+        let Self {
+            meta,
+            content,
+            in_flight,
+        } = self;
+        match content {
+            Content::NotModified => {
+                let mut reply = respond::empty(StatusCode::NOT_MODIFIED);
+                set_kept(&mut reply, &meta, &["cache-control", "expires"]);
+                respond::set_version(&mut reply, &meta.etag, meta.version, meta.seq, meta.modified);
+                reply
+            }
+            Content::Bytes { range, len, body } => {
+                let status = if range.is_some() {
+                    StatusCode::PARTIAL_CONTENT
+                } else {
+                    StatusCode::OK
+                };
+                let mut reply = respond::empty(status);
+                reply.headers_mut().insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/octet-stream"),
+                );
+                set_kept(&mut reply, &meta, &[]);
+                respond::set_version(&mut reply, &meta.etag, meta.version, meta.seq, meta.modified);
+                reply
+                    .headers_mut()
+                    .insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                // Nobody shall run as a script what was stored as a picture.
+                reply.headers_mut().insert(
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                );
+                respond::set(&mut reply, header::CONTENT_LENGTH, &len.to_string());
+                if let Some(range) = range {
+                    respond::set(&mut reply, header::CONTENT_RANGE, &range.content_range());
+                }
+                let body = body.map(|(first, reader)| {
+                    if first.len() as u64 == len {
+                        ReplyBody::whole(first)
+                    } else {
+                        body::stream(Arc::clone(app), first, reader, len)
+                    }
+                });
+                if let Some(body) = body {
+                    *reply.body_mut() = body.holding(in_flight);
+                }
+                reply
+            }
+        }
+    }
+}
+
+/// Sets the headers that were kept with the object: all of them, or those named.
+fn set_kept(reply: &mut Reply, meta: &ObjectMeta, only: &[&str]) {
+    for (name, value) in meta.headers.to_pairs() {
+        if (only.is_empty() || only.contains(&name.as_str()))
+            && let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+        {
+            respond::set(reply, name, &value);
+        }
+    }
+}
+
+/// The conditions of a write, as far as the caller may set them.
+pub(super) fn preconditions(authorized: &wfldb_core::auth::Authorized) -> Result<Preconditions, Fault> {
+    let request = request(authorized)?;
+    let value = |name| request.header(name);
+    let conditions = Preconditions::parse(
+        value("if-match"),
+        value("if-none-match"),
+        value("x-wfldb-if-version"),
+    )?;
+    // SECURITY: their answer tells about what is there. The engine checks it again.
+    if conditions.need_get() && !authorized.may_also(wfldb_core::auth::Op::Get) {
+        return Err(Fault::Forbidden(Forbidden));
+    }
+    Ok(conditions)
+}
+
+/// `DELETE /v1/{bucket}/{key}`.
+pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let body = body::nothing(body).await;
+    let ((pending, reveals, _in_flight), span) = admit(
+        &app,
+        knock,
+        || debug_span!("handlers::object::delete"),
+        move |app, admitted| {
+            let authorized = &admitted.authorized;
+            let in_flight = app.budget.enter(authorized)?;
+            signed::check(request(authorized)?, signed::DELETE)?;
+            let conditions = preconditions(authorized)?;
+            body?;
+            Ok((
+                app.engine.delete(authorized, conditions),
+                authorized.reveals_existence(),
+                in_flight,
+            ))
+        },
+    )
+    .await?;
+    let deleted = pending.instrument(span).await?;
+    let mut reply = respond::empty(StatusCode::NO_CONTENT);
+    // SECURITY: that there was something to delete is told to those only who could find out anyway.
+    if let Some(deleted) = deleted.filter(|_| reveals) {
+        respond::set(
+            &mut reply,
+            wfldb_net::header::VERSION,
+            &deleted.version.to_string(),
+        );
+        respond::set(&mut reply, wfldb_net::header::SEQ, &deleted.seq.to_string());
+    }
+    Ok(reply)
+}
+
+/// `POST /v1/{bucket}/{key}?undelete=true`.
+pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let body = body::nothing(body).await;
+    let ((pending, _in_flight), span) = admit(
+        &app,
+        knock,
+        || debug_span!("handlers::object::undelete"),
+        move |app, admitted| {
+            let in_flight = app.budget.enter(&admitted.authorized)?;
+            signed::check(request(&admitted.authorized)?, signed::NONE)?;
+            body?;
+            Ok((app.engine.undelete(&admitted.authorized), in_flight))
+        },
+    )
+    .await?;
+    let restored = pending.instrument(span).await?;
+    let mut reply = respond::empty(StatusCode::OK);
+    respond::set_version(
+        &mut reply,
+        &restored.etag,
+        restored.version,
+        restored.seq,
+        restored.modified,
+    );
+    Ok(reply)
+}

@@ -1,0 +1,185 @@
+//! `PUT /v1/{bucket}/{key}`: storing an object.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span, debug_span};
+use wfldb_core::auth::Authorized;
+use wfldb_core::limits::CHUNK_BYTES;
+use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_engine::{EngineError, Pending, PutOutcome, Upload};
+
+use super::{Call, admit, blocking, object, request, signed};
+use crate::app::App;
+use crate::body::{self, Frames};
+use crate::budget::InFlight;
+use crate::fault::Fault;
+use crate::respond::{self, Reply};
+
+/// A put that may go on to its body.
+struct Begun {
+    authorized: Authorized,
+    upload: Upload,
+    headers: ObjectHeaders,
+    conditions: Preconditions,
+    len: u64,
+    in_flight: InFlight,
+}
+
+/// Everything that can be refused before a byte of the body is read.
+fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
+    let in_flight = app.budget.enter(&authorized)?;
+    let request = request(&authorized)?;
+    signed::check(request, signed::PUT)?;
+    let headers = ObjectHeaders::parse(request.signed_headers())?;
+    if headers.ttl_seconds.is_some() {
+        return Err(Fault::HeaderNotSupportedYet("x-wfldb-ttl"));
+    }
+    let conditions = object::preconditions(&authorized)?;
+    let content = *request.content();
+    let upload = app.engine.begin_upload(&authorized, content)?;
+    Ok(Begun {
+        upload,
+        headers,
+        conditions,
+        len: content.len(),
+        in_flight,
+        authorized,
+    })
+}
+
+pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let (begun, span) = admit(
+        &app,
+        knock,
+        || debug_span!("handlers::object::put"),
+        |app, admitted| begin(app, admitted.authorized),
+    )
+    .await?;
+    receive(&app, begun, body).instrument(span).await
+}
+
+async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, Fault> {
+    let reveals = begun.authorized.reveals_existence();
+    let stored = if begun.upload.is_inline() {
+        inline(app, begun, body).await?
+    } else {
+        large(app, begun, body).await?
+    };
+    let status = if stored.created && reveals {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let mut reply = respond::empty(status);
+    respond::set_version(
+        &mut reply,
+        &stored.etag,
+        stored.version,
+        stored.seq,
+        stored.modified,
+    );
+    Ok(reply)
+}
+
+/// A body of at most 64 KiB: it stays in memory, so nothing here blocks and no second thread is asked.
+async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcome, Fault> {
+    let Begun {
+        authorized,
+        mut upload,
+        headers,
+        conditions,
+        len,
+        in_flight,
+    } = begun;
+    let _in_flight = in_flight;
+    let _share = app
+        .budget
+        .bytes(usize::try_from(len).unwrap_or(usize::MAX))
+        .await?;
+    if len == 0 {
+        body::nothing(body).await?;
+    } else {
+        upload.write(body::small(body, len, app.metrics.received()).await?)?;
+    }
+    let pending = app.engine.put(&authorized, upload.finish()?, headers, conditions);
+    Ok(pending.await?)
+}
+
+/// A larger body: while 4 MiB are written, the next 4 MiB are received.
+async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcome, Fault> {
+    let Begun {
+        authorized,
+        upload,
+        headers,
+        conditions,
+        len,
+        in_flight,
+    } = begun;
+    let _in_flight = in_flight;
+    let _turn = app.budget.upload().await?;
+    let mut frames = Frames::new(body, len, app.metrics.received());
+    let mut upload = Writer::Idle(upload);
+    loop {
+        let begun = Instant::now();
+        let share = app.budget.bytes(CHUNK_BYTES).await?;
+        frames.forgive(begun.elapsed());
+        let parts = frames.gather(CHUNK_BYTES).await?;
+        if parts.is_empty() {
+            break;
+        }
+        let begun = Instant::now();
+        upload = upload.write(app, parts, share).await?;
+        frames.forgive(begun.elapsed());
+    }
+    let upload = upload.idle().await?;
+    let pending: Pending<PutOutcome> = blocking(app, move |app| {
+        Ok(app.engine.put(&authorized, upload.finish()?, headers, conditions))
+    })
+    .await?;
+    Ok(pending.await?)
+}
+
+/// An upload that is written to on another thread, one batch at a time.
+enum Writer {
+    Idle(Upload),
+    Writing(JoinHandle<Result<Upload, EngineError>>),
+}
+
+impl Writer {
+    /// Waits for the batch that is being written.
+    async fn idle(self) -> Result<Upload, Fault> {
+        match self {
+            Self::Idle(upload) => Ok(upload),
+            Self::Writing(job) => Ok(job.await.map_err(|_| Fault::Panicked)??),
+        }
+    }
+
+    /// Starts to write the next batch. The job holds the batch's share of memory and its own permit.
+    async fn write(
+        self,
+        app: &Arc<App>,
+        parts: Vec<Bytes>,
+        share: OwnedSemaphorePermit,
+    ) -> Result<Self, Fault> {
+        let mut upload = self.idle().await?;
+        let permit = app.budget.work().await?;
+        let span = Span::current();
+        let job = move || {
+            let (_permit, _share) = (permit, share);
+            span.in_scope(|| {
+                for part in parts {
+                    upload.write(part)?;
+                }
+                Ok(upload)
+            })
+        };
+        Ok(Self::Writing(tokio::task::spawn_blocking(job)))
+    }
+}

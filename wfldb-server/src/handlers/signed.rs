@@ -1,0 +1,70 @@
+//! Which signed headers have a meaning on which route.
+
+use wfldb_core::request::SignedRequest;
+use wfldb_net::header as ours;
+
+use crate::fault::Fault;
+
+/// Headers beside `x-wfldb-*` that change what a request does, by the protocol.
+const MEANINGFUL: [&str; 10] = [
+    "content-type",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "cache-control",
+    "expires",
+    "last-event-id",
+];
+const PREFIX: &str = "x-wfldb-";
+
+/// On routes that take none. `cache-control` is for caches between us and the caller, and allowed everywhere.
+pub(super) const NONE: &[&str] = &[];
+/// On reads of an object.
+pub(super) const READ: &[&str] = &[
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
+/// On a delete of an object.
+pub(super) const DELETE: &[&str] = &["if-match", "if-none-match", "x-wfldb-if-version"];
+/// On a put of an object, beside its metadata.
+pub(super) const PUT: &[&str] = &[
+    "content-type",
+    "expires",
+    "x-wfldb-tags",
+    "x-wfldb-ttl",
+    "if-match",
+    "if-none-match",
+    "x-wfldb-if-version",
+];
+/// On a put of a bucket.
+pub(super) const BUCKET: &[&str] = &["content-type"];
+
+/// Refuses a header that would be passed over: a caller who sends a condition must not believe that it was checked.
+pub(super) fn check(request: &SignedRequest, known: &[&str]) -> Result<(), Fault> {
+    for (name, _) in request.signed_headers() {
+        let meaningful = name.starts_with(PREFIX) || MEANINGFUL.contains(&name);
+        let metadata = std::ptr::eq(known, PUT) && name.starts_with(ours::META_PREFIX);
+        if !meaningful || metadata || name == "cache-control" || known.contains(&name) {
+            continue;
+        }
+        return Err(match name {
+            "x-wfldb-idempotency" => Fault::HeaderNotSupportedYet("x-wfldb-idempotency"),
+            "x-wfldb-retry-of" => Fault::HeaderNotSupportedYet("x-wfldb-retry-of"),
+            _ => Fault::HeaderNotServed(
+                MEANINGFUL
+                    .iter()
+                    .find(|own| **own == name)
+                    .copied()
+                    .unwrap_or("x-wfldb-…"),
+            ),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The log: lines on standard error, for people or as JSON.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::config::LogForm;
+
+/// Sends what is logged from now on to standard error. `RUST_LOG` chooses what; `info` otherwise.
+///
+/// A second call changes nothing.
+pub fn start(form: LogForm) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Only a log that is there already refuses, and then that one stays.
+    let _ = match form {
+        LogForm::Text => log.try_init(),
+        LogForm::Json => log.json().flatten_event(true).try_init(),
+    };
+}

@@ -1,0 +1,255 @@
+//! Figures for Prometheus. Labels are routes, methods, statuses and codes: never a name, a key or a key id.
+
+mod listener;
+mod process;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use wfldb_core::auth::{Method, RouteKind};
+use wfldb_engine::Engine;
+
+pub(crate) use listener::serve;
+
+/// Upper bounds of the latency histogram, in seconds: 0.5 ms to 8 s, each twice the one before.
+fn latency() -> Histogram {
+    Histogram::new([
+        0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0, 8.0,
+    ])
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    route: &'static str,
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: &'static str,
+}
+
+/// All figures of the server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: Family<Answered, Counter>,
+    seconds: Family<Asked, Histogram, fn() -> Histogram>,
+    faults: Family<Refused, Counter>,
+    in_flight: Gauge,
+    connections: Gauge,
+    received: Counter,
+    sent: Counter,
+}
+
+/// A counter of bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted(Counter);
+
+impl Counted {
+    pub(crate) fn add(&self, bytes: u64) {
+        self.0.inc_by(bytes);
+    }
+}
+
+/// Counts something that is there until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Present(Gauge);
+
+impl Present {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(latency),
+            faults: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            received: Counter::default(),
+            sent: Counter::default(),
+        }
+    }
+
+    pub(crate) fn request_begins(&self) -> Present {
+        Present::new(&self.in_flight)
+    }
+
+    pub(crate) fn connection_begins(&self) -> Present {
+        Present::new(&self.connections)
+    }
+
+    pub(crate) fn request_ends(
+        &self,
+        route: &'static str,
+        method: &'static str,
+        status: u16,
+        took: Duration,
+    ) {
+        self.requests
+            .get_or_create(&Answered {
+                route,
+                method,
+                status,
+            })
+            .inc();
+        self.seconds
+            .get_or_create(&Asked { route, method })
+            .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn fault(&self, code: &'static str) {
+        self.faults.get_or_create(&Refused { code }).inc();
+    }
+
+    pub(crate) fn received(&self) -> Counted {
+        Counted(self.received.clone())
+    }
+
+    pub(crate) fn sent(&self) -> Counted {
+        Counted(self.sent.clone())
+    }
+
+    /// The text of a scrape. Asks the engine and the operating system, so it may block.
+    pub(crate) fn text(&self, engine: &Engine) -> String {
+        let mut registry = Registry::default();
+        let ours = registry.sub_registry_with_prefix("wfldb");
+        ours.register(
+            "requests",
+            "Requests by route, method and status",
+            self.requests.clone(),
+        );
+        ours.register_with_unit(
+            "request",
+            "Time from head to answer",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
+        ours.register("faults", "Failed requests by error code", self.faults.clone());
+        ours.register(
+            "requests_in_flight",
+            "Requests being worked on",
+            self.in_flight.clone(),
+        );
+        ours.register("connections", "Open connections", self.connections.clone());
+        ours.register_with_unit(
+            "received",
+            "Bytes of request bodies",
+            Unit::Bytes,
+            self.received.clone(),
+        );
+        ours.register_with_unit("sent", "Bytes of answers", Unit::Bytes, self.sent.clone());
+        register_engine(ours, engine);
+        process::register(&mut registry);
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+fn register_engine(registry: &mut Registry, engine: &Engine) {
+    let stats = engine.stats();
+    let writable = u64::from(engine.health().writable.is_ok());
+    for (name, help, value) in [
+        ("commits", "Storage batches", stats.commits),
+        (
+            "plans",
+            "Writes that were carried out; by commits: the size of a group",
+            stats.plans,
+        ),
+        (
+            "plans_refused",
+            "Writes that were refused in their commit",
+            stats.refused,
+        ),
+        (
+            "throttled_milliseconds",
+            "Time that commits waited for the storage to flush",
+            stats.throttled_ms,
+        ),
+    ] {
+        registry.register(name, help, counter(value));
+    }
+    for (name, help, value) in [
+        (
+            "plans_waiting",
+            "Writes that wait for their commit",
+            stats.waiting,
+        ),
+        (
+            "log_position",
+            "Last position of the change log",
+            stats.log_position,
+        ),
+        (
+            "write_buffer_bytes",
+            "Bytes that are not flushed to tables",
+            stats.write_buffer_bytes,
+        ),
+        ("journals", "Journal files", stats.journals),
+        (
+            "storage_bytes",
+            "Bytes on disk without chunk files",
+            stats.storage_bytes,
+        ),
+        ("writable", "Whether writes succeed", writable),
+    ] {
+        registry.register(name, help, gauge(value));
+    }
+}
+
+fn counter(value: u64) -> Counter {
+    let counter: Counter<u64, AtomicU64> = Counter::default();
+    counter.inner().store(value, Ordering::Relaxed);
+    counter
+}
+
+fn gauge(value: u64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}
+
+/// The label of a route.
+pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
+    match kind {
+        RouteKind::Buckets => "buckets",
+        RouteKind::Bucket => "bucket",
+        RouteKind::BucketForce => "bucket_force",
+        RouteKind::Object => "object",
+        RouteKind::ObjectVersion => "object_version",
+        RouteKind::ObjectVersions => "object_versions",
+        RouteKind::ObjectUndelete => "object_undelete",
+        RouteKind::Scan => "scan",
+    }
+}
+
+/// The label of a method; others than ours share one, since a caller can make up any.
+pub(crate) fn method_label(method: &http::Method) -> &'static str {
+    Method::parse(method.as_str()).map_or("other", Method::as_str)
+}

@@ -1,0 +1,358 @@
+//! Starting and stopping: the store, the sockets, and the tasks beside them.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wfldb_core::id::ByteLen;
+use wfldb_core::name::Realm;
+use wfldb_core::packet::TrustedRoots;
+use wfldb_core::time::UnixMillis;
+use wfldb_engine::{Engine, EngineError, EngineOptions, OpenError};
+
+use crate::app::App;
+use crate::auth::{Gate, Replay};
+use crate::bootstrap::{self, Bootstrap, BootstrapError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::{listen, metrics, watchdog};
+
+/// How long a stop waits for requests that run.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Plaintext on an address that others can reach.
+    #[error(
+        "{0} is not a loopback address, and there is no TLS: give --danger-plaintext to serve it all the same"
+    )]
+    Plaintext(SocketAddr),
+    /// Metrics on an address that others can reach.
+    #[error("{0} is not a loopback address: give --danger-metrics to serve metrics there all the same")]
+    OpenMetrics(SocketAddr),
+    /// The first start failed.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The store did not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The directory cannot be used.
+    #[error("{path}: {source}")]
+    Directory {
+        /// The directory or file.
+        path: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A task ended that must not.
+    #[error("the start was cut off")]
+    CutOff,
+}
+
+/// Why a stop was not clean. What was answered is on stable storage all the same.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// Requests still ran when time was up.
+    #[error("requests still ran after 30 s")]
+    StillRunning,
+    /// The store did not close.
+    #[error(transparent)]
+    Close(#[from] EngineError),
+    /// The replay mark could not be settled.
+    #[error("the replay mark: {0}")]
+    Mark(#[source] io::Error),
+    /// A task ended that must not.
+    #[error("the stop was cut off")]
+    CutOff,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    data: PathBuf,
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    bootstrap: Option<Bootstrap>,
+    stopping: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
+    failed: watch::Receiver<bool>,
+    listening: JoinHandle<()>,
+    beside: Vec<JoinHandle<()>>,
+}
+
+/// `server.json`: where the server is, for tools beside it.
+#[derive(Serialize)]
+struct Card<'a> {
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    realm: &'a str,
+    pid: u32,
+}
+
+impl Server {
+    /// Opens the store, binds both addresses and begins to serve.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if !config.listen.ip().is_loopback() && !config.danger_plaintext {
+            return Err(StartError::Plaintext(config.listen));
+        }
+        if !config.metrics_listen.ip().is_loopback() && !config.danger_metrics {
+            return Err(StartError::OpenMetrics(config.metrics_listen));
+        }
+        let clock = Arc::new(Clock::default());
+        let opening = (config.clone(), Arc::clone(&clock));
+        let opened = tokio::task::spawn_blocking(move || open(&opening.0, opening.1));
+        let (engine, unfinished) = opened.await.map_err(|_| StartError::CutOff)??;
+
+        let (listener, listen) = bind(config.listen).await?;
+        let (metrics_listener, metrics) = bind(config.metrics_listen).await?;
+        let replay = Replay::new(engine.replay_mark(), config.window);
+        clock.never_below(replay.at_start());
+
+        let realm = engine.realm().clone();
+        let bootstrap = match unfinished {
+            Some(unfinished) => Some(unfinished.finish(&realm, &url(listen), clock.now())?),
+            None => None,
+        };
+        let trusted: Vec<_> = engine.trust().iter().chain(&config.trust).cloned().collect();
+        let trust = TrustedRoots::new(trusted);
+        tracing::info!(%listen, %metrics, realm = %realm, "wflDB is listening");
+        if trust.is_empty() {
+            tracing::warn!("no root key is trusted: every request will be refused; give --trust");
+        }
+        if let Err(unready) = engine.health().writable {
+            tracing::error!(reason = %unready, "the store takes no writes; reads are served");
+        }
+
+        let gate = Gate::new(trust, realm.audience(), replay);
+        let app = Arc::new(App::new(engine, gate, clock));
+        let (stopping, stop) = watch::channel(false);
+        let (stopped, end) = watch::channel(false);
+        let (failure, failed) = watch::channel(false);
+        let card = write_card(
+            config.data.clone(),
+            Arc::clone(&app),
+            listen,
+            metrics,
+            realm,
+            stop.clone(),
+        );
+        let beside = vec![
+            tokio::spawn(metrics::serve(Arc::clone(&app), metrics_listener, end.clone())),
+            tokio::spawn(watchdog::replay_mark(Arc::clone(&app), end.clone())),
+            tokio::spawn(watchdog::storage(Arc::clone(&app), failure, end)),
+            tokio::spawn(card),
+        ];
+        let listening = tokio::spawn(listen::serve(Arc::clone(&app), listener, stop));
+        let data = config.data;
+        Ok(Self {
+            app,
+            data,
+            listen,
+            metrics,
+            bootstrap,
+            stopping,
+            stopped,
+            failed,
+            listening,
+            beside,
+        })
+    }
+
+    /// Where requests are served.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where metrics are served.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// The store's realm.
+    pub fn realm(&self) -> &Realm {
+        self.app.engine.realm()
+    }
+
+    /// What this start left for the operator, when it was the first.
+    pub fn bootstrap(&self) -> Option<&Bootstrap> {
+        self.bootstrap.as_ref()
+    }
+
+    /// Returns when the storage failed, so that only a restart helps.
+    pub async fn storage_failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // Its watchdog is gone, which happens at a stop only.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops: new connections are refused, running requests finish (30 s at most), the store is closed.
+    ///
+    /// # Errors
+    /// [`StopError`] when something was cut off; the process should end all the same.
+    pub async fn stop(self) -> Result<(), StopError> {
+        let Self {
+            app,
+            data,
+            stopping,
+            stopped,
+            listening,
+            beside,
+            ..
+        } = self;
+        let deadline = Instant::now() + DRAIN;
+        app.start_draining();
+        let _ = stopping.send(true);
+        let abort = listening.abort_handle();
+        let drained = tokio::time::timeout_at(deadline, async {
+            let _ = listening.await;
+            // Writes whose connection went away run on without it.
+            app.budget.drain().await;
+        });
+        let drained = drained.await.is_ok();
+        abort.abort();
+        let _ = stopped.send(true);
+        for task in beside {
+            let _ = task.await;
+        }
+        let closing = tokio::task::spawn_blocking(move || {
+            // ORDER: the mark is settled only when no request can be accepted any more.
+            let settled = if drained {
+                app.gate.replay().settle().map_err(StopError::Mark)
+            } else {
+                Ok(())
+            };
+            app.engine.clone().close()?;
+            // A card that cannot be removed names a process that is gone.
+            let _ = fs::remove_file(data.join("server.json"));
+            settled
+        });
+        closing.await.map_err(|_| StopError::CutOff)??;
+        if drained {
+            Ok(())
+        } else {
+            Err(StopError::StillRunning)
+        }
+    }
+}
+
+/// Opens the store; on the first start with the root key that is made for it.
+fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap::Unfinished>), StartError> {
+    let data = &config.data;
+    let directory = |source| StartError::Directory {
+        path: data.display().to_string(),
+        source,
+    };
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(directory)?;
+    let is_new = !data.join("STORE").exists();
+    let begun = if is_new && config.trust.is_empty() {
+        Some(bootstrap::begin(data)?)
+    } else {
+        None
+    };
+    let options = EngineOptions {
+        realm: config.realm.clone(),
+        create_trust: begun.iter().map(bootstrap::Unfinished::root).collect(),
+        min_free: ByteLen::new(config.min_free_bytes),
+        prober: config.prober.clone(),
+        clock: Arc::new(move || clock.now()),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(data, options)?;
+    // Only the holder of the store's lock may touch it.
+    let _ = fs::remove_file(data.join("server.json"));
+    let unfinished = match begun {
+        // Another process may have made the store between the look and the lock.
+        Some(begun) if engine.trust().contains(&begun.root()) => Some(begun),
+        _ => bootstrap::resume(data, engine.trust())?,
+    };
+    Ok((engine, unfinished))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// The address under which a client on this machine finds the server.
+fn url(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
+}
+
+/// Writes `server.json` once requests can be accepted.
+async fn write_card(
+    data: PathBuf,
+    app: Arc<App>,
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    realm: Realm,
+    mut stop: watch::Receiver<bool>,
+) {
+    while !app.is_past_replay_mark() {
+        let pause = wait_for_mark(app.clock.now(), app.gate.replay().at_start());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+    let card = Card {
+        listen,
+        metrics,
+        realm: realm.as_str(),
+        pid: std::process::id(),
+    };
+    let Ok(json) = serde_json::to_vec(&card) else {
+        return;
+    };
+    let written = tokio::task::spawn_blocking(move || write_whole(&data.join("server.json"), &json));
+    match written.await {
+        Ok(Ok(())) => tracing::info!("ready"),
+        Ok(Err(error)) => tracing::warn!(%error, "server.json cannot be written"),
+        Err(_) => {}
+    }
+}
+
+fn wait_for_mark(now: UnixMillis, mark: UnixMillis) -> Duration {
+    // Time may be pinned to the mark while the system's clock is behind it: look again soon.
+    Duration::from_millis(mark.get().saturating_sub(now.get()).clamp(10, 100))
+}
+
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("json.new");
+    fs::write(&fresh, content)?;
+    fs::rename(&fresh, path)
+}
