@@ -249,7 +249,7 @@ fn bad_input_gets_the_right_problem_and_stores_nothing() {
     for case in cases(&server) {
         check(&case, &case.request.send(&server.listen));
     }
-    let usage = runtime.block_on(async { client.bucket(&bucket("bad")).await.unwrap().usage });
+    let usage = runtime.block_on(async { client.bucket(&bucket("bad")).await.unwrap().usage.unwrap() });
     assert_eq!((usage.objects, usage.versions), (0, 0), "nothing was stored");
     let buckets = runtime.block_on(async { client.buckets().await.unwrap() });
     assert_eq!(buckets.len(), 1);

@@ -128,7 +128,7 @@ fn a_copy_that_a_crash_interrupted_is_resumed() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    wait_until(Duration::from_secs(60), "some files to be there", || {
+    wait_until(Duration::from_mins(1), "some files to be there", || {
         ok(&profile, &["scan", "tree", "--limit", "60"]).lines().count() >= 60
     });
     server.kill();

@@ -145,7 +145,7 @@ fn acknowledged_writes_survive_kill_9() {
                 ))
             })
             .collect();
-        wait_until(Duration::from_secs(60), "500 acknowledgements", || {
+        wait_until(Duration::from_mins(1), "500 acknowledgements", || {
             acks.load(Ordering::SeqCst) >= ACKS
         });
         // Sixteen writers never rest, so something is in flight now.

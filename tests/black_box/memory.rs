@@ -29,7 +29,8 @@ fn a_large_file_goes_up_and_down_in_bounded_memory() {
         let before = server.resident_bytes();
         let mut peak = before;
         {
-            let put = client.put_file(&bucket("large"), &key("file"), &file, PutOptions::default());
+            let (bucket, key) = (bucket("large"), key("file"));
+            let put = client.put_file(&bucket, &key, &file, PutOptions::default());
             tokio::pin!(put);
             loop {
                 tokio::select! {

@@ -105,7 +105,9 @@ impl Request {
             text.push_str("\r\n");
         }
         if !self.body.is_empty() || self.method == "PUT" || self.method == "POST" {
-            text.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            text.push_str("content-length: ");
+            text.push_str(&self.body.len().to_string());
+            text.push_str("\r\n");
         }
         text.push_str("connection: close\r\n\r\n");
         let mut bytes = text.into_bytes();

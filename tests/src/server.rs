@@ -89,7 +89,7 @@ impl Server {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let mut child = command.spawn().unwrap();
-        wait_until(Duration::from_secs(60), "the server to be ready", || {
+        wait_until(Duration::from_mins(1), "the server to be ready", || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!(
                     "the server ended with {status}: {}",
