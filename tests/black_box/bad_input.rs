@@ -11,6 +11,7 @@ struct Case {
     code: Option<&'static str>,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one line a case")]
 fn cases(server: &Server) -> Vec<Case> {
     let profile = server.profile();
     let signed = |method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]| {
@@ -59,33 +60,33 @@ fn cases(server: &Server) -> Vec<Case> {
         ),
         case(
             "a method that was changed",
-            change(put(), &|r| r.method = "POST".to_owned()),
+            change(put(), &|r| "POST".clone_into(&mut r.method)),
             405,
             None,
         ),
         case(
             "a path that was changed",
-            change(put(), &|r| r.target = "/v1/bad/other".to_owned()),
+            change(put(), &|r| "/v1/bad/other".clone_into(&mut r.target)),
             401,
             None,
         ),
         case(
             "a malformed nonce",
             header("x-wfldb-nonce", "short"),
-            401,
-            Some("Unauthenticated"),
+            400,
+            Some("NotCanonical"),
         ),
         case(
             "a malformed time",
             header("x-wfldb-timestamp", "yesterday"),
-            401,
-            Some("Unauthenticated"),
+            400,
+            Some("NotCanonical"),
         ),
         case(
             "a malformed signature",
             header("x-wfldb-signature", "AAAA"),
-            401,
-            Some("Unauthenticated"),
+            400,
+            Some("NotCanonical"),
         ),
         case(
             "a malformed packet",
@@ -119,7 +120,7 @@ fn cases(server: &Server) -> Vec<Case> {
         ),
         case(
             "a path that is not canonical",
-            signed("PUT", "/v1/bad/a%2fb", &[], b"x"),
+            change(put(), &|r| "/v1/bad/a%2fb".clone_into(&mut r.target)),
             400,
             Some("NotCanonical"),
         ),
@@ -150,7 +151,7 @@ fn cases(server: &Server) -> Vec<Case> {
         ),
         case(
             "a method that is not there",
-            signed("DELETE", "/v1/bad/scan", &[], b""),
+            signed("POST", "/v1/bad", &[], b""),
             405,
             None,
         ),
@@ -197,7 +198,7 @@ fn cases(server: &Server) -> Vec<Case> {
         case(
             "an encoded body",
             change(put(), &|r| {
-                r.headers.push(("content-encoding".into(), "gzip".into()))
+                r.headers.push(("content-encoding".into(), "gzip".into()));
             }),
             415,
             None,
@@ -217,21 +218,27 @@ fn cases(server: &Server) -> Vec<Case> {
     ]
 }
 
-fn check(case: &Case, answer: &Answer) {
-    let what = case.what;
-    let body = String::from_utf8_lossy(&answer.body);
-    assert_eq!(answer.status, case.status, "{what}: {body}");
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json"),
-        "{what}"
-    );
-    let code = answer.code();
-    assert!(code.is_some(), "{what}: {body}");
-    if let Some(expected) = case.code {
-        assert_eq!(code.as_deref(), Some(expected), "{what}");
+/// What is wrong with the answer to a case.
+fn faults(case: &Case, answer: &Answer) -> Vec<String> {
+    let mut faults = Vec::new();
+    if answer.status != case.status {
+        faults.push(format!("status {} instead of {}", answer.status, case.status));
     }
-    assert!(answer.header("x-wfldb-request-id").is_some(), "{what}");
+    if answer.header("content-type") != Some("application/problem+json") {
+        faults.push("no problem+json".to_owned());
+    }
+    let code = answer.code();
+    if code.is_none()
+        || case
+            .code
+            .is_some_and(|expected| code.as_deref() != Some(expected))
+    {
+        faults.push(format!("code {code:?} instead of {:?}", case.code));
+    }
+    if answer.header("x-wfldb-request-id").is_none() {
+        faults.push("no request id".to_owned());
+    }
+    faults
 }
 
 #[test]
@@ -246,9 +253,18 @@ fn bad_input_gets_the_right_problem_and_stores_nothing() {
             .await
             .unwrap();
     });
+    let mut wrong = Vec::new();
     for case in cases(&server) {
-        check(&case, &case.request.send(&server.listen));
+        let answer = case.request.send(&server.listen);
+        for fault in faults(&case, &answer) {
+            wrong.push(format!(
+                "{}: {fault}: {}",
+                case.what,
+                String::from_utf8_lossy(&answer.body)
+            ));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let usage = runtime.block_on(async { client.bucket(&bucket("bad")).await.unwrap().usage.unwrap() });
     assert_eq!((usage.objects, usage.versions), (0, 0), "nothing was stored");
     let buckets = runtime.block_on(async { client.buckets().await.unwrap() });
@@ -259,7 +275,7 @@ fn bad_input_gets_the_right_problem_and_stores_nothing() {
 fn heads_that_are_no_requests_are_refused_and_the_server_stays_up() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
-    let many: String = (0..70).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let many: String = ["x-a: 1\r\n"; 70].concat();
     let long = "a".repeat(30_000);
     let path = "p".repeat(9_000);
     let heads = [

@@ -28,7 +28,7 @@ fn make_tree(root: &Path, files: usize) {
     for n in 0..files {
         let dir = root.join(format!("d{}/e{}", n % 7, n % 13));
         fs::create_dir_all(&dir).unwrap();
-        let len = usize::try_from(n * 37 % 5000).unwrap();
+        let len = n * 37 % 5000;
         fs::write(dir.join(format!("file {n} ü.txt")), noise(n as u64, len)).unwrap();
     }
     fs::write(root.join("large.bin"), noise(99, 9_000_000)).unwrap();

@@ -5,7 +5,6 @@
     clippy::panic,
     reason = "helpers of tests fail by panicking"
 )]
-#![expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 mod bad_input;
 mod cli;
