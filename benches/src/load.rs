@@ -19,6 +19,11 @@ use crate::{Options, cpu};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// The error as `main` returns it.
+fn plain(error: Failure) -> Box<dyn Error> {
+    error
+}
+
 async fn timed<F, Fut>(
     name: &'static str,
     pid: u32,
@@ -31,10 +36,12 @@ where
     Fut: Future<Output = Result<(), Failure>> + Send,
 {
     // Connections, caches and the allocator settle first.
-    side_by_side(clients, time / 5, operation.clone()).await?;
+    side_by_side(clients, time / 5, operation.clone())
+        .await
+        .map_err(plain)?;
     let before = cpu::of_process(pid)?;
     let start = Instant::now();
-    let latencies = side_by_side(clients, time, operation).await?;
+    let latencies = side_by_side(clients, time, operation).await.map_err(plain)?;
     let wall = start.elapsed();
     Ok(Measured::new(
         name,

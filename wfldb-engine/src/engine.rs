@@ -148,6 +148,7 @@ impl Engine {
             &options.create_trust,
             &options.prober,
             options.cache_bytes,
+            (options.clock)(),
         )?;
         let high_water = Arc::new(opened.high_water);
         if opened.read_only.is_none() {

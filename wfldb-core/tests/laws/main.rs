@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 #![expect(clippy::panic, reason = "test helpers fail by panicking")]
 #![expect(clippy::indexing_slicing, reason = "test helpers fail by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests read the corpus; the crate reads nothing"
+)]
 
 mod authorization;
 mod canonical;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -154,7 +154,8 @@ impl ChunkStore {
         // DURABILITY: a file counts as there only if a committed row refers to it, or we synced it ourselves.
         // Another file of that name may be a leftover that never reached the disk whole.
         let there = synced || (self.references)(&bucket, &hash)?;
-        if there && fs::metadata(&path).is_ok_and(|file| file.len() == file_bytes(bytes.len())) {
+        // What is there is compared, not believed: a damaged file is replaced by the good bytes that we hold.
+        if there && holds(&path, bytes, &trailer).unwrap_or(false) {
             return Ok(hash);
         }
         self.write(&path, bytes, &trailer)?;
@@ -173,12 +174,17 @@ impl ChunkStore {
             file.write_all(trailer)?;
             // DURABILITY: content before name, name before the commit that refers to it.
             file.sync_all()?;
-            if let Some(parent) = path.parent() {
+            let Some(parent) = path.parent() else {
+                return Ok(());
+            };
+            self.create_dir_synced(parent)?;
+            if fs::rename(&temp, path).is_err() {
+                // The sweeper of a deleted bucket may have removed the directory in between; the commit will then
+                // refuse the write, which is the better answer.
                 self.create_dir_synced(parent)?;
                 fs::rename(&temp, path)?;
-                File::open(parent)?.sync_all()?;
             }
-            Ok(())
+            File::open(parent)?.sync_all()
         })();
         if written.is_err() {
             // The error that is returned is the one that matters; the next open removes the rest.
@@ -226,6 +232,27 @@ impl ChunkStore {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
     }
+}
+
+/// Whether the file holds exactly `bytes` and `trailer`.
+fn holds(path: &Path, bytes: &[u8], trailer: &[u8]) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() != file_bytes(bytes.len()) {
+        return Ok(false);
+    }
+    let mut block = vec![0; 256 * 1024];
+    for part in [bytes, trailer] {
+        for expected in part.chunks(block.len()) {
+            let Some(found) = block.get_mut(..expected.len()) else {
+                return Ok(false);
+            };
+            file.read_exact(found)?;
+            if found != expected {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -322,6 +349,23 @@ mod tests {
         drop(third);
         store.remove_if_unnamed(&bucket(), &hash);
         assert_eq!(files(dir.path()), 1, "a committed row names it");
+    }
+
+    /// A defect it catches: taking a file of the right length for a dedup hit.
+    #[test]
+    fn storing_the_same_bytes_again_mends_a_damaged_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ChunkStore::open(dir.path().join("chunks"), Arc::new(|_, _| Ok(true))).unwrap();
+        let bytes = vec![42; 200_000];
+        let mut pins = Pins::new(Arc::clone(&store));
+        let hash = store.put(bucket(), &bytes, &mut pins).unwrap();
+        let path = store.path(&bucket(), &hash);
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[100_000] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        store.put(bucket(), &bytes, &mut pins).unwrap();
+        let mut reader = store.open_chunk(&bucket(), &hash, bytes.len()).unwrap();
+        assert_eq!(reader.read(0, usize::MAX).unwrap(), bytes);
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) fn create(
     mark.advance(&CommitMark::ZERO)
         .and_then(|()| mark.sync())
         .map_err(io("HWM"))?;
-    super::ReplayMark::open(&layout.replay_mark()).map_err(io("REPLAY"))?;
+    super::ReplayMark::create(&layout.replay_mark()).map_err(io("REPLAY"))?;
     fs::create_dir_all(layout.chunks()).map_err(io("chunks"))?;
     sync_dir(&layout.dir).map_err(io("the store's directory"))?;
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock, statfs};
 use wfldb_core::id::KeyId;
 use wfldb_core::name::Realm;
+use wfldb_core::time::UnixMillis;
 
 use super::create::create;
 use super::layout::{Layout, remove_all};
@@ -41,6 +42,7 @@ pub(crate) fn open(
     create_trust: &[KeyId],
     prober: &Prober,
     cache_bytes: u64,
+    now: UnixMillis,
 ) -> Result<Opened, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
     fs::create_dir_all(dir).map_err(OpenError::io(dir.display()))?;
@@ -65,7 +67,7 @@ pub(crate) fn open(
     let secret = fs::read(layout.secret()).map_err(io("keys/store.secret"))?;
     let secret = <[u8; 32]>::try_from(secret.as_slice())
         .map_err(|_| io("keys/store.secret")(std::io::Error::from(std::io::ErrorKind::InvalidData)))?;
-    let replay = ReplayMark::open(&layout.replay_mark()).map_err(io("REPLAY"))?;
+    let replay = ReplayMark::open(&layout.replay_mark(), now).map_err(io("REPLAY"))?;
     let (high_water, durable) = match HighWaterMark::open(&layout.high_water_mark()) {
         Ok(opened) => opened,
         Err(error) => return Err(io("HWM")(error)),

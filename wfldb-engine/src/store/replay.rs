@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use wfldb_core::limits::SKEW_MS_MAX;
 use wfldb_core::time::UnixMillis;
 
 use super::slots::Slots;
@@ -25,17 +26,26 @@ pub struct ReplayMark {
 }
 
 impl ReplayMark {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let (slots, content) = Slots::open(path)?;
-        let found = match content.as_deref().map(<[u8; 8]>::try_from) {
-            None => 0,
-            Some(Ok(millis)) => u64::from_be_bytes(millis),
-            Some(Err(_)) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the replay mark is damaged",
-                ));
-            }
+    /// Makes the mark of a new store: nothing was accepted yet.
+    pub(crate) fn create(path: &Path) -> io::Result<()> {
+        let (mut slots, _) = Slots::open(path)?;
+        slots.write(&0u64.to_be_bytes())?;
+        slots.sync()
+    }
+
+    /// Opens the mark. A lost or damaged one fails closed: T is then above everything that can have been accepted
+    /// until `now`, whatever window the last process allowed.
+    pub(crate) fn open(path: &Path, now: UnixMillis) -> io::Result<Self> {
+        let (mut slots, content) = Slots::open(path)?;
+        let content = content.as_deref().map(<[u8; 8]>::try_from);
+        let found = if let Some(Ok(millis)) = content {
+            u64::from_be_bytes(millis)
+        } else {
+            let found = now.plus_ms(SKEW_MS_MAX).get();
+            tracing::warn!("the replay mark is lost; requests are refused for the next five minutes");
+            slots.write(&found.to_be_bytes())?;
+            slots.sync()?;
+            found
         };
         Ok(Self {
             slots: Mutex::new(Some(slots)),
@@ -109,17 +119,31 @@ mod tests {
     fn the_mark_covers_every_reservation_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("REPLAY");
-        let mark = ReplayMark::open(&path).unwrap();
+        let now = UnixMillis::new(1_000_000);
+        ReplayMark::create(&path).unwrap();
+        let mark = ReplayMark::open(&path, now).unwrap();
         assert_eq!(mark.at_start(), UnixMillis::new(0));
         for t in [5_000, 5_500, 7_000] {
             mark.reserve(UnixMillis::new(t)).unwrap();
-            let restarted = ReplayMark::open(&path).unwrap();
+            let restarted = ReplayMark::open(&path, now).unwrap();
             assert!(restarted.at_start() >= UnixMillis::new(t));
         }
         mark.exact(UnixMillis::new(7_000)).unwrap();
         assert_eq!(
-            ReplayMark::open(&path).unwrap().at_start(),
+            ReplayMark::open(&path, now).unwrap().at_start(),
             UnixMillis::new(7_000)
         );
+    }
+
+    /// A defect it catches: reading a lost mark as 0, after which captured requests are accepted again.
+    #[test]
+    fn a_lost_mark_fails_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("REPLAY");
+        let now = UnixMillis::new(1_000_000);
+        let lost = ReplayMark::open(&path, now).unwrap().at_start();
+        assert_eq!(lost, now.plus_ms(SKEW_MS_MAX));
+        // The next start, soon after, does not push it on.
+        assert_eq!(ReplayMark::open(&path, now.plus_ms(1)).unwrap().at_start(), lost);
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// INVARIANT 1. Defects it catches: answering before `storage.commit`; a batch without `SyncAll` would pass here and
-/// fails only under a power cut, so the mode is also asserted by the span of the fsync in the black-box tests.
+/// INVARIANT 1. A defect it catches: answering before `storage.commit`. A batch without `SyncAll` would pass here; that
+/// each group is synced before its answer is seen by the black-box test `every_answer_comes_after_a_sync`.
 #[test]
 fn an_acknowledged_write_is_in_the_image_of_a_killed_process() {
     let dir = tempfile::tempdir().unwrap();

@@ -90,8 +90,8 @@ pub(super) fn delete(
 ) -> Outcome {
     let bucket = bucket_by_name(state, name)?.ok_or(EngineError::NoSuchBucket)?;
     let mut counters = counters_of(state, &bucket.id)?;
-    // Tombstones do not hold a bucket back: it is empty when no key has an object.
-    if !force && counters.objects > 0 {
+    // A tombstone holds a bucket back too: what stands below it can be restored, and only `erase` may end that.
+    if !force && counters.versions > 0 {
         return Err(EngineError::BucketNotEmpty);
     }
     let numbers = numbers(plan, mark, &counters);

@@ -34,7 +34,7 @@ struct Allowed {
     created: bool,
     /// The bucket's counters after the put, but for its numbers.
     counters: BucketCounters,
-    /// What each grant with a quota will have been charged.
+    /// What each grant will have been charged.
     charged: Vec<(GrantId, u64)>,
     /// The distinct chunks, with their lengths.
     references: Vec<(ChunkHash, u32)>,
@@ -97,26 +97,28 @@ fn check_history(put: &PutObject, state: &Overlay) -> Result<(), EngineError> {
     }
 }
 
-/// The charges that count against a quota, each with what its grant will have been charged after this plan.
-fn charge(state: &Overlay, charges: &[Charge], len: u64) -> Result<Vec<(GrantId, u64)>, EngineError> {
-    let mut after_put: Vec<(GrantId, u64)> = Vec::new();
-    for charge in charges {
-        let Some(quota) = charge.quota_bytes else { continue };
-        // Two links can name the same grant; it is after_put once.
-        if after_put.iter().any(|(grant, _)| *grant == charge.grant) {
+/// What each grant will have been charged after this plan.
+///
+/// Every grant is counted, with or without a quota of its own: a packet that is issued later with one starts from
+/// what is stored already.
+fn charge(state: &Overlay, grants: &[Charge], len: u64) -> Result<Vec<(GrantId, u64)>, EngineError> {
+    let mut after_plan: Vec<(GrantId, u64)> = Vec::new();
+    for grant in grants {
+        // Two links can name the same grant; it is after_plan once.
+        if after_plan.iter().any(|(known, _)| *known == grant.grant) {
             continue;
         }
-        let used = match state.value(Space::Counters, &key::grant_counter(&charge.grant))? {
+        let used = match state.value(Space::Counters, &key::grant_counter(&grant.grant))? {
             Some(row) => counters::decode_charged(&row)?,
             None => 0,
         };
         let after = used.checked_add(len).ok_or(EngineError::QuotaExceeded)?;
-        if after > quota {
+        if grant.quota_bytes.is_some_and(|quota| after > quota) {
             return Err(EngineError::QuotaExceeded);
         }
-        after_put.push((charge.grant, after));
+        after_plan.push((grant.grant, after));
     }
-    Ok(after_put)
+    Ok(after_plan)
 }
 
 /// References to the chunks, one per distinct chunk, and the bytes of those that the bucket had no reference to.
