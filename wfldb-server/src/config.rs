@@ -230,7 +230,7 @@ impl Config {
                 .metrics_listen
                 .or(file.metrics_listen)
                 .unwrap_or_else(|| loopback(9464)),
-            realm: realm.map_err(|error| value("--realm", error))?,
+            realm: realm.map_err(|error| value("--realm", &error))?,
             min_free_bytes: flags.min_free.or(file.min_free).unwrap_or(MIN_FREE_BYTES),
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
@@ -240,13 +240,13 @@ impl Config {
                 .or(file.exit_on_storage_failure)
                 .unwrap_or(false),
             log: flags.log.or(file.log).unwrap_or(default_log),
-            window: window.ok_or_else(|| value("--skew-past, --skew-future", "at most 300 seconds"))?,
+            window: window.ok_or_else(|| value("--skew-past, --skew-future", &"at most 300 seconds"))?,
             prober: Prober::default(),
         })
     }
 }
 
-fn value(name: &'static str, reason: impl ToString) -> ConfigError {
+fn value(name: &'static str, reason: &impl ToString) -> ConfigError {
     ConfigError::Value {
         name,
         reason: reason.to_string(),
@@ -254,11 +254,11 @@ fn value(name: &'static str, reason: impl ToString) -> ConfigError {
 }
 
 fn root(id: &str) -> Result<KeyId, ConfigError> {
-    let id = KeyId::parse(id.trim()).map_err(|error| value("--trust", error))?;
+    let id = KeyId::parse(id.trim()).map_err(|error| value("--trust", &error))?;
     if id.role() == wfldb_core::id::Role::Root {
         Ok(id)
     } else {
-        Err(value("--trust", "not a root key (wr1…)"))
+        Err(value("--trust", &"not a root key (wr1…)"))
     }
 }
 

@@ -1,16 +1,24 @@
 //! The log: lines on standard error, for people or as JSON.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use crate::config::LogForm;
 
-/// Sends what is logged from now on to standard error. `RUST_LOG` chooses what; `info` otherwise.
+/// What is logged by default: the storage tells more than an operator wants to know.
+const DEFAULT: &str = "info,fjall=warn,lsm_tree=warn";
+
+/// Sends what is logged from now on to standard error. `RUST_LOG` chooses what; otherwise `info`, and warnings of the storage.
 ///
 /// A second call changes nothing.
 pub fn start(form: LogForm) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let log = fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter);
     // Only a log that is there already refuses, and then that one stays.
     let _ = match form {
         LogForm::Text => log.try_init(),

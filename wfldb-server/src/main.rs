@@ -120,12 +120,12 @@ fn welcome(bootstrap: &Bootstrap, data: &Path) {
          \x20   {profile}\n\
          \n\
          Make a bucket with it, from another terminal:\n\
-         \x20   {client} --profile {profile} mb first\n\
+         \x20   $ {client} --profile {profile} mb first\n\
          \n\
          The root key signs profiles, and the server does not read it again. Move it to a safe place:\n\
          \x20   {root}\n\
-         A new profile, when this one ends:\n\
-         \x20   {admin} issue --help\n\n",
+         Before the year is over, give the profile a new term with it:\n\
+         \x20   $ {admin} renew --key {root} --profile {profile}\n\n",
         data = data.display(),
     );
     let _ = std::io::stdout().write_all(text.as_bytes());

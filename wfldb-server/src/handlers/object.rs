@@ -98,17 +98,17 @@ enum Content {
     Bytes {
         range: Option<ByteRange>,
         len: u64,
-        body: Option<(Bytes, ObjectReader)>,
+        body: Option<(Bytes, Box<ObjectReader>)>,
     },
 }
 
-fn first_piece(mut reader: ObjectReader, len: u64) -> Result<(Bytes, ObjectReader), Fault> {
+fn first_piece(mut reader: ObjectReader, len: u64) -> Result<(Bytes, Box<ObjectReader>), Fault> {
     let first = reader.next()?.unwrap_or_default();
     // An assertion on what the engine promises: an empty piece comes at the end only.
     if first.is_empty() && len > 0 {
         Err(Fault::Engine(EngineError::Corrupt("body")))
     } else {
-        Ok((first, reader))
+        Ok((first, Box::new(reader)))
     }
 }
 
@@ -164,7 +164,7 @@ impl Opened {
                     if first.len() as u64 == len {
                         ReplyBody::whole(first)
                     } else {
-                        body::stream(Arc::clone(app), first, reader, len)
+                        body::stream(Arc::clone(app), first, *reader, len)
                     }
                 });
                 if let Some(body) = body {

@@ -125,7 +125,7 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
     let _in_flight = in_flight;
     let _turn = app.budget.upload().await?;
     let mut frames = Frames::new(body, len, app.metrics.received());
-    let mut upload = Writer::Idle(upload);
+    let mut upload = Writer::Idle(Box::new(upload));
     loop {
         let begun = Instant::now();
         let share = app.budget.bytes(CHUNK_BYTES).await?;
@@ -148,13 +148,13 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
 
 /// An upload that is written to on another thread, one batch at a time.
 enum Writer {
-    Idle(Upload),
-    Writing(JoinHandle<Result<Upload, EngineError>>),
+    Idle(Box<Upload>),
+    Writing(JoinHandle<Result<Box<Upload>, EngineError>>),
 }
 
 impl Writer {
     /// Waits for the batch that is being written.
-    async fn idle(self) -> Result<Upload, Fault> {
+    async fn idle(self) -> Result<Box<Upload>, Fault> {
         match self {
             Self::Idle(upload) => Ok(upload),
             Self::Writing(job) => Ok(job.await.map_err(|_| Fault::Panicked)??),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::service::{self, Arrival};
 /// A connection that has not brought a request by now is closed.
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// A connection without a request for this long is closed, gracefully.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How often the two are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -127,7 +127,7 @@ pub(super) async fn serve(
     app: Arc<App>,
     http: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
-    peer: IpAddr,
+    peer: SocketAddr,
     mut stopping: watch::Receiver<bool>,
 ) {
     let _present = app.metrics.connection_begins();
@@ -143,7 +143,10 @@ pub(super) async fn serve(
             } else {
                 Some(Verdict::default())
             };
-            let arrival = Arrival { peer, verdict };
+            let arrival = Arrival {
+                peer: peer.ip(),
+                verdict,
+            };
             let reply = service::call(app, arrival, request).instrument(span).await;
             // A body that is still being sent keeps the connection busy.
             Ok::<_, Infallible>(reply.map(|body| body.keeping(running)))

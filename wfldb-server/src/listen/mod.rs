@@ -85,7 +85,7 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, mut stopping: wa
         let (app, http, stopping) = (Arc::clone(&app), Arc::clone(&http), stopping.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            connection::serve(app, &http, stream, peer.ip(), stopping).await;
+            connection::serve(app, &http, stream, peer, stopping).await;
         });
     }
     drop(listener);

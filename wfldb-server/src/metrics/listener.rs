@@ -18,7 +18,7 @@ use crate::app::App;
 /// Scrapers at once.
 const CONNECTIONS_MAX: usize = 16;
 /// A connection lives for a scrape or a few, no longer.
-const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Serves until the server has stopped.

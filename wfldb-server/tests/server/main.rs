@@ -1,0 +1,19 @@
+//! The server as its clients see it: a real one in this process, real sockets, requests signed by hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests and their helpers fail by panicking"
+)]
+
+mod bad_input;
+mod harness;
+mod lifecycle;
+mod limits;
+mod permissions;
+mod raw;
+mod replay;
+mod routes;
+mod spans;
+mod streaming;
+mod tampering;
