@@ -42,8 +42,8 @@ async fn heads_in_doubt_are_refused_and_the_connection_ends() {
             400,
             "UpgradeNotSupported",
         ),
-        ("GET /v1 HTTP/1.1\r\n\r\n", 400, "BadHost"),
-        ("GET /v1 HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400, "BadHost"),
+        ("GET /v1 HTTP/1.1\r\n\r\n", 400, "BadHeader"),
+        ("GET /v1 HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400, "BadHeader"),
     ] {
         let answer = exchange(&store, format!("{head}{smuggled}").as_bytes()).await;
         assert!(answer.contains(&format!(" {status} ")), "{head:?}: {answer:?}");
