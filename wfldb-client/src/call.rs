@@ -116,10 +116,12 @@ impl Caller {
             unanswered |= failed.failure == Failure::NoAnswer;
             let failing_for = first_failure.get_or_insert_with(Instant::now).elapsed();
             let [jitter] = random::<1>()?;
-            match self
-                .policy
-                .decide(failed.failure, call.safety, attempt, failing_for, jitter)
-            {
+            let policy = if self.pool.reached() {
+                self.policy
+            } else {
+                self.policy.before_first_contact()
+            };
+            match policy.decide(failed.failure, call.safety, attempt, failing_for, jitter) {
                 Verdict::Resend { after } => tokio::time::sleep(after).await,
                 Verdict::Unknown => return Err(Error::OutcomeUnknown(failed.error.to_string())),
                 Verdict::GiveUp if unanswered && call.safety != Safety::Read => {
@@ -252,7 +254,13 @@ fn problem_of(parts: &Parts, body: &[u8]) -> ApiError {
     }
     let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     let status = parts.status;
-    let named = problem.detail.or(problem.title);
+    // The answer to HEAD has no body, so the status has to speak for itself.
+    let plain = || {
+        status
+            .canonical_reason()
+            .unwrap_or("refused by the server")
+            .to_lowercase()
+    };
     ApiError {
         status: status.as_u16(),
         code: problem.code.unwrap_or_default(),
@@ -260,12 +268,7 @@ fn problem_of(parts: &Parts, body: &[u8]) -> ApiError {
         request_id: problem
             .request_id
             .or_else(|| header(&parts.headers, "x-wfldb-request-id").map(str::to_owned)),
-        detail: named.unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or("refused by the server")
-                .to_owned()
-        }),
+        detail: problem.detail.or(problem.title).unwrap_or_else(plain),
     }
 }
 

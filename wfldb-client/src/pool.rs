@@ -2,7 +2,7 @@
 //! and opened again after they failed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -37,6 +37,7 @@ pub(crate) struct Pool {
     endpoint: Endpoint,
     slots: Vec<Slot>,
     next: AtomicUsize,
+    reached: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -65,11 +66,17 @@ impl Pool {
             endpoint,
             slots,
             next: AtomicUsize::new(0),
+            reached: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether a connection was ever made.
+    pub(crate) fn reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// A place on a live connection. Sign after this, not before.
@@ -95,6 +102,7 @@ impl Pool {
             .await
             .map_err(|error| Lost::NotSent(self.sentence(&error)))?;
         *current = Some(sender.clone());
+        self.reached.store(true, Ordering::Relaxed);
         Ok(Lease { sender, permit })
     }
 

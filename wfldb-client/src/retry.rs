@@ -58,6 +58,8 @@ pub struct RetryPolicy {
     pub total: Duration,
     /// The first wait; it doubles with each attempt.
     pub first_wait: Duration,
+    /// How long a server is tried that this client never reached: most likely the address is wrong, or it is off.
+    pub first_contact: Duration,
     /// No single wait is longer.
     pub wait_max: Duration,
 }
@@ -69,6 +71,7 @@ impl Default for RetryPolicy {
             total: Duration::from_secs(10),
             first_wait: Duration::from_millis(50),
             wait_max: Duration::from_secs(2),
+            first_contact: Duration::from_secs(3),
         }
     }
 }
@@ -81,6 +84,16 @@ impl RetryPolicy {
             total: Duration::ZERO,
             first_wait: Duration::ZERO,
             wait_max: Duration::ZERO,
+            first_contact: Duration::ZERO,
+        }
+    }
+
+    /// The policy towards a server that was never reached.
+    #[must_use]
+    pub fn before_first_contact(&self) -> Self {
+        Self {
+            total: self.total.min(self.first_contact),
+            ..*self
         }
     }
 
@@ -198,6 +211,16 @@ mod tests {
             policy.decide(Failure::NoAnswer, Safety::Guarded, 4, policy.total, 255),
             Verdict::Unknown,
             "a guarded write that never was answered may have been carried out"
+        );
+        let soon_over = policy.first_contact;
+        assert_ne!(
+            policy.decide(Failure::NotSent, Safety::Read, 4, soon_over, 0),
+            Verdict::GiveUp
+        );
+        let stranger = policy.before_first_contact();
+        assert_eq!(
+            stranger.decide(Failure::NotSent, Safety::Read, 4, soon_over, 0),
+            Verdict::GiveUp
         );
         assert_eq!(
             RetryPolicy::never().decide(Failure::NotSent, Safety::Read, 1, Duration::ZERO, 0),

@@ -13,11 +13,11 @@ use super::target::Target;
 const ABOUT: &str = "\
 Stores, lists and reads objects in a wflDB server.
 
-A TARGET is BUCKET or BUCKET/KEY. In `cp`, remote places are spelled wfldb://BUCKET/KEY, since everything else is a
+A TARGET is BUCKET or BUCKET/KEY. In `cp`, remote places are spelled wfldb://BUCKET/KEY, since everything else is a \
 local path; the other commands take that spelling too.
 
-The profile says where the server is and holds key and packet: --profile FILE, else the environment variable
-WFLDB_PROFILE, else $XDG_CONFIG_HOME/wfldb/profile.json, else ~/.config/wfldb/profile.json. The file must be readable
+The profile says where the server is and holds key and packet: --profile FILE, else the environment variable \
+WFLDB_PROFILE, else $XDG_CONFIG_HOME/wfldb/profile.json, else ~/.config/wfldb/profile.json. The file must be readable \
 by its owner only (mode 0600).";
 
 /// The command line of `wfldb`.
@@ -182,40 +182,40 @@ pub(crate) struct Cat {
 const COPY_RULES: &str = "\
 Copy files up, down, or from key to key; with -r whole directory trees.
 
-  wfldb cp FILE wfldb://BUCKET/KEY       up; a KEY that is empty or ends with / gets the file's name added
+  wfldb cp FILE wfldb://BUCKET/KEY       up; the file's name is added to a KEY that ends with /
   wfldb cp wfldb://BUCKET/KEY FILE       down; into FILE, or into it if it is a directory
   wfldb cp wfldb://A/KEY wfldb://B/KEY   from key to key, through this machine
   wfldb cp -r DIR wfldb://BUCKET/PREFIX  what is in DIR goes below PREFIX/
   wfldb cp -r wfldb://BUCKET/PREFIX DIR  what is below PREFIX/ goes into DIR
 
-Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is
-skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes. A file that
-comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; what is left of a
+Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is \
+skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes. A file that \
+comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; what is left of a \
 file over 8 MiB is gone on with, a smaller one is started over. Such names are not copied in either direction.
 
-Symbolic links are not followed: they are skipped with a warning. With --follow they are copied as what they point
+Symbolic links are not followed: they are skipped with a warning. With --follow they are copied as what they point \
 at, unless that lies outside of DIR, or is a directory above the link, or is not there: then they are skipped.
 
-Empty directories are kept as objects of zero bytes whose key ends with `/`. Other directories exist through their
+Empty directories are kept as objects of zero bytes whose key ends with `/`. Other directories exist through their \
 files; their own times and modes are not kept.
 
-Times and modes: the modification time and the nine permission bits travel as x-wfldb-meta-mtime
-(SECONDS.NANOSECONDS) and x-wfldb-meta-mode (four octal digits), and are set again on the way down unless
+Times and modes: the modification time and the nine permission bits travel as x-wfldb-meta-mtime \
+(SECONDS.NANOSECONDS) and x-wfldb-meta-mode (four octal digits), and are set again on the way down unless \
 --no-preserve is given. Set-user-id and similar bits, owners, access lists and extended attributes do not travel.
 
-Names: bytes that are not valid UTF-8 and control characters are written %XX in the key (upper-case hexadecimal); a %
-before two upper-case hexadecimal digits is written %25; where the whole key would be reserved (`scan`, `batch`, a
-first segment like `_find`), its first byte is written %XX. On the way down the rule is undone, and only where it gives
+Names: bytes that are not valid UTF-8 and control characters are written %XX in the key (upper-case hexadecimal); a % \
+before two upper-case hexadecimal digits is written %25; where the whole key would be reserved (`scan`, `batch`, a \
+first segment like `_find`), its first byte is written %XX. On the way down the rule is undone, and only where it gives \
 that very key again: other keys with a % are taken literally. A name too long for a key (1024 bytes) is reported.
 
-On the way down nothing is written outside of DIR: keys with empty, `.` or `..` segments are reported, symbolic
-links inside DIR are neither followed nor replaced, and of keys that cannot all be files (`a` and `a/b`) one is
+On the way down nothing is written outside of DIR: keys with empty, `.` or `..` segments are reported, symbolic \
+links inside DIR are neither followed nor replaced, and of keys that cannot all be files (`a` and `a/b`) one is \
 reported, not overwritten. Existing files with other contents are replaced.
 
-Special files (sockets, pipes, devices) are skipped with a warning. The content-type is guessed from the name's
+Special files (sockets, pipes, devices) are skipped with a warning. The content-type is guessed from the name's \
 ending, or left out.
 
-Warnings do not change the exit code. Failures of single files are listed at the end, with exit code 1; when the server
+Warnings do not change the exit code. Failures of single files are listed at the end, with exit code 1; when the server \
 goes away for longer than about 10 seconds the copy stops, with exit code 6.";
 
 #[derive(Debug, Args)]

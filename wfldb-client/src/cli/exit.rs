@@ -117,7 +117,11 @@ pub(crate) fn describe(error: &Error, as_json: bool) -> String {
 pub(crate) fn sentence(error: &Error) -> String {
     match error {
         Error::Api(api) => {
-            let mut text = format!("{} ({} {}", shown(&api.detail), api.status, shown(&api.code));
+            let mut text = format!("{} ({}", shown(&api.detail), api.status);
+            if !api.code.is_empty() {
+                text.push(' ');
+                text.push_str(&shown(&api.code));
+            }
             for (label, value) in [(", hint ", &api.hint), (", request ", &api.request_id)] {
                 if let Some(value) = value {
                     text.push_str(label);
