@@ -249,7 +249,7 @@ async fn wrong_signature_headers_have_their_codes() {
                     headers,
                     "authorization",
                     &format!("Bearer {}", "a".repeat(12 * 1024 + 1)),
-                )
+                );
             },
             401,
             "Unauthenticated",
@@ -314,7 +314,7 @@ async fn wrong_signature_headers_have_their_codes() {
     // A list of 24 KiB: the library itself answers over HTTP/2, we over HTTP/1.1.
     for http in BOTH {
         let (ask, headers) = broken(put().over(http), &store, |_, headers| {
-            headers.push(("x-large".to_owned(), "y".repeat(24 * 1024)))
+            headers.push(("x-large".to_owned(), "y".repeat(24 * 1024)));
         });
         let answer = store.deliver(&ask, headers).await;
         assert_eq!(answer.status, 431);

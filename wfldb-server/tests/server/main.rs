@@ -2,8 +2,15 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
     reason = "tests and their helpers fail by panicking"
+)]
+#![expect(
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    clippy::assigning_clones,
+    reason = "tables of cases read best as one table, each case on its line"
 )]
 
 mod bad_input;

@@ -130,7 +130,7 @@ async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
     stream.write_all(head.as_bytes()).await.unwrap();
     // The answer is on its way while the body comes.
     for _ in 0..8 {
-        if stream.write_all(&[7; 50_000]).await.is_err() {
+        if stream.write_all(&vec![7; 50_000]).await.is_err() {
             break;
         }
     }

@@ -61,7 +61,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
         }
         let scope: Vec<_> = span.scope().from_root().collect();
         let peer = scope[0].extensions().get::<Peer>().map(|peer| peer.0.clone());
-        let way = scope.iter().map(|span| span.name()).collect();
+        let way = scope
+            .iter()
+            .map(tracing_subscriber::registry::SpanRef::name)
+            .collect();
         let opened = Opened {
             name: attributes.metadata().name(),
             way,

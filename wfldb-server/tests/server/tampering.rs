@@ -59,7 +59,7 @@ const CHANGES: &[Change] = &[
                 headers,
                 "x-wfldb-timestamp",
                 &ask.timestamp.plus_ms(1).to_string(),
-            )
+            );
         },
         401,
         UNAUTHENTICATED,
@@ -137,7 +137,7 @@ const CHANGES: &[Change] = &[
             edit(headers, "x-wfldb-signature", |value| {
                 let (first, rest) = value.split_at(1);
                 format!("{}{rest}", if first == "A" { "B" } else { "A" })
-            })
+            });
         },
         401,
         UNAUTHENTICATED,
@@ -150,7 +150,7 @@ const CHANGES: &[Change] = &[
                 let at = value.find('.').unwrap() + 5;
                 let other = if &value[at..=at] == "a" { "b" } else { "a" };
                 format!("{}{other}{}", &value[..at], &value[at + 1..])
-            })
+            });
         },
         401,
         UNAUTHENTICATED,
@@ -162,7 +162,7 @@ const CHANGES: &[Change] = &[
                 let at = value.rfind('.').unwrap() + 1;
                 let other = if &value[at..=at] == "A" { "B" } else { "A" };
                 format!("{}{other}{}", &value[..at], &value[at + 1..])
-            })
+            });
         },
         401,
         UNAUTHENTICATED,
@@ -227,7 +227,7 @@ async fn another_store_or_another_holder_cannot_use_a_request() {
     // A packet that a stranger's root signed, for this store.
     let other = Store::new().await;
     let stranger = other.holder_with(&[r#"{"b":"*","p":"","ops":["list"]}"#], |claims| {
-        claims.aud = store.admin.audience.clone()
+        claims.aud = store.admin.audience.clone();
     });
     store
         .send_as(&stranger, ask.clone())
