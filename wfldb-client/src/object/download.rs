@@ -10,7 +10,7 @@ use wfldb_core::object::format_etag;
 use super::get::{GetOptions, Object};
 use super::info::ObjectInfo;
 use crate::tree::meta::FileMeta;
-use crate::tree::place::{PartFile, RESUME_BYTES_MIN};
+use crate::tree::part::{PartFile, RESUME_BYTES_MIN};
 use crate::{Client, Error};
 
 /// How often a download that breaks off without getting further is opened again.

@@ -3,5 +3,6 @@
 
 pub mod meta;
 pub mod name;
+pub mod part;
 pub mod place;
 pub mod walk;

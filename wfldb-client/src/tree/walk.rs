@@ -10,7 +10,7 @@ use wfldb_core::name::ObjectKey;
 
 use super::meta::FileMeta;
 use super::name::{NameError, directory_key_of, escaped_name, key_of};
-use super::place::is_part_name;
+use super::part::is_part_name;
 use crate::Error;
 
 /// One thing found in the tree.

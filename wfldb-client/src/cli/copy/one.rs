@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use wfldb_client::tree::meta::FileMeta;
 use wfldb_client::tree::name::key_of;
-use wfldb_client::tree::place::PartFile;
+use wfldb_client::tree::part::PartFile;
 use wfldb_client::{Client, Error, GetOptions, ObjectInfo, Prepared, PutOptions};
 
 use super::up::{headers, put_surely};
