@@ -7,6 +7,7 @@ pub mod accept;
 pub mod bucket;
 pub mod codec;
 pub mod condition;
+pub mod control;
 pub mod date;
 pub mod framing;
 pub mod header;

@@ -1,4 +1,4 @@
-//! The socket below HTTP: the guard reads along, a peer that takes nothing is given up, a close waits for the peer
+//! The socket below HTTP: two guards read along, a peer that takes nothing is given up, a close waits for the peer
 //! to read the last answer.
 
 use std::future::Future as _;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+use wfldb_net::control::ControlGuard;
 use wfldb_net::framing::HeadGuard;
 
 use super::connection::Shared;
@@ -27,6 +28,8 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Socket {
     stream: TcpStream,
     guard: HeadGuard,
+    control: ControlGuard,
+    opened: Instant,
     shared: Arc<Shared>,
     stall: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
@@ -43,6 +46,8 @@ impl Socket {
         Self {
             stream,
             guard: HeadGuard::new(),
+            control: ControlGuard::new(),
+            opened: Instant::now(),
             shared,
             stall: None,
             linger: None,
@@ -72,10 +77,12 @@ impl AsyncRead for Socket {
         let this = &mut *self;
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let fresh = buf.filled().get(before..).unwrap_or_default();
         if !this.guard.is_done() {
-            let fresh = buf.filled().get(before..).unwrap_or_default();
             this.guard.observe(fresh, |verdict| this.shared.push(verdict));
         }
+        let now_ms = u64::try_from(this.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        this.control.observe(fresh, now_ms).map_err(io::Error::other)?;
         Poll::Ready(Ok(()))
     }
 }

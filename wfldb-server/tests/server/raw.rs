@@ -142,3 +142,28 @@ async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
         String::from_utf8_lossy(&answer)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_control_frames_ends_its_connection_only() {
+    let store = Store::photos().await;
+    let mut stream = store.connect().await;
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let ping = b"\0\0\x08\x06\0\0\0\0\0abcdefgh";
+    let (mut reader, mut writer) = stream.split();
+    let flood = async {
+        // Writing fails once the server has closed.
+        for _ in 0..100_000 {
+            if writer.write_all(ping).await.is_err() {
+                return;
+            }
+        }
+    };
+    let mut answered = Vec::new();
+    let ((), _) = tokio::join!(flood, reader.read_to_end(&mut answered));
+    let pongs = answered.windows(8).filter(|bytes| bytes == b"abcdefgh").count();
+    assert!(pongs <= 1000, "{pongs} pings were answered");
+    assert_eq!(store.plain(Http::Two, "/healthz").await.status, 200);
+}
