@@ -144,7 +144,7 @@ pub(super) async fn serve(
                 Some(Verdict::default())
             };
             let arrival = Arrival {
-                peer: peer.ip(),
+                peer: peer.ip().to_canonical(),
                 verdict,
             };
             let reply = service::call(app, arrival, request).instrument(span).await;
