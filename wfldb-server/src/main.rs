@@ -12,6 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use wfldb_engine::Prober;
 use wfldb_server::{Bootstrap, Config, Server};
 
+/// Requests allocate on one thread and free on another; this allocator makes that cheap (figures: benches/RESULTS.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Threads for work that blocks: disk and signatures.
 const BLOCKING_THREADS_MAX: usize = 128;
 /// First argument of the child that opens a copy of the store. Not for people.

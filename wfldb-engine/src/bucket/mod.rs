@@ -53,15 +53,21 @@ pub struct BucketPut {
     pub info: BucketInfo,
 }
 
-/// The bucket that a name stands for now.
-pub(crate) fn resolve(snapshot: &dyn Snapshot, name: &BucketName) -> Result<BucketRow, EngineError> {
+/// The id of the bucket that a name stands for now: all that a read needs.
+pub(crate) fn resolve_id(snapshot: &dyn Snapshot, name: &BucketName) -> Result<BucketId, EngineError> {
     let id = snapshot
         .get(Space::Meta, &key::bucket_name(name))?
         .ok_or(EngineError::NoSuchBucket)?;
     let id: [u8; 16] = (&*id)
         .try_into()
         .map_err(|_| EngineError::Corrupt("bucket name"))?;
-    let row = snapshot.get(Space::Meta, &key::bucket_row(&BucketId::from_bytes(id)))?;
+    Ok(BucketId::from_bytes(id))
+}
+
+/// The bucket that a name stands for now, with its configuration.
+pub(crate) fn resolve(snapshot: &dyn Snapshot, name: &BucketName) -> Result<BucketRow, EngineError> {
+    let id = resolve_id(snapshot, name)?;
+    let row = snapshot.get(Space::Meta, &key::bucket_row(&id))?;
     Ok(BucketRow::decode(
         &row.ok_or(EngineError::Corrupt("bucket name"))?,
     )?)

@@ -8,7 +8,7 @@ use wfldb_core::object::{HeaderText, Tags};
 use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
-use crate::bucket::{bucket_of, resolve};
+use crate::bucket::{bucket_of, resolve_id};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::row::{ObjectRow, key};
@@ -97,7 +97,7 @@ impl Engine {
     pub fn scan(&self, proof: &Authorized, query: &ScanQuery) -> Result<ScanPage, EngineError> {
         let name = bucket_of(proof, Op::List)?;
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve(&*snapshot, name)?.id;
+        let bucket = resolve_id(&*snapshot, name)?;
         let mut page = ScanPage::default();
         let mut ranges = ranges(proof, query);
         if query.reverse {
@@ -127,7 +127,7 @@ impl Engine {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve(&*snapshot, name)?.id;
+        let bucket = resolve_id(&*snapshot, name)?;
         let all = key::versions_of(&bucket, object);
         let from = match before {
             // Just behind the row of `before`.

@@ -7,7 +7,7 @@ use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, VersionId};
 
 use super::ObjectMeta;
-use crate::bucket::{bucket_of, resolve};
+use crate::bucket::{bucket_of, resolve_id};
 use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -87,7 +87,7 @@ impl Engine {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve(&*snapshot, name)?.id;
+        let bucket = resolve_id(&*snapshot, name)?;
         let version_row = |version: &VersionId| -> Result<Option<ObjectRow>, EngineError> {
             let row = snapshot.get(Space::Versions, &key::version(&bucket, object, version))?;
             Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)

@@ -23,8 +23,8 @@ pub struct Upload {
     bucket: BucketId,
     digest: ContentDigest,
     received: u64,
-    /// Whole-body hashes; for an inline body the hash is taken at the end, in one go.
-    blake3: Box<blake3::Hasher>,
+    /// The hash of the whole body so far; of an inline one it is taken at the end, in one go.
+    blake3: Option<Box<blake3::Hasher>>,
     sha256: Option<Sha256>,
     inline: bool,
     buffer: BytesMut,
@@ -85,7 +85,7 @@ impl Engine {
             name,
             bucket: bucket.id,
             received: 0,
-            blake3: Box::new(blake3::Hasher::new()),
+            blake3: (!inline).then(|| Box::new(blake3::Hasher::new())),
             sha256: matches!(digest, ContentDigest::Sha256 { .. }).then(Sha256::new),
             digest,
             inline,
@@ -138,7 +138,9 @@ impl Upload {
         if self.inner.admit_bytes().is_err() {
             return Err(EngineError::StorageFull);
         }
-        self.blake3.update(&self.buffer);
+        if let Some(blake3) = &mut self.blake3 {
+            blake3.update(&self.buffer);
+        }
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(&self.buffer);
         }
@@ -170,13 +172,13 @@ impl Upload {
         if !self.inline && !self.buffer.is_empty() {
             self.put_chunk()?;
         }
-        let etag = if self.inline {
+        let etag = if let Some(blake3) = self.blake3.take() {
+            ContentHash::from_bytes(*blake3.finalize().as_bytes())
+        } else {
             if let Some(sha256) = &mut self.sha256 {
                 sha256.update(&self.buffer);
             }
             ContentHash::of(&self.buffer)
-        } else {
-            ContentHash::from_bytes(*self.blake3.finalize().as_bytes())
         };
         let matches = match &self.digest {
             ContentDigest::None => true,

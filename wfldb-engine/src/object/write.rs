@@ -8,7 +8,7 @@ use wfldb_core::object::{ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::upload::FinishedUpload;
-use crate::bucket::{bucket_of, resolve};
+use crate::bucket::{bucket_of, resolve_id};
 use crate::chunk::Pins;
 use crate::commit::plan::{Applied, DeleteObject, Mutation, PlannedBody, PutObject};
 use crate::engine::{Engine, Inner};
@@ -128,7 +128,7 @@ impl Engine {
             let name = bucket_of(proof, Op::Delete)?;
             let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
             check_conditions(proof, &preconditions)?;
-            let bucket = resolve(&*self.inner.storage.snapshot(), name)?.id;
+            let bucket = resolve_id(&*self.inner.storage.snapshot(), name)?;
             Ok(Mutation::DeleteObject(Box::new(DeleteObject {
                 bucket,
                 key,
@@ -160,7 +160,7 @@ impl Inner {
         let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
         self.admit_bytes()?;
         let snapshot = self.storage.snapshot();
-        let bucket = resolve(&*snapshot, name)?.id;
+        let bucket = resolve_id(&*snapshot, name)?;
         let prefix = key::versions_of(&bucket, &key);
         let mut versions = snapshot.range(Space::Versions, &prefix, &prefix_end(&prefix), false);
         let (_, newest) = versions.next().transpose()?.ok_or(EngineError::NoSuchKey)?;
