@@ -35,7 +35,7 @@ struct Options {
     #[arg(long, default_value_t = 32)]
     clients: usize,
     /// HTTP/2 connections that they share.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 1)]
     connections: usize,
     /// Seconds for each measurement.
     #[arg(long, default_value_t = 5)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wfldb_client::PutOptions;
@@ -149,11 +149,79 @@ fn a_request_is_not_accepted_again_after_kill_9() {
     assert_eq!(fresh.send(&server.listen).status, 200);
 }
 
+/// Attaches strace to the server's syncs.
+fn trace(server: &Server, flags: &[&str]) -> Child {
+    let pid = server.pid().to_string();
+    let strace = Command::new("strace")
+        .args(["-f", "-qq", "-p", &pid, "-e", "trace=fsync,fdatasync"])
+        .args(flags)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(Duration::from_secs(10), "strace to attach", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let mut lines = status.lines();
+        lines.any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    });
+    strace
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
+fn has_strace(test: &str) -> bool {
+    let there = Command::new("strace").arg("-V").output().is_ok();
+    if !there {
+        eprintln!("SKIPPED {test}: strace is not installed");
+    }
+    there
+}
+
+const PUTS: usize = 10;
+
+/// INVARIANT 1. A defect it catches: a batch without `SyncAll`, which a killed process does not show.
+#[test]
+fn every_answer_comes_after_a_sync() {
+    if !has_strace("every_answer_comes_after_a_sync") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"));
+    wait_ready(&server);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = server.client();
+    let synced = bucket("synced");
+    runtime
+        .block_on(client.create_bucket(&synced, &BucketConfig::default()))
+        .unwrap();
+    let calls = dir.path().join("calls");
+    let mut strace = trace(&server, &["-y", "-o", calls.to_str().unwrap()]);
+    for n in 0..PUTS {
+        // One after the other, so that no two share a group.
+        let (bucket, key) = (bucket("synced"), key("k"));
+        let put = client.put(&bucket, &key, format!("{n}"), PutOptions::default());
+        runtime.block_on(put).unwrap();
+    }
+    // Ended in order, so that everything it saw is in the file.
+    let pid = i32::try_from(strace.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    strace.wait().unwrap();
+    let calls = fs::read_to_string(calls).unwrap();
+    let syncs = calls
+        .lines()
+        .filter(|line| line.contains("fsync(") && line.contains(".jnl>"))
+        .count();
+    assert!(
+        syncs >= PUTS,
+        "{syncs} syncs of the journal for {PUTS} answers:\n{calls}"
+    );
+}
+
 /// DESIGN 4: a storage that hangs takes readiness away within ten seconds.
 #[test]
 fn stalled_storage_is_not_ready_within_ten_seconds() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("SKIPPED stalled_storage_is_not_ready_within_ten_seconds: strace is not installed");
+    if !has_strace("stalled_storage_is_not_ready_within_ten_seconds") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -162,19 +230,7 @@ fn stalled_storage_is_not_ready_within_ten_seconds() {
     assert!(Server::start(&data).terminate().success());
     let server = Server::start(&data);
     wait_ready(&server);
-    let pid = server.pid().to_string();
-    let mut strace = Command::new("strace")
-        .args(["-f", "-qq", "-p", &pid, "-e", "trace=fsync,fdatasync"])
-        .args(["-e", "inject=fsync,fdatasync:delay_enter=60000000"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    wait_until(Duration::from_secs(10), "strace to attach", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        status
-            .lines()
-            .any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
-    });
+    let mut strace = trace(&server, &["-e", "inject=fsync,fdatasync:delay_enter=60000000"]);
     // Nobody writes: readiness itself asks for a heartbeat.
     let start = Instant::now();
     wait_until(Duration::from_secs(14), "503 from /readyz", || {

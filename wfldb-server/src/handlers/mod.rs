@@ -47,8 +47,19 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,
-        // The route table has no such row, so the route was not parsed.
-        _ => Err(Fault::Forbidden(Forbidden)),
+        // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
+        // compile without a handler.
+        (
+            RouteKind::Buckets
+            | RouteKind::Bucket
+            | RouteKind::BucketForce
+            | RouteKind::Object
+            | RouteKind::ObjectVersion
+            | RouteKind::ObjectVersions
+            | RouteKind::ObjectUndelete
+            | RouteKind::Scan,
+            _,
+        ) => Err(Fault::Forbidden(Forbidden)),
     }
 }
 
@@ -76,7 +87,9 @@ async fn admit<T: Send + 'static>(
     span: impl FnOnce() -> Span + Send + 'static,
     then: impl FnOnce(&Arc<App>, Admitted) -> Result<T, Fault> + Send + 'static,
 ) -> Result<(T, Span), Fault> {
+    let turn = app.budget.turn().await?;
     blocking(app, |app| {
+        let _turn = turn;
         let admitted = app.gate.admit(knock, &app.clock)?;
         let span = span();
         let done = span.in_scope(|| then(app, admitted))?;
