@@ -336,3 +336,34 @@ fn refusals_over_http_2_are_typed() {
         assert!(refused.is_not_found());
     });
 }
+
+/// A defect it catches: a floor that is looked at only when the disk refuses.
+#[test]
+fn below_the_free_space_floor_nothing_is_stored_and_deletes_go_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(&data);
+    let profile = server.profile();
+    let signed = |method, target, body: &[u8]| Request::signed(&profile, method, target, &[], body);
+    assert_eq!(signed("PUT", "/v1/floor", b"").send(&server.listen).status, 201);
+    assert_eq!(
+        signed("PUT", "/v1/floor/k", b"v").send(&server.listen).status,
+        201
+    );
+    assert!(server.terminate().success());
+    let server = Server::start_with(&data, &["--min-free", "1000000000000000"], &[]);
+    let large = vec![1; 100_000];
+    for body in [b"w".as_slice(), &large] {
+        let full = signed("PUT", "/v1/floor/new", body).send(&server.listen);
+        assert_eq!((full.status, full.code().as_deref()), (507, Some("StorageFull")));
+    }
+    assert_eq!(signed("GET", "/v1/floor/k", b"").send(&server.listen).status, 200);
+    assert_eq!(
+        signed("DELETE", "/v1/floor/k", b"").send(&server.listen).status,
+        204
+    );
+    assert_eq!(
+        signed("GET", "/v1/floor/new", b"").send(&server.listen).status,
+        404
+    );
+}

@@ -10,5 +10,6 @@ mod bad_input;
 mod cli;
 mod crash;
 mod damage;
+mod edges;
 mod lifecycle;
 mod memory;

@@ -79,11 +79,14 @@ impl Server {
                 "127.0.0.1:0",
                 "--metrics-listen",
                 "127.0.0.1:0",
-                "--min-free",
-                "0",
                 "--log",
                 "json",
             ])
+            .args(if flags.contains(&"--min-free") {
+                &[]
+            } else {
+                ["--min-free", "0"].as_slice()
+            })
             .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
