@@ -108,24 +108,34 @@ pub(super) fn files(dir: &Path) -> Vec<String> {
 /// INVARIANT 2. A defect it catches: writing the counters in a batch of their own.
 #[test]
 fn every_image_has_all_rows_of_a_change_or_none() {
+    const WRITERS: usize = 4;
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     make_bucket(&engine, "aaa");
+    let done = AtomicU64::new(0);
+    let mut looks = 0;
     std::thread::scope(|threads| {
-        for writer in 0..4 {
-            let engine = engine.clone();
+        for writer in 0..WRITERS {
+            let (engine, done) = (engine.clone(), &done);
             threads.spawn(move || {
                 for n in 0..50 {
                     put(&engine, "aaa", &format!("{writer}/{}", n % 7), &[n; 300]).unwrap();
                 }
+                done.fetch_add(1, Ordering::SeqCst);
             });
         }
-        for _ in 0..5 {
+        loop {
+            let last = done.load(Ordering::SeqCst) == WRITERS as u64;
             let snapshot = engine.inner.storage.snapshot();
             let verdict = verify(&*snapshot, Some(crate::row::CommitMark::ZERO));
             assert!(matches!(verdict, Verdict::Sound(_)), "{verdict:?}");
+            looks += 1;
+            if last {
+                break;
+            }
         }
     });
+    assert!(looks > 1, "no look while they wrote");
 }
 
 /// INVARIANT 5. A defect it catches: an upload that keeps what it received until the end.

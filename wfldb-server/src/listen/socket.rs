@@ -20,8 +20,8 @@ use super::connection::Shared;
 const WRITE_STALL: Duration = Duration::from_secs(30);
 /// After our last byte, what the peer still sends is read and thrown away for this long, and this much of it: a close
 /// with unread bytes resets the connection, and the peer may lose an answer that it has not read yet.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(3);
+const LINGER_BYTES_MAX: usize = 16 << 20;
 
 /// A TCP stream as HTTP sees it.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl AsyncWrite for Socket {
         let Some(linger) = &mut this.linger else {
             return Poll::Ready(Ok(()));
         };
-        let mut space = [0; 8192];
+        let mut space = [0; 16 * 1024];
         while linger.bytes_left > 0 && linger.until.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut space);
             let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
