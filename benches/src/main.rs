@@ -27,6 +27,10 @@ use serde::Serialize;
 
 use crate::measure::Measured;
 
+/// The load generator shares the cores with what it measures, so it should cost little itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Options of a run.
 #[derive(Debug, Clone, Parser)]
 #[command(about, version)]
