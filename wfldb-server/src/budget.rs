@@ -15,8 +15,7 @@ const WORK_MAX: usize = 1024;
 /// Jobs that need the processor more than the disk (signatures, rows in memory) and run at once, for each core.
 ///
 /// More threads than this do not make them faster, they make them unfair: the scheduler lets some wait for many
-/// slices while others run. In turn, in the order of arrival, the slowest twentieth takes a quarter less time
-/// (figures: benches/RESULTS.md).
+/// slices while others run. What it was measured to bring, and how well, stands in benches/RESULTS.md.
 const TURNS_PER_CORE: usize = 2;
 /// Bodies over 64 KiB that are received at once; each holds a 4 MiB buffer in the engine.
 const UPLOADS_MAX: usize = 48;

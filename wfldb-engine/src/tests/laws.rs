@@ -1,5 +1,5 @@
 //! One test for each invariant of the design that the engine can be asked about alone. Beside each stands a defect
-//! that was put in once, and that the test caught.
+//! that it is for; "seeded" says that this very one was put in, and that the test failed.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +55,7 @@ fn an_acknowledged_write_is_in_the_image_of_a_killed_process() {
     assert_eq!(read(&restarted, "aaa", "large", Which::Newest).unwrap(), large);
 }
 
-/// INVARIANT 1, the other half. A defect it catches: writing the head row before the body is complete.
+/// INVARIANT 1, the other half. Seeded: `Upload::finish` without its look at the length.
 #[test]
 fn an_unfinished_write_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ pub(super) fn files(dir: &Path) -> Vec<String> {
     found
 }
 
-/// INVARIANT 2. A defect it catches: writing the counters in a batch of their own.
+/// INVARIANT 2. Seeded: a put that does not write its counters.
 #[test]
 fn every_image_has_all_rows_of_a_change_or_none() {
     const WRITERS: usize = 4;
@@ -138,7 +138,7 @@ fn every_image_has_all_rows_of_a_change_or_none() {
     assert!(looks > 1, "no look while they wrote");
 }
 
-/// INVARIANT 5. A defect it catches: an upload that keeps what it received until the end.
+/// INVARIANT 5. Seeded: a reader that gives 8 MiB at once.
 #[test]
 fn a_body_is_never_whole_in_memory() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,7 +191,7 @@ fn a_body_is_never_whole_in_memory() {
     }
 }
 
-/// INVARIANT 6. A defect it catches: an operation that does not compare the proof's op with its own.
+/// INVARIANT 6. Seeded: `bucket_of` without comparing the proof's op.
 #[test]
 fn a_proof_for_one_thing_is_no_proof_for_another() {
     let dir = tempfile::tempdir().unwrap();
@@ -239,7 +239,7 @@ fn a_proof_for_one_thing_is_no_proof_for_another() {
     assert!(matches!(stored.wait(), Err(EngineError::Forbidden)));
 }
 
-/// INVARIANT 8. Defects it catches: answering `Ok` after a failed commit; going on with the next group.
+/// INVARIANT 8. Seeded: a failed commit that does not poison.
 #[test]
 fn a_failed_commit_stops_writes_and_reads_go_on() {
     for fault in [Fault::FailAbsent, Fault::FailPresent] {
@@ -294,7 +294,7 @@ fn a_stalled_storage_is_noticed() {
     assert_eq!(engine.health().writable, Ok(()));
 }
 
-/// INVARIANT 10, the part of quotas. A defect it catches: counting only live versions against a quota.
+/// INVARIANT 10, the part of quotas. Seeded: a bucket's quota that is not compared.
 #[test]
 fn a_bucket_and_a_grant_cannot_exceed_their_quotas() {
     let dir = tempfile::tempdir().unwrap();
