@@ -39,16 +39,12 @@ where
     side_by_side(clients, time / 5, operation.clone())
         .await
         .map_err(plain)?;
-    let before = cpu::of_process(pid)?;
+    let (meter, own) = (cpu::Meter::of_process(pid)?, cpu::Meter::of_self()?);
     let start = Instant::now();
     let latencies = side_by_side(clients, time, operation).await.map_err(plain)?;
     let wall = start.elapsed();
-    Ok(Measured::new(
-        name,
-        latencies,
-        wall,
-        cpu::of_process(pid)?.saturating_sub(before),
-    ))
+    let (spent, own) = (meter.spent()?, own.spent()?);
+    Ok(Measured::new(name, latencies, wall, &spent).generated_with(own.cpu))
 }
 
 /// PUT, GET and scan of a page of 100 keys.
@@ -81,7 +77,7 @@ pub(crate) async fn server(
         })
         .await?
     };
-    let stored = put.ops;
+    let keys = put.ops.min(options.keys);
     let get = {
         let (client, bucket) = (client.clone(), bucket.clone());
         let size = options.size as u64;
@@ -89,7 +85,7 @@ pub(crate) async fn server(
             let (client, bucket) = (client.clone(), bucket.clone());
             async move {
                 // The same keys in another order.
-                let key = key(number.wrapping_mul(7919) % stored)?;
+                let key = key(number.wrapping_mul(7919) % keys)?;
                 client
                     .get(&bucket, &key, GetOptions::default())
                     .await?

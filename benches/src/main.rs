@@ -47,6 +47,9 @@ struct Options {
     /// Bytes of each object.
     #[arg(long, default_value_t = 4096)]
     size: usize,
+    /// Distinct objects that are read, over and over.
+    #[arg(long, default_value_t = 4096)]
+    keys: u64,
     /// Serves an empty handler instead: used by the program itself.
     #[arg(long, hide = true)]
     empty_handler: bool,
@@ -58,6 +61,7 @@ struct Report {
     clients: usize,
     connections: usize,
     size_bytes: usize,
+    keys: u64,
     seconds: u64,
     cores: usize,
     measured: Vec<Measured>,
@@ -121,13 +125,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
     ];
     eprintln!(
-        "{:<14} {:>10} {:>9} {:>9} {:>9} {:>12}",
-        "", "ops/s", "p50 ms", "p95 ms", "p99 ms", "cpu us/op"
+        "{:<14} {:>10} {:>9} {:>9} {:>9} {:>12} {:>14} {:>8}",
+        "", "ops/s", "p50 ms", "p95 ms", "p99 ms", "cpu us/op", "generator's", "stolen"
     );
     for m in &measured {
         eprintln!(
-            "{:<14} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>12.1}",
-            m.name, m.ops_per_s, m.p50_ms, m.p95_ms, m.p99_ms, m.cpu_us_per_op
+            "{:<14} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>12.1} {:>14} {:>7.1}%",
+            m.name,
+            m.ops_per_s,
+            m.p50_ms,
+            m.p95_ms,
+            m.p99_ms,
+            m.cpu_us_per_op,
+            m.generator_cpu_us_per_op
+                .map_or_else(String::new, |cpu| format!("{cpu:.1}")),
+            m.stolen_share * 100.0
         );
     }
     eprintln!("verify_strict {verify_strict_us:.1} us");
@@ -138,6 +150,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         clients: options.clients,
         connections: options.connections,
         size_bytes: options.size,
+        keys: options.keys,
         seconds: options.seconds,
         cores: std::thread::available_parallelism().map_or(0, usize::from),
         measured,

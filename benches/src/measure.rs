@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::cpu::Spent;
+
 /// One line of the table.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
@@ -19,6 +21,10 @@ pub(crate) struct Measured {
     pub(crate) max_ms: f64,
     /// CPU of the serving process (or of the whole process, where producers and storage share one).
     pub(crate) cpu_us_per_op: f64,
+    /// Share of the machine's time that its host gave to others: what it stole is in the latencies.
+    pub(crate) stolen_share: f64,
+    /// CPU of the load generator, which shares the cores; absent where there is no process beside it.
+    pub(crate) generator_cpu_us_per_op: Option<f64>,
 }
 
 impl Measured {
@@ -27,7 +33,7 @@ impl Measured {
         name: &'static str,
         mut latencies: Vec<Duration>,
         wall: Duration,
-        cpu: Duration,
+        spent: &Spent,
     ) -> Self {
         latencies.sort_unstable();
         let ops = latencies.len().max(1);
@@ -50,7 +56,18 @@ impl Measured {
             p95_ms: at(0.95),
             p99_ms: at(0.99),
             max_ms: at(1.0),
-            cpu_us_per_op: cpu.as_secs_f64() * 1e6 / ops as f64,
+            cpu_us_per_op: spent.cpu.as_secs_f64() * 1e6 / ops as f64,
+            stolen_share: spent.stolen_share,
+            generator_cpu_us_per_op: None,
+        }
+    }
+
+    /// The same with what the load generator spent itself.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    pub(crate) fn generated_with(self, cpu: Duration) -> Self {
+        Self {
+            generator_cpu_us_per_op: Some(cpu.as_secs_f64() * 1e6 / self.ops as f64),
+            ..self
         }
     }
 }

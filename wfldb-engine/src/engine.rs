@@ -14,6 +14,7 @@ use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
 
 use crate::bucket::sweep;
+use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Unready};
@@ -93,11 +94,18 @@ pub struct EngineStats {
     pub journals: u64,
     /// Bytes of the storage on disk, without chunk files.
     pub storage_bytes: u64,
+    /// Reads of a newest version that the object cache answered.
+    pub object_cache_hits: u64,
+    /// Those that it did not.
+    pub object_cache_misses: u64,
+    /// Bytes in the object cache.
+    pub object_cache_bytes: u64,
 }
 
 pub(crate) struct Inner {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) chunks: Arc<ChunkStore>,
+    pub(crate) cache: RowCache,
     pub(crate) options: EngineOptions,
     realm: Realm,
     trust: Vec<KeyId>,
@@ -231,9 +239,11 @@ impl Engine {
             Some(high_water) => high_water.advance(mark).map_err(|error| error.to_string()),
             None => Ok(()),
         };
+        let stamps = Arc::new(Stamps::new(parts.mark.number));
         let committer = Committer::start(
             Arc::clone(&storage),
             parts.mark,
+            Arc::clone(&stamps),
             Box::new(admit),
             Box::new(on_durable),
         )
@@ -252,6 +262,7 @@ impl Engine {
         let inner = Arc::new(Inner {
             storage,
             chunks,
+            cache: RowCache::new(stamps, parts.options.object_cache_bytes),
             options: parts.options,
             realm: parts.realm,
             trust: parts.trust,
@@ -348,6 +359,7 @@ impl Engine {
     pub fn stats(&self) -> EngineStats {
         let committed = self.inner.committer.figures();
         let storage = self.inner.storage.figures();
+        let cache = self.inner.cache.figures();
         EngineStats {
             commits: committed.commits.load(Ordering::Relaxed),
             plans: committed.plans.load(Ordering::Relaxed),
@@ -358,6 +370,9 @@ impl Engine {
             write_buffer_bytes: self.inner.storage.write_buffer_bytes(),
             journals: storage.journals,
             storage_bytes: storage.disk_bytes,
+            object_cache_hits: cache.hits,
+            object_cache_misses: cache.misses,
+            object_cache_bytes: cache.bytes,
         }
     }
 

@@ -7,6 +7,7 @@
 //! [`Authorized`]: wfldb_core::auth::Authorized
 
 mod bucket;
+mod cache;
 mod chunk;
 mod commit;
 mod engine;

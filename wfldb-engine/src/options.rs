@@ -26,6 +26,8 @@ pub struct EngineOptions {
     pub clock: Clock,
     /// Bytes of fjall's block cache.
     pub cache_bytes: u64,
+    /// Bytes of newest versions that are kept decoded, inline bodies included; 0 keeps none.
+    pub object_cache_bytes: u64,
 }
 
 impl std::fmt::Debug for EngineOptions {
@@ -35,6 +37,7 @@ impl std::fmt::Debug for EngineOptions {
             .field("min_free", &self.min_free)
             .field("prober", &self.prober)
             .field("cache_bytes", &self.cache_bytes)
+            .field("object_cache_bytes", &self.object_cache_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -47,7 +50,8 @@ impl Default for EngineOptions {
             min_free: ByteLen::new(1 << 30),
             prober: Prober::InProcess,
             clock: Arc::new(system_time),
-            cache_bytes: 256 << 20,
+            cache_bytes: 128 << 20,
+            object_cache_bytes: 64 << 20,
         }
     }
 }

@@ -12,11 +12,6 @@ use crate::fault::Fault;
 
 /// Jobs that run or wait for a thread.
 const WORK_MAX: usize = 1024;
-/// Jobs that need the processor more than the disk (signatures, rows in memory) and run at once, for each core.
-///
-/// More threads than this do not make them faster, they make them unfair: the scheduler lets some wait for many
-/// slices while others run. What it was measured to bring, and how well, stands in benches/RESULTS.md.
-const TURNS_PER_CORE: usize = 2;
 /// Bodies over 64 KiB that are received at once; each holds a 4 MiB buffer in the engine.
 const UPLOADS_MAX: usize = 48;
 /// Received or read bytes that wait for their next step, all requests together, in KiB.
@@ -30,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Budget {
     work: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     in_flight: Arc<Mutex<HashMap<GrantId, u32>>>,
@@ -38,9 +32,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            turns: Arc::new(Semaphore::new(cores * TURNS_PER_CORE)),
             work: Arc::new(Semaphore::new(WORK_MAX)),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             bytes: Arc::new(Semaphore::new(BYTES_KIB_MAX)),
@@ -51,11 +43,6 @@ impl Budget {
     /// Room for one job.
     pub(crate) async fn work(&self) -> Result<OwnedSemaphorePermit, Fault> {
         acquire(&self.work, 1).await
-    }
-
-    /// The turn of one short job, in the order of arrival.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Fault> {
-        acquire(&self.turns, 1).await
     }
 
     /// Room for one large body.

@@ -17,6 +17,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Free bytes of the file system below which nothing is stored: 1 GiB.
 const MIN_FREE_BYTES: u64 = 1 << 30;
 
+/// Bytes of the storage's block cache: 128 MiB.
+const BLOCK_CACHE_BYTES: u64 = 128 << 20;
+/// Bytes of newest versions that are kept in memory: 64 MiB.
+const OBJECT_CACHE_BYTES: u64 = 64 << 20;
+
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +45,10 @@ pub struct Config {
     pub realm: Option<Realm>,
     /// Free bytes of the file system below which nothing is stored.
     pub min_free_bytes: u64,
+    /// Bytes of the storage's block cache.
+    pub block_cache_bytes: u64,
+    /// Bytes of newest versions that are kept in memory; 0 keeps none.
+    pub object_cache_bytes: u64,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Serve without TLS on an address that is not loopback.
@@ -114,6 +123,12 @@ struct Flags {
     /// Free bytes of the file system below which nothing is stored [default: 1 GiB]
     #[arg(long, env = "WFLDB_MIN_FREE", value_name = "BYTES")]
     min_free: Option<u64>,
+    /// Bytes of the storage's block cache [default: 128 MiB]
+    #[arg(long, env = "WFLDB_BLOCK_CACHE", value_name = "BYTES")]
+    block_cache: Option<u64>,
+    /// Bytes of newest versions of small objects that are kept in memory; 0 keeps none [default: 64 MiB]
+    #[arg(long, env = "WFLDB_OBJECT_CACHE", value_name = "BYTES")]
+    object_cache: Option<u64>,
     /// Root key (wr1…) to trust beside the store's own; may be repeated
     #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
     trust: Option<Vec<String>>,
@@ -155,6 +170,8 @@ struct File {
     metrics_listen: Option<SocketAddr>,
     realm: Option<String>,
     min_free: Option<u64>,
+    block_cache: Option<u64>,
+    object_cache: Option<u64>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -176,6 +193,8 @@ impl Config {
             metrics_listen: loopback,
             realm: None,
             min_free_bytes: MIN_FREE_BYTES,
+            block_cache_bytes: BLOCK_CACHE_BYTES,
+            object_cache_bytes: OBJECT_CACHE_BYTES,
             trust: Vec::new(),
             danger_plaintext: false,
             danger_metrics: false,
@@ -232,6 +251,14 @@ impl Config {
                 .unwrap_or_else(|| loopback(9464)),
             realm: realm.map_err(|error| value("--realm", &error))?,
             min_free_bytes: flags.min_free.or(file.min_free).unwrap_or(MIN_FREE_BYTES),
+            block_cache_bytes: flags
+                .block_cache
+                .or(file.block_cache)
+                .unwrap_or(BLOCK_CACHE_BYTES),
+            object_cache_bytes: flags
+                .object_cache
+                .or(file.object_cache)
+                .unwrap_or(OBJECT_CACHE_BYTES),
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),

@@ -281,9 +281,10 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
         realm: config.realm.clone(),
         create_trust: begun.iter().map(bootstrap::Unfinished::root).collect(),
         min_free: ByteLen::new(config.min_free_bytes),
+        cache_bytes: config.block_cache_bytes,
+        object_cache_bytes: config.object_cache_bytes,
         prober: config.prober.clone(),
         clock: Arc::new(move || clock.now()),
-        ..EngineOptions::default()
     };
     let engine = Engine::open(data, options)?;
     // Only the holder of the store's lock may touch it.

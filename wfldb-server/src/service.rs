@@ -1,8 +1,11 @@
 //! One request from its head to its answer: the checks of form, the route, the handler, and the one place where a
 //! failure is logged.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -37,8 +40,8 @@ pub(crate) struct Arrival {
 
 /// Answers one request. Never fails: what goes wrong is an answer.
 ///
-/// The request runs as a task of its own, detached from the connection: a peer that goes away cannot cut a write
-/// between its commit and its answer, and a panic costs one request.
+/// It runs on the connection's own task (HTTP/1.1) or its stream's (HTTP/2) and ends with it when the peer goes away;
+/// a write that reached the committer by then is carried out all the same. A panic costs one request.
 pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incoming>) -> Reply {
     let id = RequestId::random();
     let span = debug_span!("service::call", request_id = %id);
@@ -60,8 +63,7 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
                 Err(fault) => Err(fault),
                 Ok(call) => {
                     label = metrics::route_label(call.knock.route.kind);
-                    let handler = handlers::serve(call).instrument(span.clone());
-                    tokio::spawn(handler).await.unwrap_or(Err(Fault::Panicked))
+                    guarded(handlers::serve(call)).instrument(span.clone()).await
                 }
             },
         },
@@ -95,6 +97,17 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
     tracing::debug!(request_id = %id, route = label, method = seen.method, status, "answered");
     drop(present);
     reply.map(|body| body.counted(app.metrics.sent()))
+}
+
+/// A handler whose panic is its own failure and nobody else's.
+async fn guarded(handler: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
+    let mut handler = Box::pin(handler);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context)));
+        // It is not polled again: what it held is dropped.
+        polled.unwrap_or(Poll::Ready(Err(Fault::Panicked)))
+    })
+    .await
 }
 
 /// What is remembered of a head for its answer.

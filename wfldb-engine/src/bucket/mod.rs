@@ -3,6 +3,8 @@
 
 pub(crate) mod sweep;
 
+use std::sync::Arc;
+
 use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::BucketId;
 use wfldb_core::name::BucketName;
@@ -10,7 +12,7 @@ use wfldb_core::object::BucketConfig;
 use wfldb_core::time::UnixMillis;
 
 use crate::commit::plan::{Applied, Mutation};
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
 use crate::row::{BucketCounters, BucketRow, key};
@@ -71,6 +73,19 @@ pub(crate) fn resolve(snapshot: &dyn Snapshot, name: &BucketName) -> Result<Buck
     Ok(BucketRow::decode(
         &row.ok_or(EngineError::Corrupt("bucket name"))?,
     )?)
+}
+
+impl Inner {
+    /// The bucket that a name stands for now; from the storage when it is not in memory.
+    pub(crate) fn bucket(&self, name: &BucketName) -> Result<Arc<BucketRow>, EngineError> {
+        if let Some(row) = self.cache.bucket(name) {
+            return Ok(row);
+        }
+        let at = self.cache.read_at();
+        let row = Arc::new(resolve(&*self.storage.snapshot(), name)?);
+        self.cache.keep_bucket(at, Arc::clone(&row));
+        Ok(row)
+    }
 }
 
 fn info(snapshot: &dyn Snapshot, row: BucketRow) -> Result<BucketInfo, EngineError> {

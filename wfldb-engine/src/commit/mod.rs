@@ -25,6 +25,7 @@ pub use self::health::Unready;
 use self::overlay::Overlay;
 use self::plan::{Outcome, WritePlan};
 use self::queue::FairQueue;
+use crate::cache::Stamps;
 use crate::chunk::Pins;
 use crate::error::EngineError;
 use crate::row::{CommitMark, key};
@@ -97,6 +98,7 @@ impl Committer {
     pub(crate) fn start(
         storage: Arc<dyn Storage>,
         mark: CommitMark,
+        stamps: Arc<Stamps>,
         admit: Admit,
         on_durable: OnDurable,
     ) -> std::io::Result<Self> {
@@ -114,6 +116,7 @@ impl Committer {
             shared: Arc::clone(&shared),
             storage,
             mark,
+            stamps,
             admit,
             on_durable,
         };
@@ -200,6 +203,7 @@ struct Worker {
     shared: Arc<Shared>,
     storage: Arc<dyn Storage>,
     mark: CommitMark,
+    stamps: Arc<Stamps>,
     admit: Admit,
     on_durable: OnDurable,
 }
@@ -320,9 +324,11 @@ impl Worker {
     }
 
     fn make_durable(&mut self, overlay: Overlay, mark: CommitMark) -> Result<(), String> {
-        self.storage
-            .commit(overlay.into_batch())
-            .map_err(|error| error.to_string())?;
+        let batch = overlay.into_batch();
+        // ORDER: nothing cached is used from before the batch can be seen; see `cache`.
+        self.stamps.outdate(&batch, mark.number);
+        self.storage.commit(batch).map_err(|error| error.to_string())?;
+        self.stamps.published(mark.number);
         // DURABILITY: the mark outside the journal moves before any caller learns that the write is there.
         (self.on_durable)(&mark)?;
         self.mark = mark;

@@ -133,6 +133,7 @@ fn a_closed_committer_answers_closing_and_finishes_what_waits() {
     let committer = Committer::start(
         storage,
         CommitMark::ZERO,
+        Arc::new(Stamps::new(CommitNumber::new(0))),
         Box::new(|_| Ok(())),
         Box::new(|_| Ok(())),
     )
@@ -168,6 +169,7 @@ fn no_answer_comes_before_the_durable_mark() {
     let committer = Committer::start(
         storage,
         CommitMark::ZERO,
+        Arc::new(Stamps::new(CommitNumber::new(0))),
         Box::new(|_| Ok(())),
         Box::new(on_durable),
     )

@@ -7,7 +7,8 @@ use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, VersionId};
 
 use super::ObjectMeta;
-use crate::bucket::{bucket_of, resolve_id};
+use crate::bucket::bucket_of;
+use crate::cache::{CachedBody, CachedObject};
 use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -29,7 +30,7 @@ pub enum Which {
 /// An object that is being read, piece by piece.
 #[derive(Debug)]
 pub struct ObjectReader {
-    meta: ObjectMeta,
+    meta: Arc<ObjectMeta>,
     body: Body,
     /// The next byte to return, and the end.
     at: u64,
@@ -46,7 +47,7 @@ struct Chunked {
     store: Arc<ChunkStore>,
     bucket: BucketId,
     chunk_bytes: u64,
-    chunks: Vec<ChunkHash>,
+    chunks: Arc<[ChunkHash]>,
     open: Option<(u64, ChunkReader)>,
 }
 
@@ -79,15 +80,17 @@ pub(super) fn inline_body(
 
 impl Engine {
     /// Opens the object that `proof` names. An inline body is read and checked here; a chunked one by
-    /// [`ObjectReader::next`].
+    /// [`ObjectReader::next`]. May read the storage.
     ///
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone), `Corrupt`.
     pub fn object(&self, proof: &Authorized, which: Which) -> Result<ObjectReader, EngineError> {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
+        // ORDER: the stamp before the snapshot; see `cache`.
+        let at = self.inner.cache.read_at();
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
+        let bucket = self.inner.bucket(name)?.id;
         let version_row = |version: &VersionId| -> Result<Option<ObjectRow>, EngineError> {
             let row = snapshot.get(Space::Versions, &key::version(&bucket, object, version))?;
             Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
@@ -109,34 +112,66 @@ impl Engine {
             return Err(EngineError::NoSuchKey);
         }
         let body = if row.inline {
-            Body::Inline(inline_body(&*snapshot, &bucket, &row)?)
+            CachedBody::Inline(inline_body(&*snapshot, &bucket, &row)?)
         } else {
             let chunk_bytes = u64::from(row.chunk_bytes);
             if chunk_bytes == 0 || row.len.div_ceil(chunk_bytes) != row.chunks.len() as u64 {
                 return Err(EngineError::Corrupt("manifest"));
             }
-            Body::Chunked(Chunked {
+            CachedBody::Chunked {
+                chunk_bytes: row.chunk_bytes,
+                chunks: Arc::from(row.chunks.as_slice()),
+            }
+        };
+        let opened = CachedObject {
+            meta: Arc::new(ObjectMeta::new(object.clone(), row)),
+            body,
+        };
+        if which == Which::Newest {
+            self.inner.cache.keep_object(at, &bucket, &opened);
+        }
+        Ok(self.reader(bucket, opened))
+    }
+
+    /// The newest version of the object that `proof` names, if it is in memory: for an async thread too. When it is
+    /// chunked, [`ObjectReader::next`] blocks all the same.
+    ///
+    /// # Errors
+    /// `Forbidden` when the proof is for something else.
+    pub fn object_cached(&self, proof: &Authorized) -> Result<Option<ObjectReader>, EngineError> {
+        let name = bucket_of(proof, Op::Get)?;
+        let object = proof.key().ok_or(EngineError::Forbidden)?;
+        let Some(bucket) = self.inner.cache.bucket(name) else {
+            return Ok(None);
+        };
+        let opened = self.inner.cache.object(&bucket.id, object);
+        Ok(opened.map(|opened| self.reader(bucket.id, opened)))
+    }
+
+    fn reader(&self, bucket: BucketId, opened: CachedObject) -> ObjectReader {
+        let body = match opened.body {
+            CachedBody::Inline(bytes) => Body::Inline(bytes),
+            CachedBody::Chunked { chunk_bytes, chunks } => Body::Chunked(Chunked {
                 store: Arc::clone(&self.inner.chunks),
                 bucket,
-                chunk_bytes,
-                chunks: row.chunks.clone(),
+                chunk_bytes: u64::from(chunk_bytes),
+                chunks,
                 open: None,
-            })
+            }),
         };
-        let end = row.len;
-        Ok(ObjectReader {
-            meta: ObjectMeta::new(object.clone(), row),
-            body,
+        ObjectReader {
             at: 0,
-            end,
-        })
+            end: opened.meta.len,
+            meta: opened.meta,
+            body,
+        }
     }
 }
 
 impl ObjectReader {
     /// What is stored with the bytes.
     #[must_use]
-    pub fn meta(&self) -> &ObjectMeta {
+    pub fn meta(&self) -> &Arc<ObjectMeta> {
         &self.meta
     }
 

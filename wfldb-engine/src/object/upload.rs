@@ -10,11 +10,12 @@ use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::ContentDigest;
 
-use crate::bucket::{bucket_of, resolve};
+use crate::bucket::bucket_of;
 use crate::chunk::{ChunkError, Pins};
 use crate::commit::plan::PlannedBody;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
+use crate::row::BucketRow;
 
 /// A body on its way in. Dropping it leaves nothing.
 pub struct Upload {
@@ -52,17 +53,42 @@ pub struct FinishedUpload {
 }
 
 impl Engine {
-    /// Begins to receive a body of the signed length and hash into the bucket that `proof` names.
+    /// Begins to receive a body of the signed length and hash into the bucket that `proof` names. May read the storage.
     ///
     /// # Errors
     /// `NoSuchBucket`, `TooLarge`, `QuotaExceeded` (as far as it can be told now), `StorageFull`, `ReadOnly`,
     /// `ReservedKey`.
     pub fn begin_upload(&self, proof: &Authorized, digest: ContentDigest) -> Result<Upload, EngineError> {
-        let name = bucket_of(proof, Op::Put)?.clone();
+        let name = bucket_of(proof, Op::Put)?;
         self.inner.admit_bytes()?;
+        self.upload_into(proof, &*self.inner.bucket(name)?, digest)
+    }
+
+    /// The same, if it can be done without reading the storage, so on an async thread too.
+    ///
+    /// # Errors
+    /// Those of [`Engine::begin_upload`].
+    pub fn begin_upload_cached(
+        &self,
+        proof: &Authorized,
+        digest: ContentDigest,
+    ) -> Result<Option<Upload>, EngineError> {
+        let name = bucket_of(proof, Op::Put)?;
+        self.inner.admit_bytes()?;
+        let bucket = self.inner.cache.bucket(name);
+        bucket
+            .map(|bucket| self.upload_into(proof, &bucket, digest))
+            .transpose()
+    }
+
+    fn upload_into(
+        &self,
+        proof: &Authorized,
+        bucket: &BucketRow,
+        digest: ContentDigest,
+    ) -> Result<Upload, EngineError> {
         let key = proof.key().ok_or(EngineError::Forbidden)?;
         key.check_writable().map_err(|_| EngineError::ReservedKey)?;
-        let bucket = resolve(&*self.inner.storage.snapshot(), &name)?;
         let len = digest.len();
         let maxima = [
             Some(OBJECT_BYTES_MAX),
@@ -82,7 +108,7 @@ impl Engine {
             CHUNK_BYTES
         };
         Ok(Upload {
-            name,
+            name: bucket.name.clone(),
             bucket: bucket.id,
             received: 0,
             blake3: (!inline).then(|| Box::new(blake3::Hasher::new())),

@@ -1,11 +1,12 @@
 //! Tests of the engine as a whole. `model` compares with a plain map, `laws` has one
-//! test for each invariant of the design, `damage` breaks stores on disk.
+//! test for each invariant of the design, `damage` breaks stores on disk, `cache` looks for stale reads.
 
 #![expect(
     clippy::string_slice,
     reason = "a slice off a boundary fails its test, as it should"
 )]
 
+mod cache;
 mod damage;
 mod fixture;
 mod laws;

@@ -48,12 +48,12 @@ impl Replay {
         self.mark.at_start()
     }
 
-    /// Spends the request's nonce and sees to it that the mark covers its timestamp. May block for a sync.
+    /// Spends the request's nonce. Nothing may be told about the request before the mark covers its timestamp.
     pub(crate) fn spend(
         &self,
         request: VerifiedRequest,
         now: UnixMillis,
-    ) -> Result<FreshRequest, SpendError> {
+    ) -> Result<FreshRequest, FreshError> {
         let timestamp = request.timestamp();
         let fresh = {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,10 +61,18 @@ impl Replay {
         };
         self.accepted_ms.fetch_max(timestamp.get(), Ordering::Relaxed);
         self.active.store(true, Ordering::Relaxed);
-        // DURABILITY: the mark is durable before anything is done that an answer could tell of. Moved after the
-        // nonce was spent, so that replays do not move it.
-        self.mark.reserve(timestamp).map_err(SpendError::Mark)?;
         Ok(fresh)
+    }
+
+    /// Whether the durable mark is at or above `timestamp`.
+    pub(crate) fn covers(&self, timestamp: UnixMillis) -> bool {
+        timestamp <= self.mark.current()
+    }
+
+    /// Returns when the durable mark is at or above `timestamp`. Blocks for a sync when it has to move: after the nonce
+    /// was spent, so that replays do not move it.
+    pub(crate) fn cover(&self, timestamp: UnixMillis) -> io::Result<()> {
+        self.mark.reserve(timestamp)
     }
 
     /// Moves the mark ahead of now, if requests came since the last call. Blocks for a sync.
@@ -80,20 +88,5 @@ impl Replay {
     pub(crate) fn settle(&self) -> io::Result<()> {
         self.mark
             .exact(UnixMillis::new(self.accepted_ms.load(Ordering::Relaxed)))
-    }
-}
-
-/// Why a nonce was not spent, or not for good.
-#[derive(Debug)]
-pub(crate) enum SpendError {
-    /// Refused.
-    Fresh(FreshError),
-    /// The mark could not be made durable: nothing may be answered.
-    Mark(io::Error),
-}
-
-impl From<FreshError> for SpendError {
-    fn from(error: FreshError) -> Self {
-        Self::Fresh(error)
     }
 }

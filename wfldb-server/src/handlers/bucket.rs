@@ -9,45 +9,29 @@ use wfldb_engine::BucketInfo;
 use wfldb_net::bucket::{Bucket, BucketEntry, Buckets, Usage};
 use wfldb_net::codec;
 
-use super::{Call, admit, blocking, request, signed};
+use super::{Call, admit, blocking, request, signed, structured};
 use crate::body;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
 /// `GET /v1`.
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
-    let Call {
-        app,
-        knock,
-        body,
-        form,
-    } = call;
-    let body = body::nothing(body).await;
-    let (reply, _) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::bucket::list"),
-        move |app, admitted| {
-            let _in_flight = app.budget.enter(&admitted.authorized)?;
-            signed::check(request(&admitted.authorized)?, signed::NONE)?;
-            let form = form?;
-            body?;
-            let entry = |info: BucketInfo| BucketEntry {
-                name: info.name,
-                created: info.created,
-                kind: info.config.kind,
-            };
-            let buckets = app
-                .engine
-                .buckets(&admitted.authorized)?
-                .into_iter()
-                .map(entry)
-                .collect();
-            respond::structured(StatusCode::OK, form, &Buckets { buckets }, codec::encode_buckets)
-        },
-    )
-    .await?;
-    Ok(reply)
+    let span = || debug_span!("handlers::bucket::list");
+    structured(call, span, |app, admitted, form| {
+        let entry = |info: BucketInfo| BucketEntry {
+            name: info.name,
+            created: info.created,
+            kind: info.config.kind,
+        };
+        let buckets = app
+            .engine
+            .buckets(&admitted.authorized)?
+            .into_iter()
+            .map(entry)
+            .collect();
+        respond::structured(StatusCode::OK, form, &Buckets { buckets }, codec::encode_buckets)
+    })
+    .await
 }
 
 /// `PUT /v1/{bucket}`.
@@ -58,29 +42,22 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
         body,
         form,
     } = call;
-    let ((authorized, in_flight, form), span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::bucket::put"),
-        move |app, admitted| {
-            let in_flight = app.budget.enter(&admitted.authorized)?;
-            let request = request(&admitted.authorized)?;
-            signed::check(request, signed::BUCKET)?;
-            if request
-                .header("content-type")
-                .is_some_and(|content_type| !is_json(content_type))
-            {
-                return Err(Fault::ContentType);
-            }
-            if request.content().len() > BUCKET_CONFIG_BYTES_MAX as u64 {
-                return Err(Fault::BodyTooLarge);
-            }
-            Ok((admitted.authorized, in_flight, form?))
-        },
-    )
-    .await?;
+    let authorized = admit(&app, knock).await?.authorized;
     let rest = async {
-        let content = *request(&authorized)?.content();
+        let in_flight = app.budget.enter(&authorized)?;
+        let request = request(&authorized)?;
+        signed::check(request, signed::BUCKET)?;
+        if request
+            .header("content-type")
+            .is_some_and(|content_type| !is_json(content_type))
+        {
+            return Err(Fault::ContentType);
+        }
+        let content = *request.content();
+        if content.len() > BUCKET_CONFIG_BYTES_MAX as u64 {
+            return Err(Fault::BodyTooLarge);
+        }
+        let form = form?;
         let json = body::small(body, content.len(), app.metrics.received()).await?;
         let reply = blocking(&app, move |app| {
             let _in_flight = in_flight;
@@ -100,33 +77,17 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
         });
         reply.await
     };
-    rest.instrument(span).await
+    rest.instrument(debug_span!("handlers::bucket::put")).await
 }
 
 /// `GET /v1/{bucket}`.
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
-    let Call {
-        app,
-        knock,
-        body,
-        form,
-    } = call;
-    let body = body::nothing(body).await;
-    let (reply, _) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::bucket::get"),
-        move |app, admitted| {
-            let _in_flight = app.budget.enter(&admitted.authorized)?;
-            signed::check(request(&admitted.authorized)?, signed::NONE)?;
-            let form = form?;
-            body?;
-            let info = app.engine.bucket(&admitted.authorized)?;
-            respond::structured(StatusCode::OK, form, &shown(info), codec::encode_bucket)
-        },
-    )
-    .await?;
-    Ok(reply)
+    let span = || debug_span!("handlers::bucket::get");
+    structured(call, span, |app, admitted, form| {
+        let info = app.engine.bucket(&admitted.authorized)?;
+        respond::structured(StatusCode::OK, form, &shown(info), codec::encode_bucket)
+    })
+    .await
 }
 
 /// `DELETE /v1/{bucket}`, with `?force=true` whatever is in it.
@@ -134,20 +95,15 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
     let force = knock.route.kind == RouteKind::BucketForce;
-    let ((pending, _in_flight), span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::bucket::delete"),
-        move |app, admitted| {
-            let in_flight = app.budget.enter(&admitted.authorized)?;
-            signed::check(request(&admitted.authorized)?, signed::NONE)?;
-            body?;
-            Ok((app.engine.delete_bucket(&admitted.authorized, force), in_flight))
-        },
-    )
-    .await?;
-    pending.instrument(span).await?;
-    Ok(respond::empty(StatusCode::NO_CONTENT))
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        signed::check(request(&authorized)?, signed::NONE)?;
+        body?;
+        app.engine.delete_bucket(&authorized, force).await?;
+        Ok(respond::empty(StatusCode::NO_CONTENT))
+    };
+    rest.instrument(debug_span!("handlers::bucket::delete")).await
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -10,7 +10,7 @@ mod signed;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use tracing::Span;
+use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
 use wfldb_core::id::KeyId;
 use wfldb_core::request::SignedRequest;
@@ -18,6 +18,7 @@ use wfldb_net::accept::{NotAcceptable, Representation};
 
 use crate::app::App;
 use crate::auth::{Admitted, Knock};
+use crate::body;
 use crate::fault::Fault;
 use crate::respond::Reply;
 
@@ -80,22 +81,42 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .map_err(|_| Fault::Panicked)?
 }
 
-/// Admits the request and, on the same thread, does the first part of its handler's work in the handler's span.
-async fn admit<T: Send + 'static>(
-    app: &Arc<App>,
-    knock: Knock,
-    span: impl FnOnce() -> Span + Send + 'static,
-    then: impl FnOnce(&Arc<App>, Admitted) -> Result<T, Fault> + Send + 'static,
-) -> Result<(T, Span), Fault> {
-    let turn = app.budget.turn().await?;
-    blocking(app, |app| {
-        let _turn = turn;
-        let admitted = app.gate.admit(knock, &app.clock)?;
-        let span = span();
-        let done = span.in_scope(|| then(app, admitted))?;
-        Ok((done, span))
-    })
-    .await
+/// Admits the request. The checks only compute, so they run here; the replay mark, when it has to move, waits for a
+/// sync on a thread that may block.
+async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
+    let span = debug_span!("auth::admit");
+    let known = span.in_scope(|| app.gate.identify(knock, &app.clock))?;
+    let timestamp = known.timestamp();
+    if !app.gate.replay().covers(timestamp) {
+        let cover = move |app: &Arc<App>| app.gate.replay().cover(timestamp).map_err(Fault::ReplayMark);
+        blocking(app, cover).instrument(span.clone()).await?;
+    }
+    span.in_scope(|| app.gate.decide(known))
+}
+
+/// The course of every handler whose work is one read and whose answer is a structure: no body, no signed headers of
+/// its own.
+async fn structured(
+    call: Call,
+    span: impl FnOnce() -> Span,
+    read: impl FnOnce(&Arc<App>, Admitted, Representation) -> Result<Reply, Fault> + Send + 'static,
+) -> Result<Reply, Fault> {
+    let Call {
+        app,
+        knock,
+        body,
+        form,
+    } = call;
+    let body = body::nothing(body).await;
+    let admitted = admit(&app, knock).await?;
+    let read = move |app: &Arc<App>| {
+        let _in_flight = app.budget.enter(&admitted.authorized)?;
+        signed::check(request(&admitted.authorized)?, signed::NONE)?;
+        let form = form?;
+        body?;
+        read(app, admitted, form)
+    };
+    blocking(&app, read).instrument(span()).await
 }
 
 /// The signed request that a proof was made from.

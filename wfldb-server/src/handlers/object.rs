@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use tracing::{Instrument as _, debug_span};
-use wfldb_core::auth::{Forbidden, Method};
+use wfldb_core::auth::{Authorized, Forbidden, Method};
+use wfldb_core::id::ContentHash;
 use wfldb_core::object::{Preconditions, parse_etag};
 use wfldb_core::request::SignedRequest;
 use wfldb_engine::{EngineError, ObjectMeta, ObjectReader, Which};
@@ -14,8 +15,9 @@ use wfldb_net::condition::{Outcome, ReadConditions};
 use wfldb_net::range::ByteRange;
 use wfldb_net::route::Parameters;
 
-use super::{Call, admit, request, signed};
+use super::{Call, admit, blocking, request, signed};
 use crate::app::App;
+use crate::auth::Admitted;
 use crate::body::{self, ReplyBody};
 use crate::budget::InFlight;
 use crate::fault::Fault;
@@ -26,69 +28,105 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
     let to_head = knock.route.method == Method::Head;
-    let (opened, span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::object::get"),
-        move |app, admitted| {
-            let in_flight = app.budget.enter(&admitted.authorized)?;
-            let request = request(&admitted.authorized)?;
-            signed::check(request, signed::READ)?;
-            let conditions = ReadConditions::parse(|name| request.header(name))?;
-            let if_range = request
-                .header("if-range")
-                .map(parse_etag)
-                .transpose()
-                .map_err(|_| Fault::IfRange)?;
-            body?;
-            let which = match admitted.parameters {
-                Parameters::Version(version) => Which::Version(version),
-                _ => Which::Newest,
-            };
-            let mut reader =
-                app.engine
-                    .object(&admitted.authorized, which)
-                    .map_err(|error| match (error, which) {
+    let admitted = admit(&app, knock).await?;
+    let rest = async {
+        let asked = Asked::of(&app, admitted, to_head)?;
+        body?;
+        // What is in memory is sent from here; what needs the disk goes to a thread that may block.
+        let cached = match asked.which {
+            Which::Newest => app.engine.object_cached(&asked.authorized)?,
+            Which::Version(_) => None,
+        };
+        let opened = match cached {
+            Some(reader) if to_head || reader.inline() => asked.answer(reader)?,
+            Some(reader) => blocking(&app, move |_| asked.answer(reader)).await?,
+            None => {
+                let open = move |app: &Arc<App>| {
+                    let reader = app.engine.object(&asked.authorized, asked.which);
+                    let reader = reader.map_err(|error| match (error, asked.which) {
                         (EngineError::NoSuchKey, Which::Version(_)) => Fault::NoSuchVersion,
                         (error, _) => Fault::Engine(error),
                     })?;
-            let meta = reader.meta();
-            match conditions.evaluate(&meta.etag, meta.modified) {
-                Outcome::Proceed => {}
-                Outcome::Failed => return Err(Fault::Precondition),
-                Outcome::NotModified => {
-                    return Ok(Opened {
-                        meta: meta.clone(),
-                        content: Content::NotModified,
-                        in_flight,
-                    });
-                }
+                    asked.answer(reader)
+                };
+                blocking(&app, open).await?
             }
-            let same = if_range.is_none_or(|etag| etag == meta.etag);
-            let range = range(request, meta.len, same)?;
-            let meta = meta.clone();
-            let (start, len) = range.map_or((0, meta.len), |range| (range.first(), range.len()));
-            reader.select(start, start + len);
-            let body = if to_head {
-                None
-            } else {
-                Some(first_piece(reader, len)?)
-            };
-            Ok(Opened {
-                meta,
-                content: Content::Bytes { range, len, body },
-                in_flight,
-            })
-        },
-    )
-    .await?;
-    let _entered = span.entered();
-    Ok(opened.reply(&app))
+        };
+        Ok(opened.reply(&app))
+    };
+    rest.instrument(debug_span!("handlers::object::get")).await
+}
+
+/// What a read asks for.
+struct Asked {
+    authorized: Authorized,
+    which: Which,
+    conditions: ReadConditions,
+    if_range: Option<ContentHash>,
+    to_head: bool,
+    in_flight: InFlight,
+}
+
+impl Asked {
+    fn of(app: &App, admitted: Admitted, to_head: bool) -> Result<Self, Fault> {
+        let Admitted {
+            authorized,
+            parameters,
+        } = admitted;
+        let in_flight = app.budget.enter(&authorized)?;
+        let request = request(&authorized)?;
+        signed::check(request, signed::READ)?;
+        let conditions = ReadConditions::parse(|name| request.header(name))?;
+        let if_range = request
+            .header("if-range")
+            .map(parse_etag)
+            .transpose()
+            .map_err(|_| Fault::IfRange)?;
+        let which = match parameters {
+            Parameters::Version(version) => Which::Version(version),
+            _ => Which::Newest,
+        };
+        Ok(Self {
+            authorized,
+            which,
+            conditions,
+            if_range,
+            to_head,
+            in_flight,
+        })
+    }
+
+    /// The answer from what was found. Reads the first piece, so it may block unless `reader` is inline or the
+    /// question a `HEAD`.
+    fn answer(self, mut reader: ObjectReader) -> Result<Opened, Fault> {
+        let meta = Arc::clone(reader.meta());
+        let content = match self.conditions.evaluate(&meta.etag, meta.modified) {
+            Outcome::Failed => return Err(Fault::Precondition),
+            Outcome::NotModified => Content::NotModified,
+            Outcome::Proceed => {
+                let same = self.if_range.is_none_or(|etag| etag == meta.etag);
+                let range = range(request(&self.authorized)?, meta.len, same)?;
+                let (start, len) = range.map_or((0, meta.len), |range| (range.first(), range.len()));
+                reader.select(start, start + len);
+                let body = if self.to_head {
+                    None
+                } else {
+                    Some(first_piece(reader, len)?)
+                };
+                Content::Bytes { range, len, body }
+            }
+        };
+        Ok(Opened {
+            meta,
+            content,
+            in_flight: self.in_flight,
+        })
+    }
 }
 
 /// An object that is about to be sent.
 struct Opened {
-    meta: ObjectMeta,
+    meta: Arc<ObjectMeta>,
     content: Content,
     in_flight: InFlight,
 }
@@ -188,7 +226,7 @@ fn set_kept(reply: &mut Reply, meta: &ObjectMeta, only: &[&str]) {
 }
 
 /// The conditions of a write, as far as the caller may set them.
-pub(super) fn preconditions(authorized: &wfldb_core::auth::Authorized) -> Result<Preconditions, Fault> {
+pub(super) fn preconditions(authorized: &Authorized) -> Result<Preconditions, Fault> {
     let request = request(authorized)?;
     let value = |name| request.header(name);
     let conditions = Preconditions::parse(
@@ -207,62 +245,50 @@ pub(super) fn preconditions(authorized: &wfldb_core::auth::Authorized) -> Result
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
-    let ((pending, reveals, _in_flight), span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::object::delete"),
-        move |app, admitted| {
-            let authorized = &admitted.authorized;
-            let in_flight = app.budget.enter(authorized)?;
-            signed::check(request(authorized)?, signed::DELETE)?;
-            let conditions = preconditions(authorized)?;
-            body?;
-            Ok((
-                app.engine.delete(authorized, conditions),
-                authorized.reveals_existence(),
-                in_flight,
-            ))
-        },
-    )
-    .await?;
-    let deleted = pending.instrument(span).await?;
-    let mut reply = respond::empty(StatusCode::NO_CONTENT);
-    // SECURITY: that there was something to delete is told to those only who could find out anyway.
-    if let Some(deleted) = deleted.filter(|_| reveals) {
-        respond::set(
-            &mut reply,
-            wfldb_net::header::VERSION,
-            &deleted.version.to_string(),
-        );
-        respond::set(&mut reply, wfldb_net::header::SEQ, &deleted.seq.to_string());
-    }
-    Ok(reply)
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        signed::check(request(&authorized)?, signed::DELETE)?;
+        let conditions = preconditions(&authorized)?;
+        body?;
+        let reveals = authorized.reveals_existence();
+        let pending = blocking(&app, move |app| Ok(app.engine.delete(&authorized, conditions))).await?;
+        let deleted = pending.await?;
+        let mut reply = respond::empty(StatusCode::NO_CONTENT);
+        // SECURITY: that there was something to delete is told to those only who could find out anyway.
+        if let Some(deleted) = deleted.filter(|_| reveals) {
+            respond::set(
+                &mut reply,
+                wfldb_net::header::VERSION,
+                &deleted.version.to_string(),
+            );
+            respond::set(&mut reply, wfldb_net::header::SEQ, &deleted.seq.to_string());
+        }
+        Ok(reply)
+    };
+    rest.instrument(debug_span!("handlers::object::delete")).await
 }
 
 /// `POST /v1/{bucket}/{key}?undelete=true`.
 pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
-    let ((pending, _in_flight), span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::object::undelete"),
-        move |app, admitted| {
-            let in_flight = app.budget.enter(&admitted.authorized)?;
-            signed::check(request(&admitted.authorized)?, signed::NONE)?;
-            body?;
-            Ok((app.engine.undelete(&admitted.authorized), in_flight))
-        },
-    )
-    .await?;
-    let restored = pending.instrument(span).await?;
-    let mut reply = respond::empty(StatusCode::OK);
-    respond::set_version(
-        &mut reply,
-        &restored.etag,
-        restored.version,
-        restored.seq,
-        restored.modified,
-    );
-    Ok(reply)
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        signed::check(request(&authorized)?, signed::NONE)?;
+        body?;
+        let pending = blocking(&app, move |app| Ok(app.engine.undelete(&authorized))).await?;
+        let restored = pending.await?;
+        let mut reply = respond::empty(StatusCode::OK);
+        respond::set_version(
+            &mut reply,
+            &restored.etag,
+            restored.version,
+            restored.seq,
+            restored.modified,
+        );
+        Ok(reply)
+    };
+    rest.instrument(debug_span!("handlers::object::undelete")).await
 }

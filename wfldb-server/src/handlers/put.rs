@@ -32,7 +32,7 @@ struct Begun {
 }
 
 /// Everything that can be refused before a byte of the body is read.
-fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
+async fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
     let in_flight = app.budget.enter(&authorized)?;
     let request = request(&authorized)?;
     signed::check(request, signed::PUT)?;
@@ -42,7 +42,13 @@ fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
     }
     let conditions = object::preconditions(&authorized)?;
     let content = *request.content();
-    let upload = app.engine.begin_upload(&authorized, content)?;
+    let cached = app.engine.begin_upload_cached(&authorized, content)?;
+    let (upload, authorized) = if let Some(upload) = cached {
+        (upload, authorized)
+    } else {
+        let begin = move |app: &Arc<App>| Ok((app.engine.begin_upload(&authorized, content)?, authorized));
+        blocking(app, begin).await?
+    };
     Ok(Begun {
         upload,
         headers,
@@ -55,14 +61,12 @@ fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
 
 pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
-    let (begun, span) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::object::put"),
-        |app, admitted| begin(app, admitted.authorized),
-    )
-    .await?;
-    receive(&app, begun, body).instrument(span).await
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let begun = begin(&app, authorized).await?;
+        receive(&app, begun, body).await
+    };
+    rest.instrument(debug_span!("handlers::object::put")).await
 }
 
 async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, Fault> {

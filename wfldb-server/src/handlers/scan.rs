@@ -8,96 +8,63 @@ use wfldb_net::codec;
 use wfldb_net::listing::{Item, Listing, Versions};
 use wfldb_net::route::Parameters;
 
-use super::{Call, admit, request, signed, subject};
-use crate::body;
+use super::{Call, structured, subject};
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
 /// `GET /v1/{bucket}/scan`.
 pub(super) async fn scan(call: Call) -> Result<Reply, Fault> {
-    let Call {
-        app,
-        knock,
-        body,
-        form,
-    } = call;
-    let body = body::nothing(body).await;
-    let (reply, _) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::scan::scan"),
-        move |app, admitted| {
-            let authorized = &admitted.authorized;
-            let _in_flight = app.budget.enter(authorized)?;
-            signed::check(request(authorized)?, signed::NONE)?;
-            let form = form?;
-            body?;
-            let (Parameters::Scan(asked), Some(bucket)) = (admitted.parameters, authorized.bucket()) else {
-                return Err(Fault::Forbidden(Forbidden));
-            };
-            let subject = subject(authorized)?;
-            let query = ScanQuery {
-                prefix: asked.prefix.clone(),
-                after: app.cursors.open_scan(subject, bucket, &asked)?,
-                limit: asked.limit,
-                delimiter: asked.delimiter.clone(),
-                reverse: asked.reverse,
-            };
-            let page = app.engine.scan(authorized, &query)?;
-            let listing = Listing {
-                items: page.items.into_iter().map(listed).collect(),
-                prefixes: asked.delimiter.is_some().then_some(page.prefixes),
-                cursor: page
-                    .next
-                    .map(|after| app.cursors.after(subject, bucket, &asked, &after)),
-            };
-            respond::structured(StatusCode::OK, form, &listing, codec::encode_listing)
-        },
-    )
-    .await?;
-    Ok(reply)
+    let span = || debug_span!("handlers::scan::scan");
+    structured(call, span, |app, admitted, form| {
+        let authorized = &admitted.authorized;
+        let (Parameters::Scan(asked), Some(bucket)) = (admitted.parameters, authorized.bucket()) else {
+            return Err(Fault::Forbidden(Forbidden));
+        };
+        let subject = subject(authorized)?;
+        let query = ScanQuery {
+            prefix: asked.prefix.clone(),
+            after: app.cursors.open_scan(subject, bucket, &asked)?,
+            limit: asked.limit,
+            delimiter: asked.delimiter.clone(),
+            reverse: asked.reverse,
+        };
+        let page = app.engine.scan(authorized, &query)?;
+        let listing = Listing {
+            items: page.items.into_iter().map(listed).collect(),
+            prefixes: asked.delimiter.is_some().then_some(page.prefixes),
+            cursor: page
+                .next
+                .map(|after| app.cursors.after(subject, bucket, &asked, &after)),
+        };
+        respond::structured(StatusCode::OK, form, &listing, codec::encode_listing)
+    })
+    .await
 }
 
 /// `GET /v1/{bucket}/{key}?versions=true`.
 pub(super) async fn versions(call: Call) -> Result<Reply, Fault> {
-    let Call {
-        app,
-        knock,
-        body,
-        form,
-    } = call;
-    let body = body::nothing(body).await;
-    let (reply, _) = admit(
-        &app,
-        knock,
-        || debug_span!("handlers::scan::versions"),
-        move |app, admitted| {
-            let authorized = &admitted.authorized;
-            let _in_flight = app.budget.enter(authorized)?;
-            signed::check(request(authorized)?, signed::NONE)?;
-            let form = form?;
-            body?;
-            let (Parameters::Versions(asked), Some(bucket), Some(key)) =
-                (admitted.parameters, authorized.bucket(), authorized.key())
-            else {
-                return Err(Fault::Forbidden(Forbidden));
-            };
-            let subject = subject(authorized)?;
-            let before = match &asked.cursor {
-                Some(cursor) => Some(app.cursors.open_versions(subject, bucket, key, cursor)?),
-                None => None,
-            };
-            let page = app.engine.versions(authorized, before, asked.limit)?;
-            let last = page.items.last().filter(|_| page.more).map(|last| last.version);
-            let versions = Versions {
-                cursor: last.map(|version| app.cursors.before(subject, bucket, key, version)),
-                items: page.items.into_iter().map(version).collect(),
-            };
-            respond::structured(StatusCode::OK, form, &versions, codec::encode_versions)
-        },
-    )
-    .await?;
-    Ok(reply)
+    let span = || debug_span!("handlers::scan::versions");
+    structured(call, span, |app, admitted, form| {
+        let authorized = &admitted.authorized;
+        let (Parameters::Versions(asked), Some(bucket), Some(key)) =
+            (admitted.parameters, authorized.bucket(), authorized.key())
+        else {
+            return Err(Fault::Forbidden(Forbidden));
+        };
+        let subject = subject(authorized)?;
+        let before = match &asked.cursor {
+            Some(cursor) => Some(app.cursors.open_versions(subject, bucket, key, cursor)?),
+            None => None,
+        };
+        let page = app.engine.versions(authorized, before, asked.limit)?;
+        let last = page.items.last().filter(|_| page.more).map(|last| last.version);
+        let versions = Versions {
+            cursor: last.map(|version| app.cursors.before(subject, bucket, key, version)),
+            items: page.items.into_iter().map(version).collect(),
+        };
+        respond::structured(StatusCode::OK, form, &versions, codec::encode_versions)
+    })
+    .await
 }
 
 fn listed(object: ListedObject) -> Item {

@@ -136,7 +136,8 @@ pub(super) async fn serve(
     let socket = Socket::new(stream, Arc::clone(&shared));
     let service = service_fn(|request| {
         let (app, shared, span) = (Arc::clone(&app), Arc::clone(&shared), span.clone());
-        async move {
+        // On the heap at once: the library moves the future several times on its way to a task.
+        Box::pin(async move {
             let running = shared.begin();
             let verdict = if request.version() < http::Version::HTTP_2 {
                 shared.pop()
@@ -150,7 +151,7 @@ pub(super) async fn serve(
             let reply = service::call(app, arrival, request).instrument(span).await;
             // A body that is still being sent keeps the connection busy.
             Ok::<_, Infallible>(reply.map(|body| body.keeping(running)))
-        }
+        })
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let mut look = tokio::time::interval(LOOK);

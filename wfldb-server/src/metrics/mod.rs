@@ -192,6 +192,16 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "Time that commits waited for the storage to flush",
             stats.throttled_ms,
         ),
+        (
+            "object_cache_hits",
+            "Reads of a newest version that the object cache answered",
+            stats.object_cache_hits,
+        ),
+        (
+            "object_cache_misses",
+            "Reads of a newest version that went to the storage",
+            stats.object_cache_misses,
+        ),
     ] {
         registry.register(name, help, counter(value));
     }
@@ -216,6 +226,11 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "storage_bytes",
             "Bytes on disk without chunk files",
             stats.storage_bytes,
+        ),
+        (
+            "object_cache_bytes",
+            "Bytes in the object cache",
+            stats.object_cache_bytes,
         ),
         ("writable", "Whether writes succeed", writable),
     ] {
