@@ -485,12 +485,12 @@ ask("no ops", [g("*", "", "")], "GET", "object", **OBJ)
 ask("grants never combine", [g("photos", "a/", "list"), g("photos", "b/", "get"), g("other", "a/", "get")], "GET", "object", **OBJ)
 ask("the first that allows is charged", [g("photos", "b", "get"), g("photos", "a", "get", rate=5), g("*", "", "get")], "GET", "object", **OBJ, op="get", charged=[1])
 for method, route, op in [("GET", "object", "get"), ("PUT", "object", "put"), ("DELETE", "object", "delete"), ("GET", "version", "get"), ("HEAD", "version", "get"),
-                          ("GET", "versions", "get"), ("POST", "undelete", "put")]:
+                          ("GET", "versions", "get"), ("DELETE", "version", "erase"), ("POST", "undelete", "put")]:
     put = {"len": 1} if method == "PUT" else None
     ask(f"{method} {route} with {op} alone", [g("photos", "a", op)], method, route, **OBJ, put=put, op=op, charged=[0])
     others = " ".join(o for o in "get list put delete erase query watch manage audit".split() if o != op)
     ask(f"{method} {route} with all but {op}", [g("photos", "", others)], method, route, **OBJ, put=put)
-ask("erase has no route yet", [EVERYTHING], "DELETE", "version", **OBJ)
+ask("create only limits erasures", [g("photos", "", "erase", create_only=True)], "DELETE", "version", **OBJ, op="erase", charged=[0], create_only=True)
 ask("scan", [g("photos", "a/", "list"), g("photos", "a/b", "list get"), g("*", "c", "list"), g("photos", "d", "get")], "GET", "scan", bucket="photos", op="list", charged=[0], prefixes=["a/", "c"])
 ask("scan of all", [g("photos", "a/", "list"), g("photos", "", "list")], "GET", "scan", bucket="photos", op="list", charged=[0], prefixes=None)
 ask("scan without list", [g("photos", "", "get")], "GET", "scan", bucket="photos")

@@ -224,9 +224,10 @@ impl Engine {
             let stores = match plan.mutation {
                 Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat => true,
                 // What frees space, or needs next to none, is always let through.
-                Mutation::DeleteObject(_) | Mutation::DeleteBucket { .. } | Mutation::SweepRows { .. } => {
-                    false
-                }
+                Mutation::DeleteObject(_)
+                | Mutation::EraseVersion(_)
+                | Mutation::DeleteBucket { .. }
+                | Mutation::SweepRows { .. } => false,
             };
             if stores && floor.is_low() {
                 Err(EngineError::StorageFull)

@@ -197,8 +197,6 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
             target,
             parameters,
         }),
-        // Removing one version for good is in the protocol, and not served yet.
-        Some(Method::Delete) if kind == RouteKind::ObjectVersion => Err(RouteError::NotSupportedYet),
         _ => Err(RouteError::Method(allowed(kind))),
     }
 }

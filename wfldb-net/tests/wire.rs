@@ -335,9 +335,9 @@ fn a_request_without_a_route_is_told_why() {
             Kind::NotAllowed,
         ),
         (
-            "DELETE",
+            "PUT",
             "/v1/abc/k?version=01JGFJJZ00AAAAAAAAAAAAAAAA",
-            "NotSupportedYet",
+            "MethodNotAllowed",
             Kind::NotAllowed,
         ),
         ("PUT", "/v1/abc/scan", "ReservedKey", Kind::Invalid),

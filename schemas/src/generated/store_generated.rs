@@ -17,19 +17,20 @@ pub mod wfldb {
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
-        pub const ENUM_MAX_ACTION: u8 = 5;
+        pub const ENUM_MAX_ACTION: u8 = 6;
         #[deprecated(
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_ACTION: [Action; 6] = [
+        pub const ENUM_VALUES_ACTION: [Action; 7] = [
             Action::BucketCreated,
             Action::BucketConfigured,
             Action::BucketDeleted,
             Action::ObjectPut,
             Action::ObjectDeleted,
             Action::ObjectRestored,
+            Action::VersionErased,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -43,9 +44,10 @@ pub mod wfldb {
             pub const ObjectPut: Self = Self(3);
             pub const ObjectDeleted: Self = Self(4);
             pub const ObjectRestored: Self = Self(5);
+            pub const VersionErased: Self = Self(6);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 5;
+            pub const ENUM_MAX: u8 = 6;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::BucketCreated,
                 Self::BucketConfigured,
@@ -53,6 +55,7 @@ pub mod wfldb {
                 Self::ObjectPut,
                 Self::ObjectDeleted,
                 Self::ObjectRestored,
+                Self::VersionErased,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -63,6 +66,7 @@ pub mod wfldb {
                     Self::ObjectPut => Some("ObjectPut"),
                     Self::ObjectDeleted => Some("ObjectDeleted"),
                     Self::ObjectRestored => Some("ObjectRestored"),
+                    Self::VersionErased => Some("VersionErased"),
                     _ => None,
                 }
             }

@@ -252,6 +252,9 @@ pub(crate) struct Rm {
     /// Everything below BUCKET/KEY/ (below BUCKET when there is no key)
     #[arg(short, long)]
     pub(crate) recursive: bool,
+    /// Remove this version for good, with its bytes, instead of deleting the object; needs `erase`
+    #[arg(long, value_parser = version, conflicts_with = "recursive")]
+    pub(crate) version: Option<VersionId>,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
 }

@@ -180,6 +180,22 @@ async fn write_out(object: &mut Object) -> Result<(), Failure> {
 
 pub(crate) async fn remove(client: &Client, output: &Output, args: Rm) -> Result<(), Failure> {
     let conditions = preconditions(&args.conditions)?;
+    if let Some(version) = &args.version {
+        let [target] = args.targets.as_slice() else {
+            return Err(Failure::Usage("--version speaks of one object".to_owned()));
+        };
+        let erased = client
+            .erase(&target.bucket, &target.key()?, version, &conditions)
+            .await?;
+        let human = || match erased {
+            Some(_) => format!("erased version {version} of {}", shown(&target.to_string())),
+            None => format!("no version {version} at {}", shown(&target.to_string())),
+        };
+        return Ok(output.line(human, || {
+            json!({"bucket": target.bucket.as_str(), "key": target.rest, "erased": erased.is_some(),
+                "version": version.to_string()})
+        })?);
+    }
     if !args.recursive {
         for target in &args.targets {
             let deleted = client.delete(&target.bucket, &target.key()?, &conditions).await?;

@@ -153,6 +153,26 @@ impl Client {
         Ok(info::version(headers).ok().zip(info::seq(headers).ok()))
     }
 
+    /// Removes one version for good, with its bytes; what is before it becomes the newest. Needs `erase`. `None` when
+    /// there was no such version, or when the packet may not learn that.
+    ///
+    /// # Errors
+    /// Any of [`Error`] but `Corrupt`.
+    pub async fn erase(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: &VersionId,
+        preconditions: &Preconditions,
+    ) -> Result<Option<Seq>, Error> {
+        let path = object_path(bucket, key);
+        let version = version.to_string();
+        let mut call = Call::new(Method::Delete, path).query(&[("version", &version)]);
+        guard(&mut call, preconditions);
+        let answer = self.caller.send(&call).await?;
+        Ok(info::seq(&answer.parts.headers).ok())
+    }
+
     /// Brings back what the newest tombstone hides.
     ///
     /// # Errors

@@ -86,7 +86,6 @@ impl RouteKind {
 /// `None`: the method is not allowed there (405).
 ///
 /// SECURITY: the matches are exhaustive, so a new route or method does not compile without its row.
-/// `DELETE ?version=` (erase) has no row yet, because no handler carries it out.
 pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]> {
     use Method::{Delete, Get, Head, Post, Put};
     match route {
@@ -111,7 +110,8 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         },
         RouteKind::ObjectVersion => match method {
             Get | Head => Some(&[Op::Get]),
-            Put | Post | Delete => None,
+            Delete => Some(&[Op::Erase]),
+            Put | Post => None,
         },
         RouteKind::ObjectVersions => match method {
             Get => Some(&[Op::Get]),
@@ -136,7 +136,7 @@ mod tests {
             (RouteKind::Bucket, "GET:manage PUT:manage DELETE:manage"),
             (RouteKind::BucketForce, "DELETE:manage+erase"),
             (RouteKind::Object, "GET:get HEAD:get PUT:put DELETE:delete"),
-            (RouteKind::ObjectVersion, "GET:get HEAD:get"),
+            (RouteKind::ObjectVersion, "GET:get HEAD:get DELETE:erase"),
             (RouteKind::ObjectVersions, "GET:get"),
             (RouteKind::ObjectUndelete, "POST:put"),
             (RouteKind::Scan, "GET:list"),

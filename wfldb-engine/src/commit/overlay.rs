@@ -34,13 +34,23 @@ impl Overlay {
 
     /// The first row whose key begins with `prefix`, as the next plan must see it.
     pub(crate) fn first(&self, space: Space, prefix: &Bytes) -> Result<Option<(Bytes, Bytes)>, StorageError> {
+        self.first_from(space, prefix, prefix)
+    }
+
+    /// The first row at or behind `from` whose key begins with `prefix`, as the next plan must see it.
+    pub(crate) fn first_from(
+        &self,
+        space: Space,
+        from: &Bytes,
+        prefix: &Bytes,
+    ) -> Result<Option<(Bytes, Bytes)>, StorageError> {
         let end = prefix_end(prefix);
-        let low = Bound::Included((space, prefix.clone()));
+        let low = Bound::Included((space, from.clone()));
         let mut above = self
             .writes
             .range((low, Bound::Unbounded))
             .take_while(|((s, key), _)| *s == space && key.starts_with(prefix));
-        let mut below = self.snapshot.range(space, prefix, &end, false);
+        let mut below = self.snapshot.range(space, from, &end, false);
         let mut next_above = above.next();
         let mut next_below = below.next().transpose()?;
         loop {
@@ -132,6 +142,10 @@ mod tests {
                 let prefix = Bytes::copy_from_slice(&[b'k', p]);
                 let expected = model.iter().find(|(k, _)| k.starts_with(&prefix)).map(|(k, v)| (k.clone(), v.clone()));
                 prop_assert_eq!(overlay.first(Space::Heads, &prefix).unwrap(), expected);
+                let from = key(p + 8);
+                let expected = model.range(from.clone()..).find(|(k, _)| k.starts_with(&prefix));
+                let expected = expected.map(|(k, v)| (k.clone(), v.clone()));
+                prop_assert_eq!(overlay.first_from(Space::Heads, &from, &prefix).unwrap(), expected);
             }
         }
     }

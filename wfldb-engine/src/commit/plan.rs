@@ -55,6 +55,7 @@ pub(crate) enum Mutation {
     },
     PutObject(Box<PutObject>),
     DeleteObject(Box<DeleteObject>),
+    EraseVersion(Box<EraseVersion>),
     /// Removes rows of a detached bucket, found by the sweeper. Not a change: it has no log position.
     SweepRows {
         bucket: BucketId,
@@ -80,8 +81,17 @@ pub(crate) struct PutObject {
     pub(crate) preconditions: Preconditions,
     pub(crate) create_only: bool,
     pub(crate) charges: Vec<Charge>,
-    /// `Some`: the put restores a deleted key, and this tombstone must still be its newest version.
-    pub(crate) restores: Option<VersionId>,
+    /// `Some`: the put restores a deleted key.
+    pub(crate) restores: Option<Restores>,
+}
+
+/// What must still hold for a deleted key to be restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Restores {
+    /// The key's newest version.
+    pub(crate) tombstone: VersionId,
+    /// The version whose bytes the plan has. While it is there, so are its chunks.
+    pub(crate) source: VersionId,
 }
 
 /// Where the bytes of a planned version are.
@@ -102,6 +112,17 @@ pub(crate) struct DeleteObject {
     pub(crate) bucket: BucketId,
     pub(crate) key: ObjectKey,
     pub(crate) preconditions: Preconditions,
+    pub(crate) create_only: bool,
+}
+
+/// One version that goes for good.
+#[derive(Debug, Clone)]
+pub(crate) struct EraseVersion {
+    pub(crate) bucket: BucketId,
+    pub(crate) key: ObjectKey,
+    pub(crate) version: VersionId,
+    pub(crate) preconditions: Preconditions,
+    pub(crate) create_only: bool,
 }
 
 /// What a plan did.
@@ -125,6 +146,9 @@ pub(crate) enum Applied {
         version: VersionId,
         seq: Seq,
     },
+    Erased {
+        seq: Seq,
+    },
     /// There was nothing to do, and nothing was written.
     Nothing,
 }
@@ -138,6 +162,7 @@ impl WritePlan {
         match &self.mutation {
             Mutation::PutObject(put) => Lane::Bucket(put.bucket),
             Mutation::DeleteObject(delete) => Lane::Bucket(delete.bucket),
+            Mutation::EraseVersion(erase) => Lane::Bucket(erase.bucket),
             Mutation::SweepRows { bucket, .. } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. } | Mutation::DeleteBucket { .. } | Mutation::Heartbeat => Lane::Store,
         }

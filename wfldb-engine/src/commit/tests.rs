@@ -78,6 +78,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
             bucket: bucket(),
             key: ObjectKey::parse(&format!("k{key}")).unwrap(),
             preconditions: Preconditions::default(),
+            create_only: false,
         }))),
     ]
 }

@@ -10,7 +10,7 @@ use wfldb_core::time::UnixMillis;
 use super::upload::FinishedUpload;
 use crate::bucket::{bucket_of, resolve_id};
 use crate::chunk::Pins;
-use crate::commit::plan::{Applied, DeleteObject, Mutation, PlannedBody, PutObject};
+use crate::commit::plan::{Applied, DeleteObject, EraseVersion, Mutation, PlannedBody, PutObject, Restores};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -133,6 +133,7 @@ impl Engine {
                 bucket,
                 key,
                 preconditions,
+                create_only: proof.create_only(),
             })))
         })();
         self.inner.submit(proof, planned, None, |applied| match applied {
@@ -140,6 +141,28 @@ impl Engine {
             Applied::Nothing => Ok(None),
             _ => Err(EngineError::OutcomeUnknown),
         })
+    }
+
+    /// Removes one version of the key that `proof` names for good, with its bytes and the evidence of its writing; what
+    /// is before it becomes the newest. Answers the bucket's number of the change; `None` when there is no such version.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`, `Forbidden`, `NoSuchBucket`, and those of every write.
+    #[tracing::instrument(name = "engine::object::erase", level = "debug", skip_all)]
+    pub fn erase(
+        &self,
+        proof: &Authorized,
+        version: VersionId,
+        preconditions: Preconditions,
+    ) -> Pending<Option<Seq>> {
+        let mut pins = Pins::new(Arc::clone(&self.inner.chunks));
+        let planned = self.inner.plan_erase(proof, version, preconditions, &mut pins);
+        self.inner
+            .submit(proof, planned, Some(pins), |applied| match applied {
+                Applied::Erased { seq } => Ok(Some(seq)),
+                Applied::Nothing => Ok(None),
+                _ => Err(EngineError::OutcomeUnknown),
+            })
     }
 
     /// Makes the version before the tombstone current again, as a new version with the same bytes and headers.
@@ -155,6 +178,33 @@ impl Engine {
 }
 
 impl Inner {
+    fn plan_erase(
+        &self,
+        proof: &Authorized,
+        version: VersionId,
+        preconditions: Preconditions,
+        pins: &mut Pins,
+    ) -> Result<Mutation, EngineError> {
+        let name = bucket_of(proof, Op::Erase)?;
+        let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
+        check_conditions(proof, &preconditions)?;
+        let snapshot = self.storage.snapshot();
+        let bucket = resolve_id(&*snapshot, name)?;
+        if let Some(row) = snapshot.get(Space::Versions, &key::version(&bucket, &key, &version))? {
+            // Letting go of them after the commit is what makes the store look whether anything still names them.
+            for chunk in ObjectRow::decode(&row)?.chunks {
+                pins.pin(bucket, chunk);
+            }
+        }
+        Ok(Mutation::EraseVersion(Box::new(EraseVersion {
+            bucket,
+            key,
+            version,
+            preconditions,
+            create_only: proof.create_only(),
+        })))
+    }
+
     fn plan_undelete(&self, proof: &Authorized, pins: &mut Pins) -> Result<Mutation, EngineError> {
         let name = bucket_of(proof, Op::Put)?;
         let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
@@ -189,7 +239,10 @@ impl Inner {
             preconditions: Preconditions::default(),
             create_only: proof.create_only(),
             charges: proof.charges().to_vec(),
-            restores: Some(tombstone.version),
+            restores: Some(Restores {
+                tombstone: tombstone.version,
+                source: restored.version,
+            }),
         })))
     }
 }

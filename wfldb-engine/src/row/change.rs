@@ -19,6 +19,7 @@ pub(crate) enum Action {
     ObjectPut,
     ObjectDeleted,
     ObjectRestored,
+    VersionErased,
 }
 
 impl Action {
@@ -30,6 +31,7 @@ impl Action {
             Self::ObjectPut => store::Action::ObjectPut,
             Self::ObjectDeleted => store::Action::ObjectDeleted,
             Self::ObjectRestored => store::Action::ObjectRestored,
+            Self::VersionErased => store::Action::VersionErased,
         }
     }
 
@@ -41,6 +43,7 @@ impl Action {
             store::Action::ObjectPut => Ok(Self::ObjectPut),
             store::Action::ObjectDeleted => Ok(Self::ObjectDeleted),
             store::Action::ObjectRestored => Ok(Self::ObjectRestored),
+            store::Action::VersionErased => Ok(Self::VersionErased),
             _ => Err(DAMAGED),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use wfldb_core::id::{BucketId, LogPosition};
+use wfldb_core::id::{BucketId, LogPosition, VersionId};
 use wfldb_core::name::ObjectKey;
 
 use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, ObjectRow, key};
@@ -80,12 +80,15 @@ fn check(snapshot: &dyn Snapshot, mark: &CommitMark, durable: Option<CommitMark>
 /// The newest change of each key and the last seq of each bucket, within the tail.
 struct Tail {
     newest: HashMap<(BucketId, String), ChangeRow>,
+    /// Versions that were removed for good, with the position of their removal.
+    erased: HashMap<(BucketId, String, VersionId), LogPosition>,
     seqs: HashMap<BucketId, u64>,
 }
 
 fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, String> {
     let mut tail = Tail {
         newest: HashMap::new(),
+        erased: HashMap::new(),
         seqs: HashMap::new(),
     };
     let mut expected_position = from;
@@ -109,6 +112,21 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         match change.action {
             Action::ObjectPut | Action::ObjectDeleted | Action::ObjectRestored => {
                 tail.newest.insert((change.bucket, change.key.clone()), change);
+            }
+            Action::VersionErased => {
+                let Some(version) = change.version else {
+                    return Err(format!("the change at position {position} names no version"));
+                };
+                let name = (change.bucket, change.key.clone());
+                // What is newest then was written at some earlier time.
+                if tail
+                    .newest
+                    .get(&name)
+                    .is_some_and(|newest| newest.version == Some(version))
+                {
+                    tail.newest.remove(&name);
+                }
+                tail.erased.insert((change.bucket, change.key, version), position);
             }
             Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted => {}
         }
@@ -160,6 +178,18 @@ impl Tail {
             if BucketCounters::decode(&counters).map(|counters| counters.seq) != Ok(*seq) {
                 return Err(Disagreement::Found(format!(
                     "the counters of bucket {bucket} are not of its last change"
+                )));
+            }
+        }
+        for ((bucket, object, version), position) in &self.erased {
+            let row = ObjectKey::parse(object).map(|object| key::version(bucket, &object, version));
+            let is_there = match row {
+                Ok(row) => snapshot.get(Space::Versions, &row)?.is_some(),
+                Err(_) => true,
+            };
+            if is_there {
+                return Err(Disagreement::Found(format!(
+                    "the version that was removed at position {position} is there again"
                 )));
             }
         }

@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole. `model` compares with a plain map, `laws` has one
-//! test for each invariant of the design, `damage` breaks stores on disk, `cache` looks for stale reads.
+//! test for each invariant of the design, `damage` breaks stores on disk, `cache` looks for stale reads,
+//! `erase` for what should be gone.
 
 #![expect(
     clippy::string_slice,
@@ -8,6 +9,7 @@
 
 mod cache;
 mod damage;
+mod erase;
 mod fixture;
 mod laws;
 mod listing;

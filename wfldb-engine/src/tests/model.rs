@@ -22,6 +22,8 @@ enum Step {
     Put(usize, usize, Body, Condition),
     Delete(usize, usize, Condition),
     Undelete(usize, usize),
+    /// The version at this place in the key's history, if there is one.
+    Erase(usize, usize, usize),
     Check(usize),
     Reopen,
 }
@@ -69,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (0..2usize, 0..6usize, body, condition.clone()).prop_map(|(b, k, body, c)| Step::Put(b, k, body, c)),
         5 => (0..2usize, 0..6usize, condition).prop_map(|(b, k, c)| Step::Delete(b, k, c)),
         3 => (0..2usize, 0..6usize).prop_map(|(b, k)| Step::Undelete(b, k)),
+        4 => (0..2usize, 0..6usize, 0..4usize).prop_map(|(b, k, n)| Step::Erase(b, k, n)),
         3 => (0..2usize).prop_map(Step::Check),
         1 => Just(Step::Reopen),
     ]
@@ -205,6 +208,7 @@ impl Run<'_> {
             Step::Put(b, k, body, condition) => self.put(BUCKETS[*b], KEYS[*k], &body.bytes(), *condition),
             Step::Delete(b, k, condition) => self.delete(BUCKETS[*b], KEYS[*k], *condition),
             Step::Undelete(b, k) => self.undelete(BUCKETS[*b], KEYS[*k]),
+            Step::Erase(b, k, n) => self.erase(BUCKETS[*b], KEYS[*k], *n),
             Step::Check(b) => self.check(BUCKETS[*b]),
             Step::Reopen => {
                 take(&mut self.engine, self.reopen);
@@ -284,12 +288,54 @@ impl Run<'_> {
         };
         match keys.get(key).map(Vec::as_slice) {
             None => assert!(matches!(answer, Err(EngineError::NoSuchKey))),
+            // What the tombstone stood on may have been erased.
+            Some(
+                [ModelVersion { body: None, .. }]
+                | [
+                    ..,
+                    ModelVersion { body: None, .. },
+                    ModelVersion { body: None, .. },
+                ],
+            ) => {
+                assert!(matches!(answer, Err(EngineError::NoSuchKey)));
+            }
             Some([.., before, ModelVersion { body: None, .. }]) => {
                 let body = before.body.clone();
                 let outcome = answer.unwrap();
                 self.changed(bucket, key, outcome.version, outcome.seq.get(), body);
             }
             Some(_) => assert!(matches!(answer, Err(EngineError::NotDeleted))),
+        }
+    }
+
+    fn erase(&mut self, bucket: &str, key: &str, place: usize) {
+        let known = self
+            .model
+            .buckets
+            .get(bucket)
+            .and_then(|keys| keys.get(key)?.get(place));
+        let version = known.map_or(VersionId::from_bytes([1; 16]), |known| known.version);
+        let known = known.is_some();
+        let proof = object(bucket, key, Op::Erase);
+        let answer = self
+            .engine
+            .erase(&proof, version, Preconditions::default())
+            .wait();
+        let Some(keys) = self.model.buckets.get_mut(bucket) else {
+            assert!(matches!(answer, Err(EngineError::NoSuchBucket)));
+            return;
+        };
+        if !known {
+            assert_eq!(answer.unwrap(), None);
+            return;
+        }
+        let last_seq = self.model.seqs.get_mut(bucket).unwrap();
+        *last_seq += 1;
+        assert_eq!(answer.unwrap().unwrap().get(), *last_seq);
+        let versions = keys.get_mut(key).unwrap();
+        versions.remove(place);
+        if versions.is_empty() {
+            keys.remove(key);
         }
     }
 

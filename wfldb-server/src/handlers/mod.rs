@@ -45,6 +45,7 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Object, Method::Put) => put::put(call).await,
         (RouteKind::Object | RouteKind::ObjectVersion, Method::Get | Method::Head) => object::get(call).await,
         (RouteKind::Object, Method::Delete) => object::delete(call).await,
+        (RouteKind::ObjectVersion, Method::Delete) => object::erase(call).await,
         (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,

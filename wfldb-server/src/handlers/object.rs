@@ -269,6 +269,35 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     rest.instrument(debug_span!("handlers::object::delete")).await
 }
 
+/// `DELETE /v1/{bucket}/{key}?version=`: one version goes for good.
+pub(super) async fn erase(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let body = body::nothing(body).await;
+    let Admitted {
+        authorized,
+        parameters,
+    } = admit(&app, knock).await?;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        signed::check(request(&authorized)?, signed::DELETE)?;
+        let conditions = preconditions(&authorized)?;
+        body?;
+        let Parameters::Version(version) = parameters else {
+            return Err(Fault::Forbidden(Forbidden));
+        };
+        let reveals = authorized.reveals_existence();
+        let erase = move |app: &Arc<App>| Ok(app.engine.erase(&authorized, version, conditions));
+        let erased = blocking(&app, erase).await?.await?;
+        let mut reply = respond::empty(StatusCode::NO_CONTENT);
+        // SECURITY: as with deletes.
+        if let Some(seq) = erased.filter(|_| reveals) {
+            respond::set(&mut reply, wfldb_net::header::SEQ, &seq.to_string());
+        }
+        Ok(reply)
+    };
+    rest.instrument(debug_span!("handlers::object::erase")).await
+}
+
 /// `POST /v1/{bucket}/{key}?undelete=true`.
 pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;

@@ -48,11 +48,6 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
             405,
             "NotSupportedYet",
         ),
-        (
-            Ask::new("DELETE", "/v1/photos/k?version=01JGFJJZ00AAAAAAAAAAAAAAAA"),
-            405,
-            "NotSupportedYet",
-        ),
         (Ask::new("POST", "/v1/photos/k"), 405, "MethodNotAllowed"),
         (Ask::new("PUT", "/v1/photos/_find/x"), 400, "ReservedKey"),
         (Ask::new("PUT", "/v1/photos/scan"), 400, "ReservedKey"),

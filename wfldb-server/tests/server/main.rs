@@ -14,6 +14,7 @@
 )]
 
 mod bad_input;
+mod erase;
 mod harness;
 mod lifecycle;
 mod limits;

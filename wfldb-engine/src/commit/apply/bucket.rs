@@ -6,11 +6,11 @@ use wfldb_core::id::BucketId;
 use wfldb_core::name::BucketName;
 use wfldb_core::object::BucketConfig;
 
-use super::{bucket_by_name, counters_of, log, numbers};
+use super::{bucket_by_name, counters_of, credited, log, numbers, put_credited};
 use crate::commit::overlay::Overlay;
 use crate::commit::plan::{Applied, Outcome, WritePlan};
 use crate::error::EngineError;
-use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, counters, key};
+use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, key};
 use crate::storage::Space;
 
 pub(super) fn put(
@@ -135,21 +135,8 @@ pub(super) fn sweep(
     if state.value(Space::Meta, &detached)?.is_none() {
         return Ok(Applied::Nothing);
     }
-    let mut credited = Vec::new();
-    for (grant, bytes) in credits {
-        let counter = key::grant_counter(grant);
-        if let Some(row) = state.value(Space::Counters, &counter)? {
-            let left = counters::decode_charged(&row)?.saturating_sub(*bytes);
-            credited.push((counter, left));
-        }
-    }
-    for (counter, left) in credited {
-        if left == 0 {
-            state.remove(Space::Counters, counter);
-        } else {
-            state.put(Space::Counters, counter, left.to_be_bytes().to_vec());
-        }
-    }
+    let credited = credited(state, credits)?;
+    put_credited(credited, state);
     for (space, row) in rows {
         state.remove(*space, row.clone());
     }

@@ -1,11 +1,15 @@
 //! The rules of a change: one plan against the state, deterministic, all checks before the first write.
 //!
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
-//! every replica: it sees the plan and the overlay, never a clock. Buckets are in `bucket`, objects in `object`.
+//! every replica: it sees the plan and the overlay, never a clock. Buckets are in `bucket`, objects in `object`, what
+//! goes for good in `erase`.
 
 mod bucket;
+mod erase;
 mod object;
 
+use bytes::Bytes;
+use wfldb_core::auth::GrantId;
 use wfldb_core::id::{BucketId, LogPosition, Seq, VersionId};
 use wfldb_core::name::BucketName;
 use wfldb_core::time::UnixMillis;
@@ -13,7 +17,7 @@ use wfldb_core::time::UnixMillis;
 use super::overlay::Overlay;
 use super::plan::{Applied, Mutation, Outcome, WritePlan};
 use crate::error::EngineError;
-use crate::row::{BucketCounters, BucketRow, ChangeRow, CommitMark, key};
+use crate::row::{BucketCounters, BucketRow, ChangeRow, CommitMark, counters, key};
 use crate::storage::Space;
 
 /// Evaluates `plan` against `state` and writes what it changes into it, moving `mark` on.
@@ -25,6 +29,7 @@ pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
         Mutation::PutObject(put) => object::put(plan, put, state, mark),
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),
+        Mutation::EraseVersion(erase) => erase::erase(plan, erase, state, mark),
         Mutation::SweepRows {
             bucket,
             rows,
@@ -57,6 +62,31 @@ fn counters_of(state: &Overlay, id: &BucketId) -> Result<BucketCounters, EngineE
         Some(row) => Ok(BucketCounters::decode(&row)?),
         // INVARIANT: the counters are written with the bucket. Their absence is damage, not zero.
         None => Err(EngineError::Corrupt("counters")),
+    }
+}
+
+/// Counter rows as they are to be; `None` removes one.
+type CounterRows = Vec<(Bytes, Option<Vec<u8>>)>;
+
+/// The counter rows of grants after `credits` are given back.
+fn credited(state: &Overlay, credits: &[(GrantId, u64)]) -> Result<CounterRows, EngineError> {
+    let mut rows = Vec::with_capacity(credits.len());
+    for (grant, bytes) in credits {
+        let counter = key::grant_counter(grant);
+        if let Some(row) = state.value(Space::Counters, &counter)? {
+            let left = counters::decode_charged(&row)?.saturating_sub(*bytes);
+            rows.push((counter, (left > 0).then(|| left.to_be_bytes().to_vec())));
+        }
+    }
+    Ok(rows)
+}
+
+fn put_credited(rows: CounterRows, state: &mut Overlay) {
+    for (counter, left) in rows {
+        match left {
+            Some(left) => state.put(Space::Counters, counter, left),
+            None => state.remove(Space::Counters, counter),
+        }
     }
 }
 

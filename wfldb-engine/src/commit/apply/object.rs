@@ -9,17 +9,21 @@ use wfldb_core::object::ObjectHeaders;
 
 use super::{Numbers, bucket_by_id, counters_of, log, next_version, numbers};
 use crate::commit::overlay::Overlay;
-use crate::commit::plan::{Applied, DeleteObject, Outcome, PlannedBody, PutObject, WritePlan};
+use crate::commit::plan::{Applied, DeleteObject, Outcome, PlannedBody, PutObject, Restores, WritePlan};
 use crate::error::EngineError;
 use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, ObjectRow, counters, key};
 use crate::storage::Space;
 
-fn head_of(state: &Overlay, bucket: &BucketId, object: &ObjectKey) -> Result<Option<ObjectRow>, EngineError> {
+pub(super) fn head_of(
+    state: &Overlay,
+    bucket: &BucketId,
+    object: &ObjectKey,
+) -> Result<Option<ObjectRow>, EngineError> {
     let row = state.value(Space::Heads, &key::head(bucket, object))?;
     Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
 }
 
-fn newest_of(
+pub(super) fn newest_of(
     state: &Overlay,
     bucket: &BucketId,
     object: &ObjectKey,
@@ -86,14 +90,28 @@ fn check_history(put: &PutObject, state: &Overlay) -> Result<(), EngineError> {
         return Ok(());
     }
     let newest = newest_of(state, &put.bucket, &put.key)?;
-    if put.create_only && newest.is_some() {
-        return Err(EngineError::Forbidden);
+    check_create_only(put.create_only, newest.is_some())?;
+    let Some(Restores { tombstone, source }) = put.restores else {
+        return Ok(());
+    };
+    if newest.is_none_or(|newest| !newest.deleted || newest.version != tombstone) {
+        return Err(EngineError::NotDeleted);
     }
-    match put.restores {
-        Some(tombstone) if newest.is_none_or(|newest| !newest.deleted || newest.version != tombstone) => {
-            Err(EngineError::NotDeleted)
-        }
-        _ => Ok(()),
+    // INVARIANT 3: the chunks of the source are there as long as the source is; it may have been erased since.
+    let source = key::version(&put.bucket, &put.key, &source);
+    match state.value(Space::Versions, &source)? {
+        Some(_) => Ok(()),
+        None => Err(EngineError::NoSuchKey),
+    }
+}
+
+/// SECURITY: a grant that is limited to new keys changes nothing where any version is, tombstones included, be it by a
+/// put, a delete or an erasure.
+pub(super) fn check_create_only(create_only: bool, has_versions: bool) -> Result<(), EngineError> {
+    if create_only && has_versions {
+        Err(EngineError::Forbidden)
+    } else {
+        Ok(())
     }
 }
 
@@ -255,6 +273,10 @@ pub(super) fn delete(
     bucket_by_id(state, &delete.bucket)?;
     let mut counters = counters_of(state, &delete.bucket)?;
     let head = head_of(state, &delete.bucket, &delete.key)?;
+    if delete.create_only {
+        let newest = newest_of(state, &delete.bucket, &delete.key)?;
+        check_create_only(true, newest.is_some())?;
+    }
     let live = head.as_ref().map(|head| (&head.etag, &head.version));
     delete
         .preconditions
