@@ -192,3 +192,41 @@ fn no_answer_comes_before_the_durable_mark() {
         assert!(moved.load(Ordering::SeqCst) >= seq.get());
     }
 }
+
+/// What a version was charged comes back when it is erased. A defect it catches: an erasure that leaves the counter of
+/// the grant.
+#[test]
+fn an_erasure_credits_the_grant() {
+    let storage = MemoryStorage::new();
+    let mut overlay = Overlay::new(storage.snapshot());
+    let mut mark = CommitMark::ZERO;
+    let grant = GrantId::from_bytes([9; 32]);
+    let charge = || {
+        vec![Charge {
+            grant,
+            quota_bytes: Some(150),
+            rate: None,
+        }]
+    };
+    let mut step = |n: u8, mutation| apply::apply(&plan(n, u64::from(n), mutation), &mut overlay, &mut mark);
+    step(0, create_bucket().mutation).unwrap();
+    let first = step(1, put(0, 100, charge())).unwrap();
+    let Applied::Object { version, .. } = first else {
+        panic!("{first:?}")
+    };
+    let refused = step(2, put(1, 100, charge()));
+    assert!(matches!(refused, Err(EngineError::QuotaExceeded)), "{refused:?}");
+    let erase = EraseVersion {
+        bucket: bucket(),
+        key: ObjectKey::parse("k0").unwrap(),
+        version,
+        preconditions: Preconditions::default(),
+        create_only: false,
+    };
+    step(3, Mutation::EraseVersion(Box::new(erase))).unwrap();
+    step(4, put(1, 100, charge())).unwrap();
+    let row = overlay
+        .value(Space::Counters, &key::grant_counter(&grant))
+        .unwrap();
+    assert_eq!(row.as_deref(), Some(100u64.to_be_bytes().as_slice()));
+}
