@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use wfldb_core::id::ChunkHash;
 
-use super::object::{check_create_only, head_of, newest_of};
-use super::{bucket_by_id, counters_of, credited, log, numbers, put_credited};
+use super::object::allow_removal;
+use super::{credited, log, numbers, put_credited};
 use crate::commit::overlay::Overlay;
 use crate::commit::plan::{Applied, EraseVersion, Outcome, WritePlan};
 use crate::error::EngineError;
@@ -26,18 +26,13 @@ pub(super) fn erase(
     state: &mut Overlay,
     mark: &mut CommitMark,
 ) -> Outcome {
-    bucket_by_id(state, &erase.bucket)?;
-    let mut counters = counters_of(state, &erase.bucket)?;
-    let head = head_of(state, &erase.bucket, &erase.key)?;
-    if erase.create_only {
-        let newest = newest_of(state, &erase.bucket, &erase.key)?;
-        check_create_only(true, newest.is_some())?;
-    }
-    let live = head.as_ref().map(|head| (&head.etag, &head.version));
-    erase
-        .preconditions
-        .check(live)
-        .map_err(|_| EngineError::PreconditionFailed)?;
+    let (mut counters, head) = allow_removal(
+        state,
+        &erase.bucket,
+        &erase.key,
+        &erase.preconditions,
+        erase.create_only,
+    )?;
     let version_key = key::version(&erase.bucket, &erase.key, &erase.version);
     let Some(row) = state.value(Space::Versions, &version_key)? else {
         return Ok(Applied::Nothing);

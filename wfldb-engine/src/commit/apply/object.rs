@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wfldb_core::auth::{Charge, GrantId};
 use wfldb_core::id::{BucketId, ChunkHash, VersionId};
 use wfldb_core::name::ObjectKey;
-use wfldb_core::object::ObjectHeaders;
+use wfldb_core::object::{ObjectHeaders, Preconditions};
 
 use super::{Numbers, bucket_by_id, counters_of, log, next_version, numbers};
 use crate::commit::overlay::Overlay;
@@ -14,16 +14,12 @@ use crate::error::EngineError;
 use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, ObjectRow, counters, key};
 use crate::storage::Space;
 
-pub(super) fn head_of(
-    state: &Overlay,
-    bucket: &BucketId,
-    object: &ObjectKey,
-) -> Result<Option<ObjectRow>, EngineError> {
+fn head_of(state: &Overlay, bucket: &BucketId, object: &ObjectKey) -> Result<Option<ObjectRow>, EngineError> {
     let row = state.value(Space::Heads, &key::head(bucket, object))?;
     Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
 }
 
-pub(super) fn newest_of(
+fn newest_of(
     state: &Overlay,
     bucket: &BucketId,
     object: &ObjectKey,
@@ -107,7 +103,7 @@ fn check_history(put: &PutObject, state: &Overlay) -> Result<(), EngineError> {
 
 /// SECURITY: a grant that is limited to new keys changes nothing where any version is, tombstones included, be it by a
 /// put, a delete or an erasure.
-pub(super) fn check_create_only(create_only: bool, has_versions: bool) -> Result<(), EngineError> {
+fn check_create_only(create_only: bool, has_versions: bool) -> Result<(), EngineError> {
     if create_only && has_versions {
         Err(EngineError::Forbidden)
     } else {
@@ -264,24 +260,40 @@ fn version_row(put: &PutObject, numbers: &Numbers, version: VersionId, charges: 
     }
 }
 
+/// What a delete and an erasure have to check alike: the bucket's counters and the key's head, when the plan may go on.
+pub(super) fn allow_removal(
+    state: &Overlay,
+    bucket: &BucketId,
+    object: &ObjectKey,
+    preconditions: &Preconditions,
+    create_only: bool,
+) -> Result<(BucketCounters, Option<ObjectRow>), EngineError> {
+    bucket_by_id(state, bucket)?;
+    let counters = counters_of(state, bucket)?;
+    if create_only {
+        check_create_only(true, newest_of(state, bucket, object)?.is_some())?;
+    }
+    let head = head_of(state, bucket, object)?;
+    let live = head.as_ref().map(|head| (&head.etag, &head.version));
+    preconditions
+        .check(live)
+        .map_err(|_| EngineError::PreconditionFailed)?;
+    Ok((counters, head))
+}
+
 pub(super) fn delete(
     plan: &WritePlan,
     delete: &DeleteObject,
     state: &mut Overlay,
     mark: &mut CommitMark,
 ) -> Outcome {
-    bucket_by_id(state, &delete.bucket)?;
-    let mut counters = counters_of(state, &delete.bucket)?;
-    let head = head_of(state, &delete.bucket, &delete.key)?;
-    if delete.create_only {
-        let newest = newest_of(state, &delete.bucket, &delete.key)?;
-        check_create_only(true, newest.is_some())?;
-    }
-    let live = head.as_ref().map(|head| (&head.etag, &head.version));
-    delete
-        .preconditions
-        .check(live)
-        .map_err(|_| EngineError::PreconditionFailed)?;
+    let (mut counters, head) = allow_removal(
+        state,
+        &delete.bucket,
+        &delete.key,
+        &delete.preconditions,
+        delete.create_only,
+    )?;
     let Some(head) = head else {
         return Ok(Applied::Nothing);
     };
