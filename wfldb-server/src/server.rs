@@ -229,7 +229,7 @@ impl Server {
         let abort = listening.abort_handle();
         let drained = tokio::time::timeout_at(deadline, async {
             let _ = listening.await;
-            // Writes whose connection went away run on without it.
+            // Jobs whose connection went away run on without it.
             app.budget.drain().await;
         });
         let drained = drained.await.is_ok();

@@ -86,7 +86,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// sync on a thread that may block.
 async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
     let span = debug_span!("auth::admit");
-    let known = span.in_scope(|| app.gate.identify(knock, &app.clock))?;
+    let known = {
+        // SECURITY: a job that the drain waits for. After it no nonce is spent, so the mark that is settled then covers
+        // every request that was accepted.
+        let _job = app.budget.work().await?;
+        span.in_scope(|| app.gate.identify(knock, &app.clock))?
+    };
     let timestamp = known.timestamp();
     if !app.gate.replay().covers(timestamp) {
         let cover = move |app: &Arc<App>| app.gate.replay().cover(timestamp).map_err(Fault::ReplayMark);
