@@ -65,6 +65,24 @@ pub const CHUNK_GROUPS_MAX: usize = CHUNK_BYTES / GROUP_BYTES;
 /// Largest object.
 pub const OBJECT_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 
+/// Most entries of a batch.
+pub const BATCH_ENTRIES_MAX: usize = 1000;
+/// Largest batch as sent, and most bytes of all its bodies together.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Smallest size of the parts of an upload.
+pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// Largest size of the parts of an upload.
+pub const PART_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// The size of parts is a multiple of this.
+pub const PART_BYTES_STEP: u64 = 1024 * 1024;
+/// Most parts of an upload, numbered from 1.
+pub const PARTS_MAX: u16 = 10_000;
+/// How long an upload is kept, unfinished or completed, in milliseconds: seven days.
+pub const UPLOAD_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Largest list of parts that completes an upload, as sent.
+pub const PART_LIST_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// How old a request's timestamp may be, in milliseconds.
 pub const SKEW_PAST_MS: u64 = 60_000;
 /// How far ahead a request's timestamp may be, in milliseconds.

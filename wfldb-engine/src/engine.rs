@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -16,9 +16,10 @@ use wfldb_core::name::Realm;
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, Pins, References};
-use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
-use crate::commit::{Committer, Unready};
+use crate::commit::plan::{Applied, BatchEntry, EncodedEvidence, Mutation, WritePlan};
+use crate::commit::{Committer, Hooks, Unready};
 use crate::error::EngineError;
+use crate::lifecycle;
 use crate::options::EngineOptions;
 use crate::pending::Pending;
 use crate::row::{CommitMark, EvidenceRow, key};
@@ -116,8 +117,8 @@ pub(crate) struct Inner {
     space: Arc<SpaceGuard>,
     replay: Arc<ReplayMark>,
     high_water: Option<Arc<HighWaterMark>>,
-    wake_sweeper: Mutex<Option<Sender<()>>>,
-    sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+    sweeper: Worker,
+    lifecycle: Worker,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -221,11 +222,22 @@ impl Engine {
         let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), parts.options.min_free));
         let floor = Arc::clone(&space);
         let admit = move |plan: &WritePlan| {
-            let stores = match plan.mutation {
-                Mutation::PutObject(_) | Mutation::PutBucket { .. } | Mutation::Heartbeat => true,
+            let stores = match &plan.mutation {
+                Mutation::PutObject(_)
+                | Mutation::PutBucket { .. }
+                | Mutation::StartUpload(_)
+                | Mutation::PutPart(_)
+                | Mutation::Heartbeat => true,
+                Mutation::Batch(batch) => batch
+                    .entries
+                    .iter()
+                    .any(|entry| matches!(entry, BatchEntry::Put(_))),
                 // What frees space, or needs next to none, is always let through.
                 Mutation::DeleteObject(_)
                 | Mutation::EraseVersion(_)
+                | Mutation::AbortUpload(_)
+                | Mutation::Expire { .. }
+                | Mutation::Prune { .. }
                 | Mutation::DeleteBucket { .. }
                 | Mutation::SweepRows { .. } => false,
             };
@@ -240,26 +252,20 @@ impl Engine {
             Some(high_water) => high_water.advance(mark).map_err(|error| error.to_string()),
             None => Ok(()),
         };
+        let chunks = open_chunks(dir, &storage)?;
+        let store = Arc::clone(&chunks);
         let stamps = Arc::new(Stamps::new(parts.mark.number));
         let committer = Committer::start(
             Arc::clone(&storage),
             parts.mark,
             Arc::clone(&stamps),
-            Box::new(admit),
-            Box::new(on_durable),
+            Hooks {
+                admit: Box::new(admit),
+                on_durable: Box::new(on_durable),
+                on_freed: Box::new(move |freed| store.look_at(freed)),
+            },
         )
         .map_err(OpenError::io("the committer's thread"))?;
-        let rows = Arc::clone(&storage);
-        let references: References = Arc::new(move |bucket, chunk| {
-            let prefix = key::chunk_references(bucket, chunk);
-            let snapshot = rows.snapshot();
-            let first = snapshot
-                .range(Space::Chunks, &prefix, &prefix_end(&prefix), false)
-                .next()
-                .transpose()?;
-            Ok(first.is_some())
-        });
-        let chunks = ChunkStore::open(dir.join("chunks"), references).map_err(OpenError::io("chunks"))?;
         let inner = Arc::new(Inner {
             storage,
             chunks,
@@ -274,19 +280,13 @@ impl Engine {
             space,
             replay: Arc::new(parts.replay),
             high_water: parts.high_water,
-            wake_sweeper: Mutex::new(None),
-            sweeper: Mutex::new(None),
+            sweeper: Worker::default(),
+            lifecycle: Worker::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
-            let (wake, woken) = std::sync::mpsc::channel();
-            let weak = Arc::downgrade(&inner);
-            let sweeper = std::thread::Builder::new()
-                .name("wfldb-sweep".to_owned())
-                .spawn(move || sweep::run(&weak, &woken))
-                .map_err(OpenError::io("the sweeper's thread"))?;
-            *lock(&inner.wake_sweeper) = Some(wake);
-            *lock(&inner.sweeper) = Some(sweeper);
+            inner.sweeper.start("wfldb-sweep", &inner, sweep::run)?;
+            inner.lifecycle.start("wfldb-life", &inner, lifecycle::run)?;
         }
         Ok(Self { inner })
     }
@@ -387,6 +387,65 @@ impl Engine {
     }
 }
 
+/// A thread that works beside the committer until the engine closes.
+#[derive(Default)]
+struct Worker {
+    wake: Mutex<Option<Sender<()>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Worker {
+    fn start(
+        &self,
+        name: &'static str,
+        inner: &Arc<Inner>,
+        run: fn(&Weak<Inner>, &Receiver<()>),
+    ) -> Result<(), OpenError> {
+        let (wake, woken) = std::sync::mpsc::channel();
+        let inner = Arc::downgrade(inner);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&inner, &woken))
+            .map_err(OpenError::io(name))?;
+        *lock(&self.wake) = Some(wake);
+        *lock(&self.thread) = Some(thread);
+        Ok(())
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = &*lock(&self.wake) {
+            // A worker that is gone finds what there is to do at the next start.
+            let _ = wake.send(());
+        }
+    }
+
+    fn let_go(&self) {
+        lock(&self.wake).take();
+    }
+
+    fn join(&self) {
+        if let Some(thread) = lock(&self.thread).take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn open_chunks(dir: &Path, storage: &Arc<dyn Storage>) -> Result<Arc<ChunkStore>, OpenError> {
+    let rows = Arc::clone(storage);
+    let references: References = Arc::new(move |bucket, chunk| {
+        let prefix = key::chunk_references(bucket, chunk);
+        let snapshot = rows.snapshot();
+        let first = snapshot
+            .range(Space::Chunks, &prefix, &prefix_end(&prefix), false)
+            .next()
+            .transpose()?;
+        Ok(first.is_some())
+    });
+    ChunkStore::open(dir.join("chunks"), references).map_err(OpenError::io("chunks"))
+}
+
 /// What an engine is put together from.
 struct Parts {
     options: EngineOptions,
@@ -461,20 +520,19 @@ impl Inner {
     }
 
     pub(crate) fn wake_sweeper(&self) {
-        if let Some(wake) = &*lock(&self.wake_sweeper) {
-            // A sweeper that is gone finds the detached bucket at the next start.
-            let _ = wake.send(());
-        }
+        self.sweeper.wake();
+    }
+
+    pub(crate) fn wake_lifecycle(&self) {
+        self.lifecycle.wake();
     }
 
     fn shut_down(&self) -> Result<(), EngineError> {
-        lock(&self.wake_sweeper).take();
+        self.sweeper.let_go();
+        self.lifecycle.let_go();
         self.committer.close();
-        if let Some(sweeper) = lock(&self.sweeper).take()
-            && sweeper.thread().id() != std::thread::current().id()
-        {
-            let _ = sweeper.join();
-        }
+        self.sweeper.join();
+        self.lifecycle.join();
         self.chunks.close();
         match &self.high_water {
             Some(high_water) => high_water

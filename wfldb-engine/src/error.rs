@@ -27,6 +27,26 @@ pub enum EngineError {
     /// A condition of the request does not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
+    /// One entry of a batch was refused, and with it the whole batch.
+    #[error("entry {index} of the batch: {error}")]
+    Entry {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        error: Box<EngineError>,
+    },
+    /// Two entries of a batch have the same key.
+    #[error("a key occurs twice in the batch")]
+    RepeatedKey,
+    /// What was current at that time is not kept any more.
+    #[error("that version is not kept any more")]
+    VersionPruned,
+    /// The caller has no such upload for the key, or it is over.
+    #[error("no such upload")]
+    NoSuchUpload,
+    /// The part is not one that the upload has, or does not have the length that its place asks for.
+    #[error("the part does not fit the upload")]
+    InvalidPart,
     /// The proof does not allow this.
     #[error("the proof does not allow this")]
     Forbidden,
@@ -76,12 +96,16 @@ impl EngineError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoSuchBucket | Self::NoSuchKey => Kind::NotFound,
+            Self::Entry { error, .. } => error.kind(),
+            Self::NoSuchBucket | Self::NoSuchKey | Self::VersionPruned | Self::NoSuchUpload => Kind::NotFound,
             Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
-            Self::ReservedKey | Self::NotSupportedYet(_) | Self::HashMismatch | Self::LengthMismatch => {
-                Kind::Invalid
-            }
+            Self::ReservedKey
+            | Self::NotSupportedYet(_)
+            | Self::HashMismatch
+            | Self::LengthMismatch
+            | Self::RepeatedKey
+            | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
             Self::StorageFull => Kind::StorageFull,
@@ -100,6 +124,11 @@ impl EngineError {
             Self::KindFixed => "KindFixed",
             Self::NotDeleted => "NotDeleted",
             Self::PreconditionFailed => "PreconditionFailed",
+            Self::Entry { error, .. } => error.code(),
+            Self::RepeatedKey => "RepeatedKey",
+            Self::VersionPruned => "VersionPruned",
+            Self::NoSuchUpload => "NoSuchUpload",
+            Self::InvalidPart => "InvalidPart",
             Self::Forbidden => "Forbidden",
             Self::ReservedKey => "ReservedKey",
             Self::NotSupportedYet(_) => "NotSupportedYet",

@@ -12,6 +12,7 @@ mod chunk;
 mod commit;
 mod engine;
 mod error;
+mod lifecycle;
 mod object;
 mod options;
 mod pending;
@@ -28,8 +29,9 @@ pub use self::commit::Unready;
 pub use self::engine::{Engine, EngineStats, Health};
 pub use self::error::EngineError;
 pub use self::object::{
-    After, DeleteOutcome, FinishedUpload, ListedObject, ObjectMeta, ObjectReader, PutOutcome, ScanPage,
-    ScanQuery, Upload, VersionPage, Which,
+    After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, FinishedPart, FinishedUpload,
+    ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage, ScanQuery, Upload,
+    UploadInfo, VersionPage, Which,
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;

@@ -17,13 +17,13 @@ pub mod wfldb {
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
-        pub const ENUM_MAX_ACTION: u8 = 6;
+        pub const ENUM_MAX_ACTION: u8 = 10;
         #[deprecated(
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_ACTION: [Action; 7] = [
+        pub const ENUM_VALUES_ACTION: [Action; 11] = [
             Action::BucketCreated,
             Action::BucketConfigured,
             Action::BucketDeleted,
@@ -31,6 +31,10 @@ pub mod wfldb {
             Action::ObjectDeleted,
             Action::ObjectRestored,
             Action::VersionErased,
+            Action::VersionPruned,
+            Action::VersionExpired,
+            Action::Batch,
+            Action::Lifecycle,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -45,9 +49,13 @@ pub mod wfldb {
             pub const ObjectDeleted: Self = Self(4);
             pub const ObjectRestored: Self = Self(5);
             pub const VersionErased: Self = Self(6);
+            pub const VersionPruned: Self = Self(7);
+            pub const VersionExpired: Self = Self(8);
+            pub const Batch: Self = Self(9);
+            pub const Lifecycle: Self = Self(10);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 6;
+            pub const ENUM_MAX: u8 = 10;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::BucketCreated,
                 Self::BucketConfigured,
@@ -56,6 +64,10 @@ pub mod wfldb {
                 Self::ObjectDeleted,
                 Self::ObjectRestored,
                 Self::VersionErased,
+                Self::VersionPruned,
+                Self::VersionExpired,
+                Self::Batch,
+                Self::Lifecycle,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -67,6 +79,10 @@ pub mod wfldb {
                     Self::ObjectDeleted => Some("ObjectDeleted"),
                     Self::ObjectRestored => Some("ObjectRestored"),
                     Self::VersionErased => Some("VersionErased"),
+                    Self::VersionPruned => Some("VersionPruned"),
+                    Self::VersionExpired => Some("VersionExpired"),
+                    Self::Batch => Some("Batch"),
+                    Self::Lifecycle => Some("Lifecycle"),
                     _ => None,
                 }
             }
@@ -452,6 +468,8 @@ pub mod wfldb {
             pub const VT_CHUNK_BYTES: ::flatbuffers::VOffsetT = 30;
             pub const VT_CHUNKS: ::flatbuffers::VOffsetT = 32;
             pub const VT_CHARGES: ::flatbuffers::VOffsetT = 34;
+            pub const VT_TTL_SECONDS: ::flatbuffers::VOffsetT = 36;
+            pub const VT_PRUNED: ::flatbuffers::VOffsetT = 38;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -463,6 +481,7 @@ pub mod wfldb {
                 args: &'args ObjectRowArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<ObjectRow<'bldr>> {
                 let mut builder = ObjectRowBuilder::new(_fbb);
+                builder.add_ttl_seconds(args.ttl_seconds);
                 builder.add_modified_ms(args.modified_ms);
                 builder.add_len(args.len);
                 builder.add_position(args.position);
@@ -495,6 +514,7 @@ pub mod wfldb {
                 if let Some(x) = args.version {
                     builder.add_version(x);
                 }
+                builder.add_pruned(args.pruned);
                 builder.add_inline(args.inline);
                 builder.add_deleted(args.deleted);
                 builder.finish()
@@ -647,6 +667,22 @@ pub mod wfldb {
                         )
                 }
             }
+            /// The version ends so many seconds after `modified_ms`; 0: never.
+            #[inline]
+            pub fn ttl_seconds(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(ObjectRow::VT_TTL_SECONDS, Some(0)).unwrap() }
+            }
+            /// Retention removed at least one version right before this one.
+            #[inline]
+            pub fn pruned(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(ObjectRow::VT_PRUNED, Some(false)).unwrap() }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ObjectRow<'_> {
@@ -692,6 +728,8 @@ pub mod wfldb {
                         Self::VT_CHARGES,
                         false,
                     )?
+                    .visit_field::<u64>("ttl_seconds", Self::VT_TTL_SECONDS, false)?
+                    .visit_field::<bool>("pruned", Self::VT_PRUNED, false)?
                     .finish();
                 Ok(())
             }
@@ -717,6 +755,8 @@ pub mod wfldb {
             pub chunk_bytes: u32,
             pub chunks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
             pub charges: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
+            pub ttl_seconds: u64,
+            pub pruned: bool,
         }
         impl<'a> Default for ObjectRowArgs<'a> {
             #[inline]
@@ -738,6 +778,8 @@ pub mod wfldb {
                     chunk_bytes: 0,
                     chunks: None,
                     charges: None,
+                    ttl_seconds: 0,
+                    pruned: false,
                 }
             }
         }
@@ -838,6 +880,15 @@ pub mod wfldb {
                     .push_slot_always::<::flatbuffers::WIPOffset<_>>(ObjectRow::VT_CHARGES, charges);
             }
             #[inline]
+            pub fn add_ttl_seconds(&mut self, ttl_seconds: u64) {
+                self.fbb_
+                    .push_slot::<u64>(ObjectRow::VT_TTL_SECONDS, ttl_seconds, 0);
+            }
+            #[inline]
+            pub fn add_pruned(&mut self, pruned: bool) {
+                self.fbb_.push_slot::<bool>(ObjectRow::VT_PRUNED, pruned, false);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ObjectRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ObjectRowBuilder {
@@ -872,6 +923,8 @@ pub mod wfldb {
                 ds.field("chunk_bytes", &self.chunk_bytes());
                 ds.field("chunks", &self.chunks());
                 ds.field("charges", &self.charges());
+                ds.field("ttl_seconds", &self.ttl_seconds());
+                ds.field("pruned", &self.pruned());
                 ds.finish()
             }
         }
@@ -1046,6 +1099,194 @@ pub mod wfldb {
                 ds.finish()
             }
         }
+        pub enum ChangeEntryOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        /// One effect of a change that has several, or one beside its main effect.
+        pub struct ChangeEntry<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for ChangeEntry<'a> {
+            type Inner = ChangeEntry<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self {
+                    _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                }
+            }
+        }
+
+        impl<'a> ChangeEntry<'a> {
+            pub const VT_ACTION: ::flatbuffers::VOffsetT = 4;
+            pub const VT_KEY: ::flatbuffers::VOffsetT = 6;
+            pub const VT_VERSION: ::flatbuffers::VOffsetT = 8;
+            pub const VT_ETAG: ::flatbuffers::VOffsetT = 10;
+            pub const VT_LEN: ::flatbuffers::VOffsetT = 12;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                ChangeEntry { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args ChangeEntryArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<ChangeEntry<'bldr>> {
+                let mut builder = ChangeEntryBuilder::new(_fbb);
+                builder.add_len(args.len);
+                if let Some(x) = args.etag {
+                    builder.add_etag(x);
+                }
+                if let Some(x) = args.version {
+                    builder.add_version(x);
+                }
+                if let Some(x) = args.key {
+                    builder.add_key(x);
+                }
+                builder.add_action(args.action);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn action(&self) -> Action {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<Action>(ChangeEntry::VT_ACTION, Some(Action::BucketCreated))
+                        .unwrap()
+                }
+            }
+            #[inline]
+            pub fn key(&self) -> &'a str {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(ChangeEntry::VT_KEY, None)
+                        .unwrap()
+                }
+            }
+            #[inline]
+            pub fn version(&self) -> &'a Id {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Id>(ChangeEntry::VT_VERSION, None).unwrap() }
+            }
+            #[inline]
+            pub fn etag(&self) -> Option<&'a Hash> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Hash>(ChangeEntry::VT_ETAG, None) }
+            }
+            #[inline]
+            pub fn len(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(ChangeEntry::VT_LEN, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for ChangeEntry<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<Action>("action", Self::VT_ACTION, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+                    .visit_field::<Id>("version", Self::VT_VERSION, true)?
+                    .visit_field::<Hash>("etag", Self::VT_ETAG, false)?
+                    .visit_field::<u64>("len", Self::VT_LEN, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct ChangeEntryArgs<'a> {
+            pub action: Action,
+            pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub version: Option<&'a Id>,
+            pub etag: Option<&'a Hash>,
+            pub len: u64,
+        }
+        impl<'a> Default for ChangeEntryArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                ChangeEntryArgs {
+                    action: Action::BucketCreated,
+                    key: None,     // required field
+                    version: None, // required field
+                    etag: None,
+                    len: 0,
+                }
+            }
+        }
+
+        pub struct ChangeEntryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChangeEntryBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_action(&mut self, action: Action) {
+                self.fbb_
+                    .push_slot::<Action>(ChangeEntry::VT_ACTION, action, Action::BucketCreated);
+            }
+            #[inline]
+            pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(ChangeEntry::VT_KEY, key);
+            }
+            #[inline]
+            pub fn add_version(&mut self, version: &Id) {
+                self.fbb_
+                    .push_slot_always::<&Id>(ChangeEntry::VT_VERSION, version);
+            }
+            #[inline]
+            pub fn add_etag(&mut self, etag: &Hash) {
+                self.fbb_.push_slot_always::<&Hash>(ChangeEntry::VT_ETAG, etag);
+            }
+            #[inline]
+            pub fn add_len(&mut self, len: u64) {
+                self.fbb_.push_slot::<u64>(ChangeEntry::VT_LEN, len, 0);
+            }
+            #[inline]
+            pub fn new(
+                _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            ) -> ChangeEntryBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                ChangeEntryBuilder {
+                    fbb_: _fbb,
+                    start_: start,
+                }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<ChangeEntry<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, ChangeEntry::VT_KEY, "key");
+                self.fbb_.required(o, ChangeEntry::VT_VERSION, "version");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for ChangeEntry<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("ChangeEntry");
+                ds.field("action", &self.action());
+                ds.field("key", &self.key());
+                ds.field("version", &self.version());
+                ds.field("etag", &self.etag());
+                ds.field("len", &self.len());
+                ds.finish()
+            }
+        }
         pub enum ChangeRowOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -1077,6 +1318,7 @@ pub mod wfldb {
             pub const VT_LEN: ::flatbuffers::VOffsetT = 22;
             pub const VT_CONFIG: ::flatbuffers::VOffsetT = 24;
             pub const VT_EVIDENCE: ::flatbuffers::VOffsetT = 26;
+            pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 28;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1092,6 +1334,9 @@ pub mod wfldb {
                 builder.add_seq(args.seq);
                 builder.add_at_ms(args.at_ms);
                 builder.add_position(args.position);
+                if let Some(x) = args.entries {
+                    builder.add_entries(x);
+                }
                 if let Some(x) = args.evidence {
                     builder.add_evidence(x);
                 }
@@ -1213,6 +1458,21 @@ pub mod wfldb {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<Hash>(ChangeRow::VT_EVIDENCE, None).unwrap() }
             }
+            /// Further effects, in order: versions that retention removed with a put, the entries of a batch.
+            #[inline]
+            pub fn entries(
+                &self,
+            ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry<'a>>>>
+            {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry>>,
+                    >>(ChangeRow::VT_ENTRIES, None)
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ChangeRow<'_> {
@@ -1234,6 +1494,9 @@ pub mod wfldb {
                     .visit_field::<u64>("len", Self::VT_LEN, false)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("config", Self::VT_CONFIG, false)?
                     .visit_field::<Hash>("evidence", Self::VT_EVIDENCE, true)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ChangeEntry>>,
+                    >>("entries", Self::VT_ENTRIES, false)?
                     .finish();
                 Ok(())
             }
@@ -1251,6 +1514,11 @@ pub mod wfldb {
             pub len: u64,
             pub config: Option<::flatbuffers::WIPOffset<&'a str>>,
             pub evidence: Option<&'a Hash>,
+            pub entries: Option<
+                ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry<'a>>>,
+                >,
+            >,
         }
         impl<'a> Default for ChangeRowArgs<'a> {
             #[inline]
@@ -1268,6 +1536,7 @@ pub mod wfldb {
                     len: 0,
                     config: None,
                     evidence: None, // required field
+                    entries: None,
                 }
             }
         }
@@ -1330,6 +1599,16 @@ pub mod wfldb {
                     .push_slot_always::<&Hash>(ChangeRow::VT_EVIDENCE, evidence);
             }
             #[inline]
+            pub fn add_entries(
+                &mut self,
+                entries: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ChangeEntry<'b>>>,
+                >,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(ChangeRow::VT_ENTRIES, entries);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangeRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ChangeRowBuilder {
@@ -1362,6 +1641,7 @@ pub mod wfldb {
                 ds.field("len", &self.len());
                 ds.field("config", &self.config());
                 ds.field("evidence", &self.evidence());
+                ds.field("entries", &self.entries());
                 ds.finish()
             }
         }
@@ -1581,6 +1861,673 @@ pub mod wfldb {
                 ds.field("packet", &self.packet());
                 ds.field("canonical", &self.canonical());
                 ds.field("signature", &self.signature());
+                ds.finish()
+            }
+        }
+        pub enum UploadRowOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        /// An upload in parts (keyspace `index`): unfinished, or, with `version`, completed and kept so that the same
+        /// completion can be answered again.
+        pub struct UploadRow<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for UploadRow<'a> {
+            type Inner = UploadRow<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self {
+                    _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                }
+            }
+        }
+
+        impl<'a> UploadRow<'a> {
+            pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+            pub const VT_ACTOR: ::flatbuffers::VOffsetT = 6;
+            pub const VT_PART_BYTES: ::flatbuffers::VOffsetT = 8;
+            pub const VT_EXPIRES_MS: ::flatbuffers::VOffsetT = 10;
+            pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 12;
+            pub const VT_CACHE_CONTROL: ::flatbuffers::VOffsetT = 14;
+            pub const VT_EXPIRES: ::flatbuffers::VOffsetT = 16;
+            pub const VT_META: ::flatbuffers::VOffsetT = 18;
+            pub const VT_TAGS: ::flatbuffers::VOffsetT = 20;
+            pub const VT_TTL_SECONDS: ::flatbuffers::VOffsetT = 22;
+            pub const VT_VERSION: ::flatbuffers::VOffsetT = 24;
+            pub const VT_SEQ: ::flatbuffers::VOffsetT = 26;
+            pub const VT_ETAG: ::flatbuffers::VOffsetT = 28;
+            pub const VT_CREATED: ::flatbuffers::VOffsetT = 30;
+            pub const VT_PARTS: ::flatbuffers::VOffsetT = 32;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                UploadRow { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args UploadRowArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<UploadRow<'bldr>> {
+                let mut builder = UploadRowBuilder::new(_fbb);
+                builder.add_seq(args.seq);
+                builder.add_ttl_seconds(args.ttl_seconds);
+                builder.add_expires_ms(args.expires_ms);
+                if let Some(x) = args.parts {
+                    builder.add_parts(x);
+                }
+                if let Some(x) = args.etag {
+                    builder.add_etag(x);
+                }
+                if let Some(x) = args.version {
+                    builder.add_version(x);
+                }
+                if let Some(x) = args.tags {
+                    builder.add_tags(x);
+                }
+                if let Some(x) = args.meta {
+                    builder.add_meta(x);
+                }
+                if let Some(x) = args.expires {
+                    builder.add_expires(x);
+                }
+                if let Some(x) = args.cache_control {
+                    builder.add_cache_control(x);
+                }
+                if let Some(x) = args.content_type {
+                    builder.add_content_type(x);
+                }
+                builder.add_part_bytes(args.part_bytes);
+                if let Some(x) = args.actor {
+                    builder.add_actor(x);
+                }
+                if let Some(x) = args.key {
+                    builder.add_key(x);
+                }
+                builder.add_created(args.created);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn key(&self) -> &'a str {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRow::VT_KEY, None)
+                        .unwrap()
+                }
+            }
+            /// Who started it, as in `EvidenceRow.actor`; nobody else sees it.
+            #[inline]
+            pub fn actor(&self) -> &'a str {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRow::VT_ACTOR, None)
+                        .unwrap()
+                }
+            }
+            #[inline]
+            pub fn part_bytes(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(UploadRow::VT_PART_BYTES, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn expires_ms(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(UploadRow::VT_EXPIRES_MS, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn content_type(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRow::VT_CONTENT_TYPE, None)
+                }
+            }
+            #[inline]
+            pub fn cache_control(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRow::VT_CACHE_CONTROL, None)
+                }
+            }
+            #[inline]
+            pub fn expires(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(UploadRow::VT_EXPIRES, None)
+                }
+            }
+            #[inline]
+            pub fn meta(
+                &self,
+            ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair<'a>>>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair>>,
+                    >>(UploadRow::VT_META, None)
+                }
+            }
+            #[inline]
+            pub fn tags(
+                &self,
+            ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair<'a>>>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair>>,
+                    >>(UploadRow::VT_TAGS, None)
+                }
+            }
+            #[inline]
+            pub fn ttl_seconds(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(UploadRow::VT_TTL_SECONDS, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn version(&self) -> Option<&'a Id> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Id>(UploadRow::VT_VERSION, None) }
+            }
+            #[inline]
+            pub fn seq(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(UploadRow::VT_SEQ, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn etag(&self) -> Option<&'a Hash> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Hash>(UploadRow::VT_ETAG, None) }
+            }
+            #[inline]
+            pub fn created(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(UploadRow::VT_CREATED, Some(false)).unwrap() }
+            }
+            /// BLAKE3 over the part list that completed it.
+            #[inline]
+            pub fn parts(&self) -> Option<&'a Hash> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Hash>(UploadRow::VT_PARTS, None) }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for UploadRow<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("actor", Self::VT_ACTOR, true)?
+                    .visit_field::<u32>("part_bytes", Self::VT_PART_BYTES, false)?
+                    .visit_field::<u64>("expires_ms", Self::VT_EXPIRES_MS, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
+                        "content_type",
+                        Self::VT_CONTENT_TYPE,
+                        false,
+                    )?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
+                        "cache_control",
+                        Self::VT_CACHE_CONTROL,
+                        false,
+                    )?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("expires", Self::VT_EXPIRES, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Pair>>,
+                    >>("meta", Self::VT_META, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Pair>>,
+                    >>("tags", Self::VT_TAGS, false)?
+                    .visit_field::<u64>("ttl_seconds", Self::VT_TTL_SECONDS, false)?
+                    .visit_field::<Id>("version", Self::VT_VERSION, false)?
+                    .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                    .visit_field::<Hash>("etag", Self::VT_ETAG, false)?
+                    .visit_field::<bool>("created", Self::VT_CREATED, false)?
+                    .visit_field::<Hash>("parts", Self::VT_PARTS, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct UploadRowArgs<'a> {
+            pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub actor: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub part_bytes: u32,
+            pub expires_ms: u64,
+            pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub cache_control: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub expires: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub meta: Option<
+                ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair<'a>>>>,
+            >,
+            pub tags: Option<
+                ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Pair<'a>>>>,
+            >,
+            pub ttl_seconds: u64,
+            pub version: Option<&'a Id>,
+            pub seq: u64,
+            pub etag: Option<&'a Hash>,
+            pub created: bool,
+            pub parts: Option<&'a Hash>,
+        }
+        impl<'a> Default for UploadRowArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                UploadRowArgs {
+                    key: None,   // required field
+                    actor: None, // required field
+                    part_bytes: 0,
+                    expires_ms: 0,
+                    content_type: None,
+                    cache_control: None,
+                    expires: None,
+                    meta: None,
+                    tags: None,
+                    ttl_seconds: 0,
+                    version: None,
+                    seq: 0,
+                    etag: None,
+                    created: false,
+                    parts: None,
+                }
+            }
+        }
+
+        pub struct UploadRowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UploadRowBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRow::VT_KEY, key);
+            }
+            #[inline]
+            pub fn add_actor(&mut self, actor: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRow::VT_ACTOR, actor);
+            }
+            #[inline]
+            pub fn add_part_bytes(&mut self, part_bytes: u32) {
+                self.fbb_
+                    .push_slot::<u32>(UploadRow::VT_PART_BYTES, part_bytes, 0);
+            }
+            #[inline]
+            pub fn add_expires_ms(&mut self, expires_ms: u64) {
+                self.fbb_
+                    .push_slot::<u64>(UploadRow::VT_EXPIRES_MS, expires_ms, 0);
+            }
+            #[inline]
+            pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
+                    UploadRow::VT_CONTENT_TYPE,
+                    content_type,
+                );
+            }
+            #[inline]
+            pub fn add_cache_control(&mut self, cache_control: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
+                    UploadRow::VT_CACHE_CONTROL,
+                    cache_control,
+                );
+            }
+            #[inline]
+            pub fn add_expires(&mut self, expires: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRow::VT_EXPIRES, expires);
+            }
+            #[inline]
+            pub fn add_meta(
+                &mut self,
+                meta: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Pair<'b>>>,
+                >,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRow::VT_META, meta);
+            }
+            #[inline]
+            pub fn add_tags(
+                &mut self,
+                tags: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Pair<'b>>>,
+                >,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(UploadRow::VT_TAGS, tags);
+            }
+            #[inline]
+            pub fn add_ttl_seconds(&mut self, ttl_seconds: u64) {
+                self.fbb_
+                    .push_slot::<u64>(UploadRow::VT_TTL_SECONDS, ttl_seconds, 0);
+            }
+            #[inline]
+            pub fn add_version(&mut self, version: &Id) {
+                self.fbb_.push_slot_always::<&Id>(UploadRow::VT_VERSION, version);
+            }
+            #[inline]
+            pub fn add_seq(&mut self, seq: u64) {
+                self.fbb_.push_slot::<u64>(UploadRow::VT_SEQ, seq, 0);
+            }
+            #[inline]
+            pub fn add_etag(&mut self, etag: &Hash) {
+                self.fbb_.push_slot_always::<&Hash>(UploadRow::VT_ETAG, etag);
+            }
+            #[inline]
+            pub fn add_created(&mut self, created: bool) {
+                self.fbb_.push_slot::<bool>(UploadRow::VT_CREATED, created, false);
+            }
+            #[inline]
+            pub fn add_parts(&mut self, parts: &Hash) {
+                self.fbb_.push_slot_always::<&Hash>(UploadRow::VT_PARTS, parts);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UploadRowBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                UploadRowBuilder {
+                    fbb_: _fbb,
+                    start_: start,
+                }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<UploadRow<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, UploadRow::VT_KEY, "key");
+                self.fbb_.required(o, UploadRow::VT_ACTOR, "actor");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for UploadRow<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("UploadRow");
+                ds.field("key", &self.key());
+                ds.field("actor", &self.actor());
+                ds.field("part_bytes", &self.part_bytes());
+                ds.field("expires_ms", &self.expires_ms());
+                ds.field("content_type", &self.content_type());
+                ds.field("cache_control", &self.cache_control());
+                ds.field("expires", &self.expires());
+                ds.field("meta", &self.meta());
+                ds.field("tags", &self.tags());
+                ds.field("ttl_seconds", &self.ttl_seconds());
+                ds.field("version", &self.version());
+                ds.field("seq", &self.seq());
+                ds.field("etag", &self.etag());
+                ds.field("created", &self.created());
+                ds.field("parts", &self.parts());
+                ds.finish()
+            }
+        }
+        pub enum PartRowOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        /// One part of an unfinished upload (keyspace `index`).
+        pub struct PartRow<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for PartRow<'a> {
+            type Inner = PartRow<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self {
+                    _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                }
+            }
+        }
+
+        impl<'a> PartRow<'a> {
+            pub const VT_ETAG: ::flatbuffers::VOffsetT = 4;
+            pub const VT_LEN: ::flatbuffers::VOffsetT = 6;
+            pub const VT_CHUNKS: ::flatbuffers::VOffsetT = 8;
+            pub const VT_VALUES: ::flatbuffers::VOffsetT = 10;
+            pub const VT_REFERENCE: ::flatbuffers::VOffsetT = 12;
+            pub const VT_CHARGES: ::flatbuffers::VOffsetT = 14;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                PartRow { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args PartRowArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<PartRow<'bldr>> {
+                let mut builder = PartRowBuilder::new(_fbb);
+                builder.add_len(args.len);
+                if let Some(x) = args.charges {
+                    builder.add_charges(x);
+                }
+                if let Some(x) = args.reference {
+                    builder.add_reference(x);
+                }
+                if let Some(x) = args.values {
+                    builder.add_values(x);
+                }
+                if let Some(x) = args.chunks {
+                    builder.add_chunks(x);
+                }
+                if let Some(x) = args.etag {
+                    builder.add_etag(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn etag(&self) -> &'a Hash {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Hash>(PartRow::VT_ETAG, None).unwrap() }
+            }
+            #[inline]
+            pub fn len(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(PartRow::VT_LEN, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn chunks(&self) -> Option<::flatbuffers::Vector<'a, Hash>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Hash>>>(
+                            PartRow::VT_CHUNKS,
+                            None,
+                        )
+                }
+            }
+            /// Of each chunk: the BLAKE3 chaining value at its place in the object.
+            #[inline]
+            pub fn values(&self) -> Option<::flatbuffers::Vector<'a, Hash>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Hash>>>(
+                            PartRow::VT_VALUES,
+                            None,
+                        )
+                }
+            }
+            /// Stands for the part in the references of `chunks`.
+            #[inline]
+            pub fn reference(&self) -> &'a Id {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Id>(PartRow::VT_REFERENCE, None).unwrap() }
+            }
+            /// Grants that were charged `len` bytes and are credited when the part goes.
+            #[inline]
+            pub fn charges(&self) -> Option<::flatbuffers::Vector<'a, Hash>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Hash>>>(
+                            PartRow::VT_CHARGES,
+                            None,
+                        )
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for PartRow<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<Hash>("etag", Self::VT_ETAG, true)?
+                    .visit_field::<u64>("len", Self::VT_LEN, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Hash>>>(
+                        "chunks",
+                        Self::VT_CHUNKS,
+                        false,
+                    )?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Hash>>>(
+                        "values",
+                        Self::VT_VALUES,
+                        false,
+                    )?
+                    .visit_field::<Id>("reference", Self::VT_REFERENCE, true)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Hash>>>(
+                        "charges",
+                        Self::VT_CHARGES,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct PartRowArgs<'a> {
+            pub etag: Option<&'a Hash>,
+            pub len: u64,
+            pub chunks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
+            pub values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
+            pub reference: Option<&'a Id>,
+            pub charges: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
+        }
+        impl<'a> Default for PartRowArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                PartRowArgs {
+                    etag: None, // required field
+                    len: 0,
+                    chunks: None,
+                    values: None,
+                    reference: None, // required field
+                    charges: None,
+                }
+            }
+        }
+
+        pub struct PartRowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartRowBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_etag(&mut self, etag: &Hash) {
+                self.fbb_.push_slot_always::<&Hash>(PartRow::VT_ETAG, etag);
+            }
+            #[inline]
+            pub fn add_len(&mut self, len: u64) {
+                self.fbb_.push_slot::<u64>(PartRow::VT_LEN, len, 0);
+            }
+            #[inline]
+            pub fn add_chunks(&mut self, chunks: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Hash>>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(PartRow::VT_CHUNKS, chunks);
+            }
+            #[inline]
+            pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Hash>>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(PartRow::VT_VALUES, values);
+            }
+            #[inline]
+            pub fn add_reference(&mut self, reference: &Id) {
+                self.fbb_
+                    .push_slot_always::<&Id>(PartRow::VT_REFERENCE, reference);
+            }
+            #[inline]
+            pub fn add_charges(
+                &mut self,
+                charges: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Hash>>,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(PartRow::VT_CHARGES, charges);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartRowBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                PartRowBuilder {
+                    fbb_: _fbb,
+                    start_: start,
+                }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<PartRow<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, PartRow::VT_ETAG, "etag");
+                self.fbb_.required(o, PartRow::VT_REFERENCE, "reference");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for PartRow<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("PartRow");
+                ds.field("etag", &self.etag());
+                ds.field("len", &self.len());
+                ds.field("chunks", &self.chunks());
+                ds.field("values", &self.values());
+                ds.field("reference", &self.reference());
+                ds.field("charges", &self.charges());
                 ds.finish()
             }
         }

@@ -6,8 +6,8 @@ use super::authorized::Scope;
 use super::{Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Target, required};
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};
-use crate::packet::{Claims, Grant, GrantBucket};
-use crate::request::FreshRequest;
+use crate::packet::{Claims, Grant, GrantBucket, VerifiedPacket};
+use crate::request::{Evidence, FreshRequest, SignedRequest};
 
 /// The packet does not allow the access. It is the same whether or not the target exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,12 +35,21 @@ pub struct ObjectAttributes<'a> {
     pub len: u64,
 }
 
+/// What can be said of the object that a request writes, while the request is authorized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written<'a> {
+    /// The request says all: a put.
+    Known(ObjectAttributes<'a>),
+    /// The store knows, and asks with [`Authorized::further`] before it writes: a copy, a restore, parts. The proof
+    /// alone is not enough for a write: [`Authorized::object_is_known`].
+    Later,
+}
+
 /// Decides whether a request may do what its method and route ask for.
 ///
 /// Every link of the packet must have at least one grant that by itself allows the access with all
 /// its limits; grants never combine. The first such grant in list order is charged, one without
-/// `create_only` before one with it. `put` describes the object of a `PUT`; without it (undelete), a
-/// grant that limits size or type does not allow a write, since nobody can say yet that it fits.
+/// `create_only` before one with it.
 ///
 /// Decided here: bucket, prefix, operations, `max_bytes`, `content_type`, `cidr`. Left to whoever
 /// carries the access out: `create_only`, `quota_bytes`, `rate` ([`Authorized::create_only`],
@@ -54,7 +63,7 @@ pub fn authorize(
     route: RouteKind,
     target: Target,
     peer: IpAddr,
-    put: Option<ObjectAttributes<'_>>,
+    written: Written<'_>,
 ) -> Result<Authorized, Forbidden> {
     let ops = required(method, route).ok_or(Forbidden)?;
     let first = ops.first().copied().ok_or(Forbidden)?;
@@ -66,38 +75,100 @@ pub fn authorize(
     {
         return Err(Forbidden);
     }
-    let question = Question {
-        target: &target,
-        peer,
-        put,
-    };
-    let links = request.packet().links();
-    let mut choice = Choice::default();
-    for op in ops {
-        for link in links {
-            let grant = question.choose(link, *op).ok_or(Forbidden)?;
-            choice.add(link, grant, *op);
-        }
-    }
-    let also = Op::ALL
-        .into_iter()
-        .filter(|op| links.iter().all(|link| question.choose(link, *op).is_some()))
-        .collect();
-    let scope = question.scope(links, first);
     let actor = Actor::Key(request.subject().clone());
     let FreshRequest {
-        request, evidence, ..
+        request,
+        packet,
+        evidence,
     } = request;
-    Ok(Authorized {
-        access: Access { op: first, target },
+    let credentials = Credentials { packet, peer };
+    let granted = credentials.grant(ops, &target, written)?;
+    Ok(granted.authorized(
+        Access { op: first, target },
         actor,
-        request: Some((request, evidence)),
-        scope,
-        also: ops.iter().fold(also, |set: OpSet, op| set.with(*op)),
-        create_only: choice.create_only,
-        object_bytes_max: choice.object_bytes_max,
-        charges: choice.charges,
-    })
+        credentials,
+        Some((request, evidence)),
+    ))
+}
+
+/// What every further access of a request is decided by.
+#[derive(Clone, Debug)]
+pub(super) struct Credentials {
+    packet: VerifiedPacket,
+    peer: IpAddr,
+}
+
+impl Credentials {
+    /// Decides on operations to one target; the first of `ops` is the access itself.
+    fn grant(&self, ops: &[Op], target: &Target, written: Written<'_>) -> Result<Granted, Forbidden> {
+        let first = ops.first().copied().ok_or(Forbidden)?;
+        let question = Question {
+            target,
+            peer: self.peer,
+            written,
+        };
+        let links = self.packet.links();
+        let mut choice = Choice::default();
+        for op in ops {
+            for link in links {
+                let grant = question.choose(link, *op).ok_or(Forbidden)?;
+                choice.add(link, grant, *op);
+            }
+        }
+        let also = Op::ALL
+            .into_iter()
+            .filter(|op| links.iter().all(|link| question.choose(link, *op).is_some()))
+            .collect();
+        Ok(Granted {
+            scope: question.scope(links, first),
+            also: ops.iter().fold(also, |set: OpSet, op| set.with(*op)),
+            choice,
+            object_is_known: matches!(written, Written::Known(_)),
+        })
+    }
+
+    /// A further access, by itself.
+    pub(super) fn further(
+        &self,
+        op: Op,
+        target: Target,
+        written: Written<'_>,
+        actor: Actor,
+    ) -> Result<Authorized, Forbidden> {
+        let granted = self.grant(&[op], &target, written)?;
+        Ok(granted.authorized(Access { op, target }, actor, self.clone(), None))
+    }
+}
+
+/// A decision in the caller's favour.
+struct Granted {
+    scope: Scope,
+    also: OpSet,
+    choice: Choice,
+    object_is_known: bool,
+}
+
+impl Granted {
+    fn authorized(
+        self,
+        access: Access,
+        actor: Actor,
+        credentials: Credentials,
+        request: Option<(SignedRequest, Evidence)>,
+    ) -> Authorized {
+        Authorized {
+            access,
+            actor,
+            request,
+            credentials: Some(credentials),
+            scope: self.scope,
+            also: self.also,
+            object_is_known: self.object_is_known,
+            create_only: self.choice.create_only,
+            object_bytes_max: self.choice.object_bytes_max,
+            charges: self.choice.charges,
+        }
+    }
 }
 
 /// What the chosen grants leave to whoever carries the access out.
@@ -135,7 +206,7 @@ fn writes(op: Op) -> bool {
 struct Question<'a> {
     target: &'a Target,
     peer: IpAddr,
-    put: Option<ObjectAttributes<'a>>,
+    written: Written<'a>,
 }
 
 impl Question<'_> {
@@ -168,6 +239,14 @@ impl Question<'_> {
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
             Target::Listing(bucket) => grant.bucket.covers(bucket),
+            // Packets name `admin` for all buckets only; that is checked when they are read.
+            Target::Service(_) => grant.bucket == GrantBucket::Any && grant.prefix.is_all(),
+            // Each entry is decided by itself; whoever may do nothing of what an entry can be may not ask.
+            Target::Batch(bucket) => {
+                let entries = [Op::Get, Op::Put, Op::Delete];
+                let any = entries.into_iter().any(|op| grant.ops.contains(op));
+                return op == Op::Put && any && grant.bucket.covers(bucket) && self.peer_fits(grant);
+            }
         };
         place_fits
             && grant.ops.contains(op)
@@ -184,12 +263,12 @@ impl Question<'_> {
     }
 
     fn object_fits(&self, grant: &Grant) -> bool {
-        let size_fits = grant
-            .limits
-            .max_bytes
-            .is_none_or(|max| self.put.is_some_and(|put| put.len <= max));
+        let Written::Known(object) = self.written else {
+            return true;
+        };
+        let size_fits = grant.limits.max_bytes.is_none_or(|max| object.len <= max);
         let type_fits = grant.limits.content_type.as_ref().is_none_or(|types| {
-            let media_type = self.put.and_then(|put| put.content_type).map(without_parameters);
+            let media_type = object.content_type.map(without_parameters);
             media_type.is_some_and(|media_type| types.iter().any(|allowed| allowed == media_type))
         });
         size_fits && type_fits
@@ -210,7 +289,11 @@ impl Question<'_> {
                     .unwrap_or_else(|| Some(Vec::new()))
                     .map_or(Scope::All, Scope::Buckets)
             }
-            Target::Bucket(bucket) | Target::Key(bucket, _) | Target::Listing(bucket) => {
+            Target::Service(_) => Scope::All,
+            Target::Bucket(bucket)
+            | Target::Key(bucket, _)
+            | Target::Listing(bucket)
+            | Target::Batch(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

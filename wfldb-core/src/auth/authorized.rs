@@ -1,6 +1,7 @@
 //! The proof that an access was allowed, and what the engine has to respect while carrying it out.
 
-use super::{Access, Actor, Charge, Op, OpSet, Target};
+use super::authorize::Credentials;
+use super::{Access, Actor, Charge, Forbidden, Op, OpSet, Target, Written};
 use crate::name::{BucketName, KeyPrefix, ObjectKey};
 use crate::request::{Evidence, SignedRequest};
 
@@ -31,8 +32,11 @@ pub struct Authorized {
     pub(super) access: Access,
     pub(super) actor: Actor,
     pub(super) request: Option<(SignedRequest, Evidence)>,
+    /// What a further access is decided by; `None`: it is allowed.
+    pub(super) credentials: Option<Credentials>,
     pub(super) scope: Scope,
     pub(super) also: OpSet,
+    pub(super) object_is_known: bool,
     pub(super) create_only: bool,
     pub(super) object_bytes_max: Option<u64>,
     pub(super) charges: Vec<Charge>,
@@ -58,12 +62,32 @@ impl Authorized {
             access: Access { op, target },
             actor,
             request: None,
+            credentials: None,
             scope: Scope::All,
             also: OpSet::all(),
+            object_is_known: true,
             create_only: false,
             object_bytes_max: None,
             charges: Vec::new(),
         }
+    }
+
+    /// The proof for a further access of the same request, decided by itself like the first: an entry of a batch, the
+    /// source of a copy, the object of a write whose length and type are known only now. It carries no request of its
+    /// own, since the first proof's says it all.
+    ///
+    /// # Errors
+    /// [`Forbidden`] when the packet does not allow it.
+    pub fn further(&self, op: Op, target: Target, written: Written<'_>) -> Result<Self, Forbidden> {
+        match &self.credentials {
+            Some(credentials) => credentials.further(op, target, written, self.actor.clone()),
+            None => Ok(Self::unrestricted(self.actor.clone(), op, target)),
+        }
+    }
+
+    /// Whether the limits on size and type of what is written were looked at.
+    pub fn object_is_known(&self) -> bool {
+        self.object_is_known
     }
 
     /// The operation.

@@ -19,10 +19,10 @@
 //! ```
 //! ```compile_fail,E0308
 //! # use std::net::IpAddr;
-//! # use wfldb_core::auth::{Authorized, Forbidden, Method, RouteKind, Target, authorize};
+//! # use wfldb_core::auth::{Authorized, Forbidden, Method, RouteKind, Target, Written, authorize};
 //! # use wfldb_core::request::VerifiedRequest;
 //! fn skip_replay(request: VerifiedRequest, target: Target, peer: IpAddr) -> Result<Authorized, Forbidden> {
-//!     authorize(request, Method::Get, RouteKind::Object, target, peer, None)
+//!     authorize(request, Method::Get, RouteKind::Object, target, peer, Written::Later)
 //! }
 //! ```
 //! ```compile_fail,E0451
@@ -42,9 +42,9 @@ mod route;
 mod target;
 
 pub use actor::Actor;
-pub use authorize::{Forbidden, ObjectAttributes, authorize};
+pub use authorize::{Forbidden, ObjectAttributes, Written, authorize};
 pub use authorized::Authorized;
 pub use charge::{Charge, GrantId};
 pub use op::{Op, OpSet};
 pub use route::{Method, RouteKind, required};
-pub use target::{Access, Target};
+pub use target::{Access, Service, Target};

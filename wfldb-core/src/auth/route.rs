@@ -64,13 +64,29 @@ pub enum RouteKind {
     ObjectVersions,
     /// `/v1/{bucket}/{key}?undelete=true`.
     ObjectUndelete,
+    /// `/v1/{bucket}/{key}?at=`.
+    ObjectAt,
+    /// `/v1/{bucket}/{key}?copy=`.
+    ObjectCopy,
+    /// `/v1/{bucket}/{key}?multipart=start`.
+    UploadStart,
+    /// `/v1/{bucket}/{key}?multipart={id}`.
+    Upload,
+    /// `/v1/{bucket}/{key}?multipart={id}&part={n}`.
+    UploadPart,
     /// `/v1/{bucket}/scan`.
     Scan,
+    /// `/v1/{bucket}/batch`.
+    Batch,
+    /// `/v1/_stats`.
+    Stats,
+    /// `/v1/_admin`.
+    Admin,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -78,7 +94,15 @@ impl RouteKind {
         Self::ObjectVersion,
         Self::ObjectVersions,
         Self::ObjectUndelete,
+        Self::ObjectAt,
+        Self::ObjectCopy,
+        Self::UploadStart,
+        Self::Upload,
+        Self::UploadPart,
         Self::Scan,
+        Self::Batch,
+        Self::Stats,
+        Self::Admin,
     ];
 }
 
@@ -117,8 +141,32 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Get => Some(&[Op::Get]),
             Head | Put | Post | Delete => None,
         },
-        RouteKind::ObjectUndelete => match method {
-            Post => Some(&[Op::Put]),
+        RouteKind::ObjectAt => match method {
+            Get | Head => Some(&[Op::Get]),
+            Put | Post | Delete => None,
+        },
+        // A copy needs `get` of its source too, and a batch what each entry needs: both are decided once the source and
+        // the entries are known. On the route of batches `put` stands for "may do something that an entry can be".
+        RouteKind::ObjectUndelete | RouteKind::ObjectCopy | RouteKind::UploadStart | RouteKind::Batch => {
+            match method {
+                Post => Some(&[Op::Put]),
+                Get | Head | Put | Delete => None,
+            }
+        }
+        RouteKind::Upload => match method {
+            Get | Post | Delete => Some(&[Op::Put]),
+            Head | Put => None,
+        },
+        RouteKind::UploadPart => match method {
+            Put => Some(&[Op::Put]),
+            Get | Head | Post | Delete => None,
+        },
+        RouteKind::Stats => match method {
+            Get => Some(&[Op::Admin]),
+            Head | Put | Post | Delete => None,
+        },
+        RouteKind::Admin => match method {
+            Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
     }
@@ -139,7 +187,15 @@ mod tests {
             (RouteKind::ObjectVersion, "GET:get HEAD:get DELETE:erase"),
             (RouteKind::ObjectVersions, "GET:get"),
             (RouteKind::ObjectUndelete, "POST:put"),
+            (RouteKind::ObjectAt, "GET:get HEAD:get"),
+            (RouteKind::ObjectCopy, "POST:put"),
+            (RouteKind::UploadStart, "POST:put"),
+            (RouteKind::Upload, "GET:put POST:put DELETE:put"),
+            (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
+            (RouteKind::Batch, "POST:put"),
+            (RouteKind::Stats, "GET:admin"),
+            (RouteKind::Admin, "POST:admin"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

@@ -15,14 +15,42 @@ pub enum Target {
     Key(BucketName, ObjectKey),
     /// The keys of a bucket, as far as the caller may see them.
     Listing(BucketName),
+    /// Several keys of a bucket, each decided by itself.
+    Batch(BucketName),
+    /// A service of the store as a whole.
+    Service(Service),
+}
+
+/// A service under a reserved word of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// `/v1/_stats`.
+    Stats,
+    /// `/v1/_admin`.
+    Admin,
+}
+
+impl Service {
+    /// All services.
+    pub const ALL: [Self; 2] = [Self::Stats, Self::Admin];
+
+    /// The reserved word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stats => "_stats",
+            Self::Admin => "_admin",
+        }
+    }
 }
 
 impl Target {
     /// The bucket, if it is in one.
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
-            Self::Store => None,
-            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) => Some(bucket),
+            Self::Store | Self::Service(_) => None,
+            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
+                Some(bucket)
+            }
         }
     }
 
@@ -30,7 +58,7 @@ impl Target {
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Key(_, key) => Some(key),
-            Self::Store | Self::Bucket(_) | Self::Listing(_) => None,
+            Self::Store | Self::Bucket(_) | Self::Listing(_) | Self::Batch(_) | Self::Service(_) => None,
         }
     }
 
@@ -50,6 +78,8 @@ impl Target {
             Self::Bucket(bucket) => format!("/v1/{bucket}"),
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
+            Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
+            Self::Service(service) => format!("/v1/{}", service.word()),
         }
     }
 
@@ -61,8 +91,16 @@ impl Target {
             RouteKind::Object
             | RouteKind::ObjectVersion
             | RouteKind::ObjectVersions
-            | RouteKind::ObjectUndelete => matches!(self, Self::Key(..)),
+            | RouteKind::ObjectUndelete
+            | RouteKind::ObjectAt
+            | RouteKind::ObjectCopy
+            | RouteKind::UploadStart
+            | RouteKind::Upload
+            | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
+            RouteKind::Batch => matches!(self, Self::Batch(_)),
+            RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
+            RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
         }
     }
 }

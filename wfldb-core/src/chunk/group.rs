@@ -6,7 +6,7 @@
 
 use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::id::ChunkHash;
+use crate::id::{ChunkHash, ContentHash};
 use crate::limits::GROUP_BYTES;
 
 /// How many groups a chunk has. An empty one has none.
@@ -64,6 +64,32 @@ pub fn root(values: &[[u8; 32]], chunk_len: usize) -> Option<ChunkHash> {
             Some(merge_subtrees_root(&subtree(left)?, &subtree(right)?, Mode::Hash).into())
         }
     }
+}
+
+/// The BLAKE3 chaining value of a chunk at its place in an object of several chunks: `offset` is a multiple of the size
+/// of the object's chunks, which is a power of two of at least 1 KiB.
+pub fn value_at(offset: u64, chunk: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(offset).update(chunk);
+    hasher.finalize_non_root()
+}
+
+/// The BLAKE3 of an object from the values of its chunks ([`value_at`]), which are all of one size but the last. `None`
+/// for fewer than two: the only chunk's own hash is the object's.
+///
+/// ```
+/// use wfldb_core::{chunk, id::ContentHash};
+///
+/// let bytes = vec![7; 5000];
+/// let values: Vec<_> = (0..).step_by(2048).zip(bytes.chunks(2048)).map(|(at, part)| chunk::value_at(at, part)).collect();
+/// assert_eq!(chunk::object_root(&values), Some(ContentHash::of(&bytes)));
+/// ```
+pub fn object_root(values: &[[u8; 32]]) -> Option<ContentHash> {
+    if values.len() < 2 {
+        return None;
+    }
+    let (left, right) = split(values)?;
+    Some(merge_subtrees_root(&subtree(left)?, &subtree(right)?, Mode::Hash).into())
 }
 
 /// Left of a BLAKE3 parent is the largest power of two of groups that leaves something to the right

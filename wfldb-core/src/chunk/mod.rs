@@ -4,5 +4,5 @@
 mod group;
 mod plan;
 
-pub use group::{group_count, group_len, group_matches, group_values, root};
+pub use group::{group_count, group_len, group_matches, group_values, object_root, root, value_at};
 pub use plan::{ChunkPlan, ChunkSpan};

@@ -1,22 +1,22 @@
 //! Ids and keys that we make: versions, hashes, numbers, Ed25519 keys and what they sign.
 //! Not here: names that users choose ([`crate::name`]), and any source of randomness.
 
-mod bucket_id;
 mod hash;
 mod key_id;
 mod nonce;
 mod number;
 mod public_key;
+mod random;
 mod secret;
 mod signature;
 mod version;
 
-pub use bucket_id::BucketId;
 pub use hash::{ChunkHash, ContentHash, PacketHash};
 pub use key_id::{KeyId, Role};
 pub use nonce::Nonce;
 pub use number::{ByteLen, CommitNumber, LogPosition, Seq};
 pub use public_key::PublicKey;
+pub use random::{BucketId, UploadId};
 pub use secret::SecretKey;
 pub use signature::SignatureBytes;
 pub use version::VersionId;
@@ -50,6 +50,9 @@ pub enum IdError {
     /// Not 32 lower-case hex digits.
     #[error("not a bucket id")]
     BucketId,
+    /// Not 32 lower-case hex digits.
+    #[error("not an upload id")]
+    UploadId,
 }
 
 impl IdError {
@@ -64,6 +67,7 @@ impl IdError {
             Self::Nonce => "BadNonce",
             Self::Signature => "BadSignature",
             Self::BucketId => "BadBucketId",
+            Self::UploadId => "BadUploadId",
         }
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ObjectError;
 use crate::limits::BUCKET_CONFIG_BYTES_MAX;
+use crate::time::UnixMillis;
 
 /// What a bucket holds; fixed when it is created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,35 @@ pub struct Retention {
     /// For how many days versions are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u64>,
+}
+
+impl Retention {
+    /// How many of the newest versions stay whatever their age; `None` when all do. The newest always stays.
+    pub fn newest_kept(&self) -> Option<u64> {
+        match (self.keep, self.days) {
+            (None, None) => None,
+            (keep, _) => Some(keep.unwrap_or(1).max(1)),
+        }
+    }
+
+    /// A version beyond the newest that are kept goes when it was written before this; `None`: whatever its age.
+    pub fn goes_before(&self, now: UnixMillis) -> Option<UnixMillis> {
+        const DAY_MS: u64 = 24 * 3600 * 1000;
+        let days = self.days?;
+        Some(UnixMillis::new(
+            now.get().saturating_sub(days.saturating_mul(DAY_MS)),
+        ))
+    }
+
+    /// Whether something that `self` keeps would go under `other`.
+    pub fn is_lowered_by(&self, other: &Self) -> bool {
+        let newest = |retention: &Self| retention.newest_kept().unwrap_or(u64::MAX);
+        let days = |retention: &Self| match (retention.keep, retention.days) {
+            (None, None) => u64::MAX,
+            (_, days) => days.unwrap_or(0),
+        };
+        newest(other) < newest(self) || days(other) < days(self)
+    }
 }
 
 /// The configuration of a bucket. The default is a plain bucket that keeps every version.
@@ -81,15 +111,18 @@ impl BucketConfig {
         if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(ObjectError::BucketConfig);
         }
-        serde_json::from_slice(json).map_err(|_| ObjectError::BucketConfig)
+        let config: Self = serde_json::from_slice(json).map_err(|_| ObjectError::BucketConfig)?;
+        // The newest version always stays, so none kept is a mistake.
+        if config.versions.is_some_and(|versions| versions.keep == Some(0)) {
+            return Err(ObjectError::BucketConfig);
+        }
+        Ok(config)
     }
 
     /// The first member that asks for something this release does not carry out yet.
     pub fn unsupported(&self) -> Option<&'static str> {
         if self.kind == BucketKind::Documents {
             Some("kind")
-        } else if self.versions.is_some() {
-            Some("versions")
         } else if self.mirror {
             Some("mirror")
         } else if self.audit_reads {
@@ -106,5 +139,43 @@ impl BucketConfig {
     pub fn check_supported(&self) -> Result<(), ObjectError> {
         self.unsupported()
             .map_or(Ok(()), |member| Err(ObjectError::NotSupportedYet(member)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retention(keep: Option<u64>, days: Option<u64>) -> Retention {
+        Retention { keep, days }
+    }
+
+    #[test]
+    fn keeping_less_is_lowering_and_keeping_more_is_not() {
+        let all = retention(None, None);
+        let (one, five) = (retention(Some(1), None), retention(Some(5), None));
+        let week = retention(None, Some(7));
+        let both = retention(Some(5), Some(7));
+        for (before, after, lowered) in [
+            (all, one, true),
+            (one, all, false),
+            (five, one, true),
+            (one, five, false),
+            (five, both, false),
+            (both, five, true),
+            (both, week, true),
+            (week, both, false),
+            // Neither keeps all that the other does.
+            (five, week, true),
+            (week, five, true),
+            (all, all, false),
+        ] {
+            assert_eq!(before.is_lowered_by(&after), lowered, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn to_keep_no_version_is_refused() {
+        assert!(BucketConfig::parse_json(br#"{"versions":{"keep":0}}"#).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub struct Usage {
     pub versions: u64,
     /// Bytes of all versions.
     pub bytes: u64,
-    /// Bytes on disk: inline bodies, and each distinct chunk once.
+    /// Bytes kept: inline bodies, and each distinct chunk once, those of unfinished uploads too.
     pub stored_bytes: u64,
 }
 
@@ -110,7 +110,8 @@ impl Engine {
     /// Creates the bucket that `proof` names, or replaces its configuration.
     ///
     /// # Errors
-    /// `NotSupportedYet` for settings that this release does not act on, `KindFixed`, `StorageFull`, and those of
+    /// `NotSupportedYet` for settings that this release does not act on, `KindFixed`, `Forbidden` when retention is
+    /// lowered and the proof does not also allow `erase`, `StorageFull`, and those of
     /// every write: `ReadOnly`, `Busy`, `OutcomeUnknown`.
     pub fn put_bucket(&self, proof: &Authorized, config: BucketConfig) -> Pending<BucketPut> {
         let planned = (|| {
@@ -120,7 +121,13 @@ impl Engine {
             }
             self.inner.admit_bytes()?;
             let id = BucketId::from_bytes(crate::engine::random()?);
-            Ok(Mutation::PutBucket { name, id, config })
+            let may_erase = proof.may_also(Op::Erase);
+            Ok(Mutation::PutBucket {
+                name,
+                id,
+                config,
+                may_erase,
+            })
         })();
         let inner = self.inner.clone();
         let name = proof.bucket().cloned();
@@ -128,6 +135,8 @@ impl Engine {
             let (Applied::Bucket { created, .. }, Some(name)) = (applied, name) else {
                 return Err(EngineError::OutcomeUnknown);
             };
+            // Retention may have been lowered.
+            inner.wake_lifecycle();
             let snapshot = inner.storage.snapshot();
             let row = resolve(&*snapshot, &name)?;
             Ok(BucketPut {

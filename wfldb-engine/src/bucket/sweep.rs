@@ -12,7 +12,7 @@ use wfldb_core::id::BucketId;
 use crate::commit::plan::Mutation;
 use crate::engine::Inner;
 use crate::error::EngineError;
-use crate::row::{ObjectRow, key};
+use crate::row::{ObjectRow, PartRow, key};
 use crate::storage::{Space, prefix_end};
 
 /// Rows that one commit removes.
@@ -23,7 +23,13 @@ const PAUSE: Duration = Duration::from_millis(2);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// The spaces whose keys begin with the bucket's id. Heads first: what cannot be found is gone for readers.
-const SWEPT: [Space; 4] = [Space::Heads, Space::Versions, Space::Bodies, Space::Chunks];
+const SWEPT: [Space; 5] = [
+    Space::Heads,
+    Space::Versions,
+    Space::Bodies,
+    Space::Chunks,
+    Space::Index,
+];
 
 /// The worker: sweeps once at start, then whenever it is woken.
 pub(crate) fn run(inner: &std::sync::Weak<Inner>, wake: &Receiver<()>) {
@@ -81,6 +87,12 @@ fn sweep_bucket(inner: &Arc<Inner>, bucket: BucketId) -> Result<(), EngineError>
                     let version = ObjectRow::decode(&value)?;
                     for grant in version.charges {
                         *credits.entry(grant).or_default() += version.len;
+                    }
+                }
+                if space == Space::Index && key::is_part(&row) {
+                    let part = PartRow::decode(&value)?;
+                    for grant in part.charges {
+                        *credits.entry(grant).or_default() += part.len;
                     }
                 }
                 rows.push((space, row));

@@ -102,11 +102,16 @@ impl ChunkStore {
             }
         }
         drop(pins);
-        if let Some(released) = &*self.released.lock().unwrap_or_else(PoisonError::into_inner)
-            && !unpinned.is_empty()
-        {
+        if !unpinned.is_empty() {
+            self.look_at(unpinned);
+        }
+    }
+
+    /// Has chunks that something let go of removed, unless something else names them.
+    pub(crate) fn look_at(&self, chunks: Vec<(BucketId, ChunkHash)>) {
+        if let Some(released) = &*self.released.lock().unwrap_or_else(PoisonError::into_inner) {
             // Without the thread the files stay until they are swept: nothing is lost.
-            let _ = released.send(unpinned);
+            let _ = released.send(chunks);
         }
     }
 

@@ -18,18 +18,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use wfldb_core::id::CommitNumber;
+use wfldb_core::id::{BucketId, ChunkHash, CommitNumber};
 
 pub(crate) use self::health::CommitHealth;
 pub use self::health::Unready;
-use self::overlay::Overlay;
+use self::overlay::{BucketMemo, Overlay};
 use self::plan::{Outcome, WritePlan};
 use self::queue::FairQueue;
 use crate::cache::Stamps;
 use crate::chunk::Pins;
 use crate::error::EngineError;
 use crate::row::{CommitMark, key};
-use crate::storage::{Space, Storage};
+use crate::storage::{Batch, Space, Storage};
 
 /// Plans in one group.
 const GROUP_PLANS_MAX: usize = 1024;
@@ -43,6 +43,16 @@ pub(crate) type OnDurable = Box<dyn FnMut(&CommitMark) -> Result<(), String> + S
 
 /// Called before a plan is evaluated, for what does not depend on the state: the free-space floor.
 pub(crate) type Admit = Box<dyn FnMut(&WritePlan) -> Result<(), EngineError> + Send>;
+
+/// Called with chunks that lost a reference by a batch that is durable.
+pub(crate) type OnFreed = Box<dyn FnMut(Vec<(BucketId, ChunkHash)>) + Send>;
+
+/// What the committer calls around its batches.
+pub(crate) struct Hooks {
+    pub(crate) admit: Admit,
+    pub(crate) on_durable: OnDurable,
+    pub(crate) on_freed: OnFreed,
+}
 
 /// Figures since the start.
 #[derive(Debug, Default)]
@@ -99,8 +109,7 @@ impl Committer {
         storage: Arc<dyn Storage>,
         mark: CommitMark,
         stamps: Arc<Stamps>,
-        admit: Admit,
-        on_durable: OnDurable,
+        hooks: Hooks,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox {
@@ -117,8 +126,8 @@ impl Committer {
             storage,
             mark,
             stamps,
-            admit,
-            on_durable,
+            hooks,
+            buckets: BucketMemo::new(),
         };
         let thread = std::thread::Builder::new()
             .name("wfldb-commit".to_owned())
@@ -204,8 +213,8 @@ struct Worker {
     storage: Arc<dyn Storage>,
     mark: CommitMark,
     stamps: Arc<Stamps>,
-    admit: Admit,
-    on_durable: OnDurable,
+    hooks: Hooks,
+    buckets: BucketMemo,
 }
 
 /// Poisons the store when the committer ends by a panic, and answers what waits.
@@ -277,7 +286,7 @@ impl Worker {
             .map_or_else(tracing::Span::none, |submitted| submitted.span.clone());
         let span = tracing::debug_span!(parent: &first, "engine::commit::commit", plans = group.len());
         let _entered = span.entered();
-        let mut overlay = Overlay::new(self.storage.snapshot());
+        let mut overlay = Overlay::with_memo(self.storage.snapshot(), std::mem::take(&mut self.buckets));
         let mut mark = self.mark;
         let mut answers = Vec::with_capacity(group.len());
         let mut heartbeat = false;
@@ -285,12 +294,15 @@ impl Worker {
             let Submitted {
                 plan, pins, reply, ..
             } = submitted;
-            let outcome = (self.admit)(&plan).and_then(|()| apply::apply(&plan, &mut overlay, &mut mark));
+            let outcome =
+                (self.hooks.admit)(&plan).and_then(|()| apply::apply(&plan, &mut overlay, &mut mark));
             heartbeat |= matches!(plan.mutation, plan::Mutation::Heartbeat);
             answers.push(Answer { outcome, pins, reply });
         }
+        let mut freed = Vec::new();
         let durable = if overlay.is_empty() && !heartbeat {
             // Nothing to write; but answers such as "nothing was there" rest on what is durable already.
+            self.buckets = overlay.finish().memo;
             Ok(())
         } else {
             mark.number = CommitNumber::new(mark.number.get() + 1);
@@ -299,13 +311,20 @@ impl Worker {
                 bytes::Bytes::from_static(key::COMMIT_MARK),
                 mark.encode().to_vec(),
             );
-            self.make_durable(overlay, mark)
+            let finished = overlay.finish();
+            freed = finished.freed;
+            self.buckets = finished.memo;
+            self.make_durable(finished.batch, mark)
         };
         match durable {
             Ok(()) => {
                 let more = lock(&self.shared.inbox).queue.plans() > 0;
                 self.shared.health.succeeded(more);
                 self.answer(answers);
+                if !freed.is_empty() {
+                    // ORDER: after the commit that takes the references away, never before.
+                    (self.hooks.on_freed)(freed);
+                }
             }
             Err(why) => {
                 // DURABILITY: the batch may reappear after a reopen. The overlay is dropped, nothing is retried.
@@ -323,14 +342,13 @@ impl Worker {
         }
     }
 
-    fn make_durable(&mut self, overlay: Overlay, mark: CommitMark) -> Result<(), String> {
-        let batch = overlay.into_batch();
+    fn make_durable(&mut self, batch: Batch, mark: CommitMark) -> Result<(), String> {
         // ORDER: nothing cached is used from before the batch can be seen; see `cache`.
         self.stamps.outdate(&batch, mark.number);
         self.storage.commit(batch).map_err(|error| error.to_string())?;
         self.stamps.published(mark.number);
         // DURABILITY: the mark outside the journal moves before any caller learns that the write is there.
-        (self.on_durable)(&mark)?;
+        (self.hooks.on_durable)(&mark)?;
         self.mark = mark;
         *lock(&self.shared.mark) = mark;
         self.shared.figures.commits.fetch_add(1, Ordering::Relaxed);

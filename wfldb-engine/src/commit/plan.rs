@@ -5,13 +5,13 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
-use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use crate::error::EngineError;
-use crate::row::EvidenceRow;
+use crate::row::{EvidenceRow, PartRow, UploadRow};
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub(crate) enum Mutation {
         name: BucketName,
         id: BucketId,
         config: BucketConfig,
+        /// The caller may end versions, so the retention may be lowered.
+        may_erase: bool,
     },
     /// Detaches the name; with `force` also when the bucket holds versions.
     DeleteBucket {
@@ -56,6 +58,21 @@ pub(crate) enum Mutation {
     PutObject(Box<PutObject>),
     DeleteObject(Box<DeleteObject>),
     EraseVersion(Box<EraseVersion>),
+    Batch(Box<Batch>),
+    StartUpload(Box<StartUpload>),
+    PutPart(Box<PutPart>),
+    AbortUpload(Box<AbortUpload>),
+    /// Ends versions whose time to live is over, and uploads that were not finished in time. Found by a worker and
+    /// checked again here; what is not due any more is left alone.
+    Expire {
+        bucket: BucketId,
+        due: Vec<Due>,
+    },
+    /// Removes what the bucket's retention does not keep of these keys.
+    Prune {
+        bucket: BucketId,
+        keys: Vec<ObjectKey>,
+    },
     /// Removes rows of a detached bucket, found by the sweeper. Not a change: it has no log position.
     SweepRows {
         bucket: BucketId,
@@ -81,17 +98,29 @@ pub(crate) struct PutObject {
     pub(crate) preconditions: Preconditions,
     pub(crate) create_only: bool,
     pub(crate) charges: Vec<Charge>,
-    /// `Some`: the put restores a deleted key.
-    pub(crate) restores: Option<Restores>,
+    pub(crate) origin: Origin,
 }
 
-/// What must still hold for a deleted key to be restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Restores {
-    /// The key's newest version.
-    pub(crate) tombstone: VersionId,
-    /// The version whose bytes the plan has. While it is there, so are its chunks.
-    pub(crate) source: VersionId,
+/// Where a new version comes from, as far as the commit has to look at it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A body that was sent.
+    Sent,
+    /// A version of the bucket, whose chunks it shares. While that is there, so are they.
+    Copied { key: ObjectKey, version: VersionId },
+    /// The version below the key's newest, which is this tombstone.
+    Restored {
+        tombstone: VersionId,
+        version: VersionId,
+    },
+    /// The parts of an upload, in order, as the plan found them.
+    Parts {
+        upload: UploadId,
+        /// The etag of each part, from 1.
+        parts: Vec<ContentHash>,
+        /// BLAKE3 over the list, by which a repetition is known.
+        list: [u8; 32],
+    },
 }
 
 /// Where the bytes of a planned version are.
@@ -125,6 +154,65 @@ pub(crate) struct EraseVersion {
     pub(crate) create_only: bool,
 }
 
+/// Ordered entries that are carried out together or not at all; a key occurs once.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) bucket: BucketId,
+    pub(crate) entries: Vec<BatchEntry>,
+}
+
+/// One entry of a batch.
+#[derive(Debug, Clone)]
+pub(crate) enum BatchEntry {
+    Put(PutObject),
+    Delete(DeleteObject),
+    Check {
+        key: ObjectKey,
+        preconditions: Preconditions,
+    },
+}
+
+/// The beginning of an upload in parts.
+#[derive(Debug, Clone)]
+pub(crate) struct StartUpload {
+    pub(crate) bucket: BucketId,
+    pub(crate) upload: UploadId,
+    pub(crate) row: UploadRow,
+}
+
+/// One part, new or in place of an earlier one.
+#[derive(Debug, Clone)]
+pub(crate) struct PutPart {
+    pub(crate) bucket: BucketId,
+    pub(crate) upload: UploadId,
+    pub(crate) number: u16,
+    pub(crate) chunk_bytes: u32,
+    pub(crate) part: PartRow,
+    pub(crate) charges: Vec<Charge>,
+}
+
+/// The end of an upload without an object.
+#[derive(Debug, Clone)]
+pub(crate) struct AbortUpload {
+    pub(crate) bucket: BucketId,
+    pub(crate) upload: UploadId,
+}
+
+/// Something whose time is over, as its row in `index` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// When.
+    pub(crate) at: UnixMillis,
+    pub(crate) what: DueWhat,
+}
+
+/// What ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DueWhat {
+    Version(ObjectKey, VersionId),
+    Upload(UploadId),
+}
+
 /// What a plan did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Applied {
@@ -149,6 +237,11 @@ pub(crate) enum Applied {
     Erased {
         seq: Seq,
     },
+    /// `None` for an entry that wrote nothing: a check, a delete of what is not there.
+    Batch {
+        seq: Option<Seq>,
+        results: Vec<Option<(VersionId, Option<ContentHash>)>>,
+    },
     /// There was nothing to do, and nothing was written.
     Nothing,
 }
@@ -163,7 +256,13 @@ impl WritePlan {
             Mutation::PutObject(put) => Lane::Bucket(put.bucket),
             Mutation::DeleteObject(delete) => Lane::Bucket(delete.bucket),
             Mutation::EraseVersion(erase) => Lane::Bucket(erase.bucket),
-            Mutation::SweepRows { bucket, .. } => Lane::Bucket(*bucket),
+            Mutation::Batch(batch) => Lane::Bucket(batch.bucket),
+            Mutation::StartUpload(start) => Lane::Bucket(start.bucket),
+            Mutation::PutPart(part) => Lane::Bucket(part.bucket),
+            Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
+            Mutation::SweepRows { bucket, .. }
+            | Mutation::Expire { bucket, .. }
+            | Mutation::Prune { bucket, .. } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. } | Mutation::DeleteBucket { .. } | Mutation::Heartbeat => Lane::Store,
         }
     }
@@ -171,13 +270,30 @@ impl WritePlan {
     /// About how many bytes the plan adds to a batch.
     pub(crate) fn cost_bytes(&self) -> usize {
         const ROWS: usize = 1024;
+        let put = |put: &PutObject| match &put.body {
+            PlannedBody::Inline(bytes) => bytes.len(),
+            PlannedBody::Chunked { chunks, .. } => chunks.len() * 128,
+        };
         let body = match &self.mutation {
-            Mutation::PutObject(put) => match &put.body {
-                PlannedBody::Inline(bytes) => bytes.len(),
-                PlannedBody::Chunked { chunks, .. } => chunks.len() * 128,
-            },
+            Mutation::PutObject(object) => put(object),
+            Mutation::Batch(batch) => {
+                let entry = |entry: &BatchEntry| match entry {
+                    BatchEntry::Put(object) => ROWS + put(object),
+                    BatchEntry::Delete(_) | BatchEntry::Check { .. } => ROWS,
+                };
+                batch.entries.iter().map(entry).sum()
+            }
+            Mutation::PutPart(part) => part.part.chunks.len() * 192,
+            Mutation::Expire { due, .. } => due.len() * ROWS,
+            Mutation::Prune { keys, .. } => keys.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
-            _ => 0,
+            Mutation::PutBucket { .. }
+            | Mutation::DeleteBucket { .. }
+            | Mutation::DeleteObject(_)
+            | Mutation::EraseVersion(_)
+            | Mutation::StartUpload(_)
+            | Mutation::AbortUpload(_)
+            | Mutation::Heartbeat => 0,
         };
         ROWS + self.evidence.row.len() + body
     }

@@ -45,6 +45,7 @@ fn create_bucket() -> WritePlan {
             name,
             id: bucket(),
             config: BucketConfig::default(),
+            may_erase: true,
         },
     )
 }
@@ -61,7 +62,7 @@ fn put(key: u8, n: u8, charges: Vec<Charge>) -> Mutation {
         preconditions: Preconditions::default(),
         create_only: false,
         charges,
-        restores: None,
+        origin: Origin::Sent,
     }))
 }
 
@@ -83,6 +84,14 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
+fn hooks(on_durable: OnDurable) -> Hooks {
+    Hooks {
+        admit: Box::new(|_| Ok(())),
+        on_durable,
+        on_freed: Box::new(|_| {}),
+    }
+}
+
 type Dump = Vec<(Space, Bytes, Bytes)>;
 
 /// Applies the plans in groups of the given size, and returns every row but the commit mark, and the outcomes.
@@ -95,7 +104,7 @@ fn run(plans: &[WritePlan], group: usize) -> (Dump, Vec<Option<Applied>>) {
         for plan in plans {
             outcomes.push(apply::apply(plan, &mut overlay, &mut mark).ok());
         }
-        let Batch { writes } = overlay.into_batch();
+        let Batch { writes } = overlay.finish().batch;
         let mut keys: Vec<_> = writes
             .iter()
             .map(|(space, key, _)| (*space, key.clone()))
@@ -135,8 +144,7 @@ fn a_closed_committer_answers_closing_and_finishes_what_waits() {
         storage,
         CommitMark::ZERO,
         Arc::new(Stamps::new(CommitNumber::new(0))),
-        Box::new(|_| Ok(())),
-        Box::new(|_| Ok(())),
+        hooks(Box::new(|_| Ok(()))),
     )
     .unwrap();
     let created = committer.submit(create_bucket(), None);
@@ -171,8 +179,7 @@ fn no_answer_comes_before_the_durable_mark() {
         storage,
         CommitMark::ZERO,
         Arc::new(Stamps::new(CommitNumber::new(0))),
-        Box::new(|_| Ok(())),
-        Box::new(on_durable),
+        hooks(Box::new(on_durable)),
     )
     .unwrap();
     committer

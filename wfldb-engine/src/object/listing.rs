@@ -8,6 +8,7 @@ use wfldb_core::object::{HeaderText, Tags};
 use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
+use super::tagged::{Found, Heads};
 use crate::bucket::{bucket_of, resolve_id};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -36,6 +37,8 @@ pub struct ScanQuery {
     pub delimiter: Option<String>,
     /// Descending.
     pub reverse: bool,
+    /// Only keys whose newest version has all of these.
+    pub tags: Tags,
 }
 
 impl Default for ScanQuery {
@@ -46,6 +49,7 @@ impl Default for ScanQuery {
             limit: SCAN_LIMIT_MAX,
             delimiter: None,
             reverse: false,
+            tags: Tags::default(),
         }
     }
 }
@@ -105,8 +109,11 @@ impl Engine {
         }
         let limit = query.limit.clamp(1, SCAN_LIMIT_MAX);
         let mut cut = query.after.clone();
+        let now = self.inner.now();
         for range in ranges {
-            if !scan_range(&*snapshot, &bucket, query, &range, limit, &mut cut, &mut page)? {
+            if !scan_range(
+                &*snapshot, &bucket, query, &range, limit, &mut cut, &mut page, now,
+            )? {
                 page.next = cut;
                 break;
             }
@@ -222,26 +229,35 @@ fn scan_range(
     limit: usize,
     cut: &mut Option<After>,
     page: &mut ScanPage,
+    now: UnixMillis,
 ) -> Result<bool, EngineError> {
-    let bucket_prefix = key::of_bucket(bucket);
     loop {
         let mut range = range.clone();
         if !cut_range(&mut range, cut.as_ref(), query.reverse) {
             return Ok(true);
         }
-        let from = [&bucket_prefix, range.from.as_slice()].concat();
-        let to = if range.to.is_empty() {
-            prefix_end(&bucket_prefix)
-        } else {
-            [&bucket_prefix, range.to.as_slice()].concat()
-        };
         let mut skipped_prefix = false;
-        for row in snapshot.range(Space::Heads, &from, &to, query.reverse) {
-            let (row_key, row) = row?;
+        let mut heads = Heads::new(
+            snapshot,
+            bucket,
+            &query.tags,
+            (&range.from, &range.to),
+            query.reverse,
+        );
+        while let Some(found) = heads.next()? {
             if page.items.len() + page.prefixes.len() == limit {
                 return Ok(false);
             }
-            let object = key::key_of_head(&row_key)?;
+            let (object, row) = match found {
+                Found::Head(object, row) => (object, row),
+                Found::Pause(object) => {
+                    *cut = Some(After::Key(object.as_str().to_owned()));
+                    return Ok(false);
+                }
+            };
+            if !row.is_live(now) {
+                continue;
+            }
             if let Some(common) = common_prefix(object.as_str(), query) {
                 page.prefixes.push(common.to_owned());
                 *cut = Some(After::Prefix(common.to_owned()));
@@ -249,7 +265,6 @@ fn scan_range(
                 skipped_prefix = true;
                 break;
             }
-            let row = ObjectRow::decode(&row)?;
             *cut = Some(After::Key(object.as_str().to_owned()));
             page.items.push(ListedObject {
                 key: object,

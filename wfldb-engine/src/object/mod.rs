@@ -1,8 +1,12 @@
-//! Objects: storing, deleting, restoring, reading, listing. The rules of a change are in `commit::apply`; here the
+//! Objects: storing (whole, in parts, in batches, as copies), deleting, restoring, reading, listing. The rules of a change are in `commit::apply`; here the
 //! plans are made and the rows are read.
 
+mod batch;
+mod copy;
 mod listing;
+mod multipart;
 mod read;
+mod tagged;
 mod upload;
 mod write;
 
@@ -11,7 +15,10 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 
+pub use self::batch::{BatchAction, BatchOp, BatchOutcome};
+pub use self::copy::CopySource;
 pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
+pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
 pub use self::read::{ObjectReader, Which};
 pub use self::upload::{FinishedUpload, Upload};
 pub use self::write::{DeleteOutcome, PutOutcome};
@@ -41,6 +48,15 @@ pub struct ObjectMeta {
 }
 
 impl ObjectMeta {
+    /// When the version ends, if it has a time to live.
+    #[must_use]
+    pub fn expires(&self) -> Option<UnixMillis> {
+        let ttl = self.headers.ttl_seconds?;
+        Some(UnixMillis::new(
+            self.modified.get().saturating_add(ttl.saturating_mul(1000)),
+        ))
+    }
+
     fn new(key: ObjectKey, row: ObjectRow) -> Self {
         Self {
             key,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, VersionId};
+use wfldb_core::name::ObjectKey;
+use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
 use crate::bucket::bucket_of;
@@ -13,7 +15,7 @@ use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::row::{ObjectRow, key};
-use crate::storage::{Snapshot, Space};
+use crate::storage::{Snapshot, Space, prefix_end};
 
 /// The most bytes that one step of a read returns, and so about what a reader costs in memory.
 const PIECE_BYTES: usize = 1024 * 1024;
@@ -25,6 +27,8 @@ pub enum Which {
     Newest,
     /// This one.
     Version(VersionId),
+    /// The one that was current then, inclusive.
+    At(UnixMillis),
 }
 
 /// An object that is being read, piece by piece.
@@ -78,12 +82,39 @@ pub(super) fn inline_body(
     Ok(body)
 }
 
+/// The version of a key that was current at `time`.
+fn version_at(
+    snapshot: &dyn Snapshot,
+    bucket: &BucketId,
+    object: &ObjectKey,
+    time: UnixMillis,
+) -> Result<ObjectRow, EngineError> {
+    let prefix = key::versions_of(bucket, object);
+    let newest_then = key::version(bucket, object, &VersionId::from_parts(time, [u8::MAX; 10]));
+    let found = snapshot
+        .range(Space::Versions, &newest_then, &prefix_end(&prefix), false)
+        .next()
+        .transpose()?;
+    // What came next knows whether something between the two was removed.
+    let next = snapshot
+        .range(Space::Versions, &prefix, &newest_then, true)
+        .next()
+        .transpose()?;
+    if let Some((_, next)) = next
+        && ObjectRow::decode(&next)?.pruned
+    {
+        return Err(EngineError::VersionPruned);
+    }
+    let (_, row) = found.ok_or(EngineError::NoSuchKey)?;
+    Ok(ObjectRow::decode(&row)?)
+}
+
 impl Engine {
     /// Opens the object that `proof` names. An inline body is read and checked here; a chunked one by
     /// [`ObjectReader::next`]. May read the storage.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone), `Corrupt`.
+    /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone, and for what has ended), `VersionPruned`, `Corrupt`.
     pub fn object(&self, proof: &Authorized, which: Which) -> Result<ObjectReader, EngineError> {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
@@ -95,20 +126,24 @@ impl Engine {
             let row = snapshot.get(Space::Versions, &key::version(&bucket, object, version))?;
             Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
         };
-        let row = match which {
+        let now = self.inner.now();
+        let (row, seen_at) = match which {
             Which::Newest => {
                 let head = snapshot.get(Space::Heads, &key::head(&bucket, object))?;
                 let head = ObjectRow::decode(&head.ok_or(EngineError::NoSuchKey)?)?;
                 // The head row names no chunks, so that listings stay small.
-                if head.inline {
+                let row = if head.inline {
                     head
                 } else {
                     version_row(&head.version)?.ok_or(EngineError::Corrupt("version"))?
-                }
+                };
+                (row, now)
             }
-            Which::Version(version) => version_row(&version)?.ok_or(EngineError::NoSuchKey)?,
+            Which::Version(version) => (version_row(&version)?.ok_or(EngineError::NoSuchKey)?, now),
+            Which::At(time) => (version_at(&*snapshot, &bucket, object, time)?, time),
         };
-        if row.deleted {
+        // What has ended since is gone for good, whoever asks for when it had not.
+        if !row.is_live(seen_at) || !row.is_live(now) {
             return Err(EngineError::NoSuchKey);
         }
         let body = if row.inline {
@@ -144,7 +179,9 @@ impl Engine {
         let Some(bucket) = self.inner.cache.bucket(name) else {
             return Ok(None);
         };
+        let now = self.inner.now();
         let opened = self.inner.cache.object(&bucket.id, object);
+        let opened = opened.filter(|opened| opened.meta.expires().is_none_or(|expires| now < expires));
         Ok(opened.map(|opened| self.reader(bucket.id, opened)))
     }
 
@@ -231,7 +268,7 @@ impl Chunked {
                 let chunk = chunk.ok_or_else(|| damaged.clone())?;
                 self.store
                     .open_chunk(&self.bucket, chunk, len)
-                    .map_err(|error| self.failed(chunk, &error))?
+                    .map_err(|error| chunk_failed(&self.bucket, chunk, &error))?
             }
         };
         let offset = usize::try_from(at - start).map_err(|_| damaged.clone())?;
@@ -243,7 +280,7 @@ impl Chunked {
             Err(error) => {
                 let index = usize::try_from(index).ok();
                 let chunk = index.and_then(|index| self.chunks.get(index)).copied();
-                return Err(chunk.map_or(damaged, |chunk| self.failed(&chunk, &error)));
+                return Err(chunk.map_or(damaged, |chunk| chunk_failed(&self.bucket, &chunk, &error)));
             }
         };
         self.open = Some((index, reader));
@@ -251,14 +288,14 @@ impl Chunked {
         piece.truncate(left);
         Ok(piece)
     }
+}
 
-    /// Says in the log which file it is; the caller learns only that the object is damaged.
-    fn failed(&self, chunk: &ChunkHash, error: &ChunkError) -> EngineError {
-        tracing::error!(bucket = %self.bucket, %chunk, %error, "a chunk cannot be read");
-        match error {
-            ChunkError::Damaged(_) => EngineError::Corrupt("chunk"),
-            ChunkError::Io(error) => EngineError::Read(error.to_string()),
-            ChunkError::Reference(error) => EngineError::from(error.clone()),
-        }
+/// Says in the log which file it is; the caller learns only that the object is damaged.
+pub(super) fn chunk_failed(bucket: &BucketId, chunk: &ChunkHash, error: &ChunkError) -> EngineError {
+    tracing::error!(%bucket, %chunk, %error, "a chunk cannot be read");
+    match error {
+        ChunkError::Damaged(_) => EngineError::Corrupt("chunk"),
+        ChunkError::Io(error) => EngineError::Read(error.to_string()),
+        ChunkError::Reference(error) => EngineError::from(error.clone()),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::chunk;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash};
 use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::BucketName;
@@ -28,8 +29,13 @@ pub struct Upload {
     blake3: Option<Box<blake3::Hasher>>,
     sha256: Option<Sha256>,
     inline: bool,
+    chunk_bytes: usize,
+    /// For a part: where it begins in its object.
+    offset: Option<u64>,
     buffer: BytesMut,
     chunks: Vec<ChunkHash>,
+    /// For a part: the BLAKE3 value of each chunk at its place in the object.
+    values: Vec<[u8; 32]>,
     pins: Pins,
 }
 
@@ -49,6 +55,7 @@ pub struct FinishedUpload {
     pub(super) etag: ContentHash,
     pub(super) len: u64,
     pub(super) body: PlannedBody,
+    pub(super) values: Vec<[u8; 32]>,
     pub(super) pins: Pins,
 }
 
@@ -101,13 +108,22 @@ impl Engine {
         if bucket.config.quota_bytes.is_some_and(|quota| len > quota) {
             return Err(EngineError::QuotaExceeded);
         }
-        let inline = len <= INLINE_BYTES_MAX as u64;
-        let capacity = if inline {
-            usize::try_from(len).unwrap_or(INLINE_BYTES_MAX)
+        let place = if len <= INLINE_BYTES_MAX as u64 {
+            Place::Inline
         } else {
-            CHUNK_BYTES
+            Place::Object
         };
-        Ok(Upload {
+        Ok(self.receive(bucket, digest, place))
+    }
+
+    pub(super) fn receive(&self, bucket: &BucketRow, digest: ContentDigest, place: Place) -> Upload {
+        let inline = matches!(place, Place::Inline);
+        let chunk_bytes = match place {
+            Place::Part { chunk_bytes, .. } => chunk_bytes,
+            Place::Inline | Place::Object => CHUNK_BYTES,
+        };
+        let len = usize::try_from(digest.len()).unwrap_or(chunk_bytes);
+        Upload {
             name: bucket.name.clone(),
             bucket: bucket.id,
             received: 0,
@@ -115,12 +131,29 @@ impl Engine {
             sha256: matches!(digest, ContentDigest::Sha256 { .. }).then(Sha256::new),
             digest,
             inline,
-            buffer: BytesMut::with_capacity(capacity),
+            chunk_bytes,
+            offset: match place {
+                Place::Part { offset, .. } => Some(offset),
+                Place::Inline | Place::Object => None,
+            },
+            buffer: BytesMut::with_capacity(len.min(chunk_bytes)),
             chunks: Vec::new(),
+            values: Vec::new(),
             pins: Pins::new(Arc::clone(&self.inner.chunks)),
             inner: Arc::clone(&self.inner),
-        })
+        }
     }
+}
+
+/// Where the bytes that are received belong.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// Into the commit.
+    Inline,
+    /// They are an object of their own.
+    Object,
+    /// They are a part of one.
+    Part { offset: u64, chunk_bytes: usize },
 }
 
 impl Upload {
@@ -150,10 +183,10 @@ impl Upload {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let space = CHUNK_BYTES - self.buffer.len();
+            let space = self.chunk_bytes - self.buffer.len();
             let part = rest.split_to(space.min(rest.len()));
             self.buffer.extend_from_slice(&part);
-            if self.buffer.len() == CHUNK_BYTES {
+            if self.buffer.len() == self.chunk_bytes {
                 self.put_chunk()?;
             }
         }
@@ -161,27 +194,17 @@ impl Upload {
     }
 
     fn put_chunk(&mut self) -> Result<(), EngineError> {
-        if self.inner.admit_bytes().is_err() {
-            return Err(EngineError::StorageFull);
-        }
         if let Some(blake3) = &mut self.blake3 {
             blake3.update(&self.buffer);
         }
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(&self.buffer);
         }
-        let chunk = self
-            .inner
-            .chunks
-            .put(self.bucket, &self.buffer, &mut self.pins)
-            .map_err(|error| match error {
-                // Nothing of the object is named yet, so this write failed for certain.
-                ChunkError::Io(error) => {
-                    tracing::error!(%error, "a chunk could not be written");
-                    EngineError::StorageFull
-                }
-                other => EngineError::Read(other.to_string()),
-            })?;
+        if let Some(offset) = self.offset {
+            let before = self.chunks.len() as u64 * self.chunk_bytes as u64;
+            self.values.push(chunk::value_at(offset + before, &self.buffer));
+        }
+        let chunk = self.inner.put_chunk(self.bucket, &self.buffer, &mut self.pins)?;
         self.chunks.push(chunk);
         self.buffer.clear();
         Ok(())
@@ -220,7 +243,7 @@ impl Upload {
         let body = if self.inline {
             PlannedBody::Inline(self.buffer.freeze())
         } else {
-            let chunk_bytes = u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX);
+            let chunk_bytes = u32::try_from(self.chunk_bytes).unwrap_or(u32::MAX);
             PlannedBody::Chunked {
                 chunk_bytes,
                 chunks: self.chunks,
@@ -232,7 +255,30 @@ impl Upload {
             etag,
             len: self.received,
             body,
+            values: self.values,
             pins: self.pins,
+        })
+    }
+}
+
+impl Inner {
+    /// Puts a chunk on stable storage and pins it.
+    pub(super) fn put_chunk(
+        &self,
+        bucket: BucketId,
+        bytes: &[u8],
+        pins: &mut Pins,
+    ) -> Result<ChunkHash, EngineError> {
+        if self.admit_bytes().is_err() {
+            return Err(EngineError::StorageFull);
+        }
+        self.chunks.put(bucket, bytes, pins).map_err(|error| match error {
+            // Nothing of the object is named yet, so this write failed for certain.
+            ChunkError::Io(error) => {
+                tracing::error!(%error, "a chunk could not be written");
+                EngineError::StorageFull
+            }
+            other => EngineError::Read(other.to_string()),
         })
     }
 }

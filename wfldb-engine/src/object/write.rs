@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::auth::{Authorized, ObjectAttributes, Op, Target, Written};
 use wfldb_core::id::{ContentHash, Seq, VersionId};
-use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::name::ObjectKey;
+use wfldb_core::object::{HeaderText, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::upload::FinishedUpload;
 use crate::bucket::{bucket_of, resolve_id};
 use crate::chunk::Pins;
-use crate::commit::plan::{Applied, DeleteObject, EraseVersion, Mutation, PlannedBody, PutObject, Restores};
+use crate::commit::plan::{Applied, DeleteObject, EraseVersion, Mutation, Origin, PlannedBody, PutObject};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -42,7 +43,7 @@ pub struct DeleteOutcome {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every answer's end")]
-fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
+pub(super) fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
     match applied {
         Applied::Object {
             version,
@@ -62,7 +63,7 @@ fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
 }
 
 /// Conditions that tell something about what is there need `get` as well.
-fn check_conditions(proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
+pub(super) fn check_conditions(proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
     if preconditions.need_get() && !proof.may_also(Op::Get) {
         Err(EngineError::Forbidden)
     } else {
@@ -75,8 +76,8 @@ impl Engine {
     ///
     /// # Errors
     /// `PreconditionFailed`, `Forbidden` (a `create_only` grant and the key has versions; a condition that the proof
-    /// does not allow), `QuotaExceeded`, `TooLarge`, `NoSuchBucket` when it went meanwhile, `NotSupportedYet` for a
-    /// ttl, and those of every write: `StorageFull`, `ReadOnly`, `Busy`, `OutcomeUnknown`.
+    /// does not allow), `QuotaExceeded`, `TooLarge`, `NoSuchBucket` when it went meanwhile, and
+    /// those of every write: `StorageFull`, `ReadOnly`, `Busy`, `OutcomeUnknown`.
     #[tracing::instrument(name = "engine::object::put", level = "debug", skip_all)]
     pub fn put(
         &self,
@@ -92,16 +93,14 @@ impl Engine {
             len,
             body,
             pins,
+            ..
         } = upload;
         let planned = (|| {
-            if *bucket_of(proof, Op::Put)? != name {
+            if *bucket_of(proof, Op::Put)? != name || !proof.object_is_known() {
                 return Err(EngineError::Forbidden);
             }
             let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
             check_conditions(proof, &preconditions)?;
-            if headers.ttl_seconds.is_some() {
-                return Err(EngineError::NotSupportedYet("x-wfldb-ttl"));
-            }
             Ok(Mutation::PutObject(Box::new(PutObject {
                 bucket,
                 key,
@@ -112,7 +111,7 @@ impl Engine {
                 preconditions,
                 create_only: proof.create_only(),
                 charges: proof.charges().to_vec(),
-                restores: None,
+                origin: Origin::Sent,
             })))
         })();
         self.inner.submit(proof, planned, Some(pins), put_outcome)
@@ -155,14 +154,12 @@ impl Engine {
         version: VersionId,
         preconditions: Preconditions,
     ) -> Pending<Option<Seq>> {
-        let mut pins = Pins::new(Arc::clone(&self.inner.chunks));
-        let planned = self.inner.plan_erase(proof, version, preconditions, &mut pins);
-        self.inner
-            .submit(proof, planned, Some(pins), |applied| match applied {
-                Applied::Erased { seq } => Ok(Some(seq)),
-                Applied::Nothing => Ok(None),
-                _ => Err(EngineError::OutcomeUnknown),
-            })
+        let planned = self.inner.plan_erase(proof, version, preconditions);
+        self.inner.submit(proof, planned, None, |applied| match applied {
+            Applied::Erased { seq } => Ok(Some(seq)),
+            Applied::Nothing => Ok(None),
+            _ => Err(EngineError::OutcomeUnknown),
+        })
     }
 
     /// Makes the version before the tombstone current again, as a new version with the same bytes and headers.
@@ -183,19 +180,11 @@ impl Inner {
         proof: &Authorized,
         version: VersionId,
         preconditions: Preconditions,
-        pins: &mut Pins,
     ) -> Result<Mutation, EngineError> {
         let name = bucket_of(proof, Op::Erase)?;
         let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
         check_conditions(proof, &preconditions)?;
-        let snapshot = self.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
-        if let Some(row) = snapshot.get(Space::Versions, &key::version(&bucket, &key, &version))? {
-            // Letting go of them after the commit is what makes the store look whether anything still names them.
-            for chunk in ObjectRow::decode(&row)?.chunks {
-                pins.pin(bucket, chunk);
-            }
-        }
+        let bucket = self.bucket(name)?.id;
         Ok(Mutation::EraseVersion(Box::new(EraseVersion {
             bucket,
             key,
@@ -225,9 +214,7 @@ impl Inner {
             return Err(EngineError::NoSuchKey);
         }
         drop(versions);
-        if proof.object_bytes_max().is_some_and(|max| restored.len > max) {
-            return Err(EngineError::TooLarge);
-        }
+        let settled = settle(proof, &key, &restored.headers, restored.len)?;
         let body = planned_body(&*snapshot, bucket, &restored, pins)?;
         Ok(Mutation::PutObject(Box::new(PutObject {
             bucket,
@@ -237,18 +224,33 @@ impl Inner {
             len: restored.len,
             headers: restored.headers,
             preconditions: Preconditions::default(),
-            create_only: proof.create_only(),
-            charges: proof.charges().to_vec(),
-            restores: Some(Restores {
+            create_only: settled.create_only(),
+            charges: settled.charges().to_vec(),
+            origin: Origin::Restored {
                 tombstone: tombstone.version,
-                source: restored.version,
-            }),
+                version: restored.version,
+            },
         })))
     }
 }
 
-/// The body of a stored version, for a new version with the same bytes.
-fn planned_body(
+/// The proof for writing an object whose length and type are known only now, decided by all limits of its grants.
+pub(super) fn settle(
+    proof: &Authorized,
+    key: &ObjectKey,
+    headers: &ObjectHeaders,
+    len: u64,
+) -> Result<Authorized, EngineError> {
+    let bucket = proof.bucket().ok_or(EngineError::Forbidden)?.clone();
+    let content_type = headers.content_type.as_ref().map(HeaderText::as_str);
+    let written = Written::Known(ObjectAttributes { content_type, len });
+    proof
+        .further(Op::Put, Target::Key(bucket, key.clone()), written)
+        .map_err(|_| EngineError::Forbidden)
+}
+
+/// The body of a stored version, for a new version of the bucket with the same bytes.
+pub(super) fn planned_body(
     snapshot: &dyn Snapshot,
     bucket: wfldb_core::id::BucketId,
     row: &ObjectRow,

@@ -1,6 +1,6 @@
 //! Change rows, which form the BLAKE3 chain, and the evidence beside them, which can be erased.
 
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
 use wfldb_core::auth::{Actor, Authorized};
 use wfldb_core::id::{BucketId, ContentHash, LogPosition, Seq, VersionId};
 use wfldb_core::time::UnixMillis;
@@ -20,6 +20,12 @@ pub(crate) enum Action {
     ObjectDeleted,
     ObjectRestored,
     VersionErased,
+    VersionPruned,
+    VersionExpired,
+    /// Several effects, all in the entries.
+    Batch,
+    /// What a worker ended, all in the entries.
+    Lifecycle,
 }
 
 impl Action {
@@ -32,6 +38,10 @@ impl Action {
             Self::ObjectDeleted => store::Action::ObjectDeleted,
             Self::ObjectRestored => store::Action::ObjectRestored,
             Self::VersionErased => store::Action::VersionErased,
+            Self::VersionPruned => store::Action::VersionPruned,
+            Self::VersionExpired => store::Action::VersionExpired,
+            Self::Batch => store::Action::Batch,
+            Self::Lifecycle => store::Action::Lifecycle,
         }
     }
 
@@ -44,12 +54,26 @@ impl Action {
             store::Action::ObjectDeleted => Ok(Self::ObjectDeleted),
             store::Action::ObjectRestored => Ok(Self::ObjectRestored),
             store::Action::VersionErased => Ok(Self::VersionErased),
+            store::Action::VersionPruned => Ok(Self::VersionPruned),
+            store::Action::VersionExpired => Ok(Self::VersionExpired),
+            store::Action::Batch => Ok(Self::Batch),
+            store::Action::Lifecycle => Ok(Self::Lifecycle),
             _ => Err(DAMAGED),
         }
     }
 }
 
-/// One change. `key` is the object key, or the bucket's name for changes of a bucket.
+/// What a change did to one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub(crate) action: Action,
+    pub(crate) key: String,
+    pub(crate) version: VersionId,
+    pub(crate) etag: Option<ContentHash>,
+    pub(crate) len: u64,
+}
+
+/// One change. `key` is the object key, or the bucket's name for changes of a bucket; empty when all is in `entries`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChangeRow {
     /// BLAKE3 of the encoded row before this one.
@@ -66,15 +90,35 @@ pub(crate) struct ChangeRow {
     pub(crate) config: Option<String>,
     /// BLAKE3 of the encoded evidence row.
     pub(crate) evidence: [u8; 32],
+    /// Effects beside the main one, in order.
+    pub(crate) entries: Vec<Effect>,
 }
 
 impl ChangeRow {
+    /// Everything that the change did to versions, in order.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> + '_ {
+        let main = self.version.map(|version| Effect {
+            action: self.action,
+            key: self.key.clone(),
+            version,
+            etag: self.etag,
+            len: self.len,
+        });
+        main.into_iter().chain(self.entries.iter().cloned())
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut builder = FlatBufferBuilder::with_capacity(512);
         let key = Some(builder.create_string(&self.key));
         let config = self.config.as_ref().map(|config| builder.create_string(config));
         let version = self.version.map(|version| id(&version.to_bytes()));
         let etag = self.etag.map(|etag| hash(etag.as_bytes()));
+        let entries: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| entry.create(&mut builder))
+            .collect();
+        let entries = (!entries.is_empty()).then(|| builder.create_vector(&entries));
         let args = store::ChangeRowArgs {
             prev: Some(&hash(&self.prev)),
             position: self.position.get(),
@@ -88,6 +132,7 @@ impl ChangeRow {
             len: self.len,
             config,
             evidence: Some(&hash(&self.evidence)),
+            entries,
         };
         let row = store::ChangeRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -112,6 +157,37 @@ impl ChangeRow {
             len: row.len(),
             config: row.config().map(str::to_owned),
             evidence: hash_bytes(row.evidence()),
+            entries: row
+                .entries()
+                .into_iter()
+                .flatten()
+                .map(|entry| Effect::read(&entry))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Effect {
+    fn create<'a>(&self, builder: &mut FlatBufferBuilder<'a>) -> WIPOffset<store::ChangeEntry<'a>> {
+        let key = Some(builder.create_string(&self.key));
+        let etag = self.etag.map(|etag| hash(etag.as_bytes()));
+        let args = store::ChangeEntryArgs {
+            action: self.action.to_store(),
+            key,
+            version: Some(&id(&self.version.to_bytes())),
+            etag: etag.as_ref(),
+            len: self.len,
+        };
+        store::ChangeEntry::create(builder, &args)
+    }
+
+    fn read(entry: &store::ChangeEntry<'_>) -> Result<Self, RowError> {
+        Ok(Self {
+            action: Action::from_store(entry.action())?,
+            key: entry.key().to_owned(),
+            version: VersionId::from_bytes(id_bytes(entry.version())),
+            etag: entry.etag().map(|etag| ContentHash::from_bytes(hash_bytes(etag))),
+            len: entry.len(),
         })
     }
 }

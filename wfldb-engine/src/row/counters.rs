@@ -4,7 +4,7 @@ use wfldb_core::id::{Seq, VersionId};
 
 use super::RowError;
 
-const BYTES: usize = 8 * 5 + 16;
+const BYTES: usize = 8 * 6 + 16;
 
 /// What a bucket holds, and where its numbering stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct BucketCounters {
     pub(crate) bytes: u64,
     /// Bytes on disk: inline bodies, and each distinct chunk once.
     pub(crate) stored_bytes: u64,
+    /// Bytes of the parts of unfinished uploads.
+    pub(crate) parts_bytes: u64,
 }
 
 impl BucketCounters {
@@ -33,7 +35,13 @@ impl BucketCounters {
         let mut row = Vec::with_capacity(BYTES);
         row.extend_from_slice(&self.seq.to_be_bytes());
         row.extend_from_slice(&version);
-        for number in [self.objects, self.versions, self.bytes, self.stored_bytes] {
+        for number in [
+            self.objects,
+            self.versions,
+            self.bytes,
+            self.stored_bytes,
+            self.parts_bytes,
+        ] {
             row.extend_from_slice(&number.to_be_bytes());
         }
         row
@@ -47,9 +55,11 @@ impl BucketCounters {
         let (versions, rest) = rest.split_first_chunk::<8>().ok_or(damaged)?;
         let (bytes, rest) = rest.split_first_chunk::<8>().ok_or(damaged)?;
         let (stored, rest) = rest.split_first_chunk::<8>().ok_or(damaged)?;
-        if !rest.is_empty() {
-            return Err(damaged);
-        }
+        // Format 1 knew no parts.
+        let parts: [u8; 8] = match rest {
+            [] => [0; 8],
+            _ => rest.try_into().map_err(|_| damaged)?,
+        };
         let last_version = (*version != [0; 16]).then(|| VersionId::from_bytes(*version));
         Ok(Self {
             seq: u64::from_be_bytes(*seq),
@@ -58,6 +68,7 @@ impl BucketCounters {
             versions: u64::from_be_bytes(*versions),
             bytes: u64::from_be_bytes(*bytes),
             stored_bytes: u64::from_be_bytes(*stored),
+            parts_bytes: u64::from_be_bytes(parts),
         })
     }
 }

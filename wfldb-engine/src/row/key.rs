@@ -4,10 +4,12 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::{BucketId, ChunkHash, LogPosition, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, LogPosition, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::time::UnixMillis;
 
 use super::RowError;
+use crate::commit::plan::{Due, DueWhat};
 
 /// The commit mark in `meta`.
 pub(crate) const COMMIT_MARK: &[u8] = b"commit";
@@ -80,6 +82,90 @@ pub(crate) fn evidence(position: LogPosition) -> Bytes {
     join(&[b"e", &position.get().to_be_bytes()])
 }
 
+/// `log`: `s`, position: how many versions share the evidence of a change that made several.
+pub(crate) fn evidence_shares(position: LogPosition) -> Bytes {
+    join(&[b"s", &position.get().to_be_bytes()])
+}
+
+/// `index`: bucket id, `t`, name, 0x00, value, 0x00: the keys whose newest version has this tag follow.
+pub(crate) fn tagged(bucket: &BucketId, name: &str, value: &str) -> Bytes {
+    join(&[
+        bucket.as_bytes(),
+        b"t",
+        name.as_bytes(),
+        &[0],
+        value.as_bytes(),
+        &[0],
+    ])
+}
+
+/// `index`: one key behind [`tagged`].
+pub(crate) fn tag(bucket: &BucketId, name: &str, value: &str, key: &ObjectKey) -> Bytes {
+    join(&[&tagged(bucket, name, value), key.as_str().as_bytes()])
+}
+
+/// `index`: bucket id, `u`, upload id.
+pub(crate) fn upload(bucket: &BucketId, upload: UploadId) -> Bytes {
+    join(&[bucket.as_bytes(), b"u", upload.as_bytes()])
+}
+
+/// All parts of an upload.
+pub(crate) fn parts_of(bucket: &BucketId, upload: UploadId) -> Bytes {
+    join(&[bucket.as_bytes(), b"p", upload.as_bytes()])
+}
+
+/// `index`: bucket id, `p`, upload id, number.
+pub(crate) fn part(bucket: &BucketId, upload: UploadId, number: u16) -> Bytes {
+    join(&[&parts_of(bucket, upload), &number.to_be_bytes()])
+}
+
+/// Whether a row of `index` is that of a part.
+pub(crate) fn is_part(row: &[u8]) -> bool {
+    row.len() == 16 + 1 + 16 + 2 && row.get(16) == Some(&b'p')
+}
+
+/// The number of a part within its key.
+pub(crate) fn number_of_part(row: &[u8]) -> Result<u16, RowError> {
+    let number = row.last_chunk::<2>().filter(|_| is_part(row));
+    number
+        .map(|number| u16::from_be_bytes(*number))
+        .ok_or(RowError("part"))
+}
+
+/// Beginning of the keys in `index` of what ends at a time, in all buckets: no bucket has the id of zeros.
+pub(crate) const DUE: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'x'];
+
+/// `index`: [`DUE`], time, bucket id, `v` and version, or `u` and upload id. The value of a version's is its key.
+pub(crate) fn due(bucket: &BucketId, due: &Due) -> Bytes {
+    let (kind, id) = match &due.what {
+        DueWhat::Version(_, version) => (b"v", version.to_bytes()),
+        DueWhat::Upload(upload) => (b"u", *upload.as_bytes()),
+    };
+    join(&[DUE, &due.at.get().to_be_bytes(), bucket.as_bytes(), kind, &id])
+}
+
+/// Everything in `index` that ends before `at`, as the end of a range that begins at [`DUE`].
+pub(crate) fn due_before(at: UnixMillis) -> Bytes {
+    join(&[DUE, &at.get().to_be_bytes()])
+}
+
+/// What a row of [`due`] names.
+pub(crate) fn parse_due(row: &[u8], value: &[u8]) -> Result<(BucketId, Due), RowError> {
+    let damaged = RowError("due");
+    let rest = row.strip_prefix(DUE).ok_or(damaged)?;
+    let (at, rest) = rest.split_first_chunk::<8>().ok_or(damaged)?;
+    let (bucket, rest) = rest.split_first_chunk::<16>().ok_or(damaged)?;
+    let (kind, id) = rest.split_first().ok_or(damaged)?;
+    let id: [u8; 16] = id.try_into().map_err(|_| damaged)?;
+    let what = match kind {
+        b'v' => DueWhat::Version(parse_key(value, "due")?, VersionId::from_bytes(id)),
+        b'u' => DueWhat::Upload(UploadId::from_bytes(id)),
+        _ => return Err(damaged),
+    };
+    let at = UnixMillis::new(u64::from_be_bytes(*at));
+    Ok((BucketId::from_bytes(*bucket), Due { at, what }))
+}
+
 /// `counters`: `b`, bucket id.
 pub(crate) fn bucket_counters(bucket: &BucketId) -> Bytes {
     join(&[b"b", bucket.as_bytes()])
@@ -94,6 +180,12 @@ pub(crate) fn grant_counter(grant: &GrantId) -> Bytes {
 pub(crate) fn key_of_head(row: &[u8]) -> Result<ObjectKey, RowError> {
     let key = row.get(16..).ok_or(RowError("head"))?;
     parse_key(key, "head")
+}
+
+/// The bucket and the object key within a key of `heads`.
+pub(crate) fn parse_head(row: &[u8]) -> Result<(BucketId, ObjectKey), RowError> {
+    let (bucket, _) = row.split_first_chunk::<16>().ok_or(RowError("head"))?;
+    Ok((BucketId::from_bytes(*bucket), key_of_head(row)?))
 }
 
 /// The object key and version within a key of `versions`.

@@ -5,15 +5,18 @@
 mod bucket;
 mod change;
 pub(crate) mod counters;
+mod headers;
 pub(crate) mod key;
 mod mark;
 mod object;
+mod upload;
 
 pub(crate) use self::bucket::BucketRow;
-pub(crate) use self::change::{Action, ChangeRow, EvidenceRow};
+pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow};
 pub(crate) use self::counters::BucketCounters;
 pub(crate) use self::mark::CommitMark;
 pub(crate) use self::object::ObjectRow;
+pub(crate) use self::upload::{Completed, PartRow, UploadRow};
 
 use flatbuffers::VerifierOptions;
 use wfldb_schemas::store;
@@ -27,7 +30,7 @@ pub struct RowError(pub &'static str);
 pub(crate) fn verifier() -> VerifierOptions {
     VerifierOptions {
         max_depth: 4,
-        max_tables: 128,
+        max_tables: 4096,
         max_apparent_size: 4 << 20,
         ..VerifierOptions::default()
     }

@@ -3,10 +3,11 @@
 use flatbuffers::FlatBufferBuilder;
 use wfldb_core::auth::GrantId;
 use wfldb_core::id::{ChunkHash, ContentHash, LogPosition, Seq, VersionId};
-use wfldb_core::object::{HeaderText, ObjectHeaders, Tags};
+use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 use wfldb_schemas::store;
 
+use super::headers::{ReadHeaders, StoredHeaders, read_headers};
 use super::{RowError, hash, hash_bytes, id, id_bytes, verifier};
 
 const DAMAGED: RowError = RowError("object");
@@ -29,6 +30,8 @@ pub(crate) struct ObjectRow {
     /// In order; empty in a head row even when the object is chunked.
     pub(crate) chunks: Vec<ChunkHash>,
     pub(crate) charges: Vec<GrantId>,
+    /// A version right before this one was removed, so that what was current then cannot be told any more.
+    pub(crate) pruned: bool,
 }
 
 impl ObjectRow {
@@ -41,21 +44,28 @@ impl ObjectRow {
         }
     }
 
+    /// When the version ends, if it has a time to live.
+    pub(crate) fn expires(&self) -> Option<UnixMillis> {
+        let ttl = self.headers.ttl_seconds?;
+        let ends = self.modified.get().saturating_add(ttl.saturating_mul(1000));
+        Some(UnixMillis::new(ends))
+    }
+
+    /// Whether the version is an object at `now`: neither a tombstone nor at its end.
+    pub(crate) fn is_live(&self, now: UnixMillis) -> bool {
+        !self.deleted && self.expires().is_none_or(|expires| now < expires)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut builder = FlatBufferBuilder::with_capacity(512);
-        let text = |builder: &mut FlatBufferBuilder<'static>, value: &Option<HeaderText>| {
-            value.as_ref().map(|value| builder.create_string(value.as_str()))
-        };
-        let content_type = text(&mut builder, &self.headers.content_type);
-        let cache_control = text(&mut builder, &self.headers.cache_control);
-        let expires = text(&mut builder, &self.headers.expires);
-        let meta = self
-            .headers
-            .meta
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let meta = pairs(&mut builder, meta);
-        let tags = pairs(&mut builder, self.headers.tags.iter());
+        let StoredHeaders {
+            content_type,
+            cache_control,
+            expires,
+            meta,
+            tags,
+            ttl_seconds,
+        } = StoredHeaders::create(&mut builder, &self.headers);
         let chunks: Vec<_> = self.chunks.iter().map(|chunk| hash(chunk.as_bytes())).collect();
         let chunks = (!chunks.is_empty()).then(|| builder.create_vector(&chunks));
         let charges: Vec<_> = self.charges.iter().map(|grant| hash(grant.as_bytes())).collect();
@@ -79,6 +89,8 @@ impl ObjectRow {
                 chunk_bytes: self.chunk_bytes,
                 chunks,
                 charges,
+                ttl_seconds,
+                pruned: self.pruned,
             },
         );
         builder.finish(row, None);
@@ -88,22 +100,15 @@ impl ObjectRow {
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
         let row =
             flatbuffers::root_with_opts::<store::ObjectRow<'_>>(&verifier(), row).map_err(|_| DAMAGED)?;
-        let mut meta = Vec::new();
-        for (name, value) in read_pairs(row.meta()) {
-            meta.push((name.to_owned(), HeaderText::parse(value).map_err(|_| DAMAGED)?));
-        }
-        let tags =
-            Tags::from_pairs(read_pairs(row.tags()).map(|(name, value)| (name.to_owned(), value.to_owned())))
-                .map_err(|_| DAMAGED)?;
-        let text = |value: Option<&str>| value.map(HeaderText::parse).transpose().map_err(|_| DAMAGED);
-        let headers = ObjectHeaders {
-            content_type: text(row.content_type())?,
-            cache_control: text(row.cache_control())?,
-            expires: text(row.expires())?,
-            meta,
-            tags,
-            ttl_seconds: None,
-        };
+        let headers = read_headers(ReadHeaders {
+            content_type: row.content_type(),
+            cache_control: row.cache_control(),
+            expires: row.expires(),
+            meta: row.meta(),
+            tags: row.tags(),
+            ttl_seconds: row.ttl_seconds(),
+        })
+        .ok_or(DAMAGED)?;
         let chunks = row.chunks().into_iter().flatten();
         let charges = row.charges().into_iter().flatten();
         Ok(Self {
@@ -123,28 +128,7 @@ impl ObjectRow {
             charges: charges
                 .map(|grant| GrantId::from_bytes(hash_bytes(grant)))
                 .collect(),
+            pruned: row.pruned(),
         })
     }
-}
-
-type PairVector<'a> = flatbuffers::Vector<'a, flatbuffers::ForwardsUOffset<store::Pair<'a>>>;
-
-fn pairs<'a>(
-    builder: &mut FlatBufferBuilder<'static>,
-    pairs: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Option<flatbuffers::WIPOffset<PairVector<'static>>> {
-    let mut rows = Vec::new();
-    for (name, value) in pairs {
-        let name = Some(builder.create_string(name));
-        let value = Some(builder.create_string(value));
-        rows.push(store::Pair::create(builder, &store::PairArgs { name, value }));
-    }
-    (!rows.is_empty()).then(|| builder.create_vector(&rows))
-}
-
-fn read_pairs(pairs: Option<PairVector<'_>>) -> impl Iterator<Item = (&str, &str)> {
-    pairs
-        .into_iter()
-        .flatten()
-        .map(|pair| (pair.name(), pair.value()))
 }

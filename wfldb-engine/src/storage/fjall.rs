@@ -1,4 +1,4 @@
-//! fjall behind the storage seam: seven keyspaces, snapshot reads only, one `SyncAll` batch per commit.
+//! fjall behind the storage seam: eight keyspaces, snapshot reads only, one `SyncAll` batch per commit.
 //!
 //! What is banned and why stands in `clippy.toml`: reads beside a snapshot tear batches, writes beside a batch
 //! can poison the database, and deleting keyspaces can resurrect their rows.
@@ -23,7 +23,7 @@ const HEARTBEAT_KEY: &[u8] = &[0];
 
 /// fjall in one directory.
 pub struct FjallStorage {
-    spaces: Arc<[Keyspace; 7]>,
+    spaces: Arc<[Keyspace; 8]>,
     database: Database,
 }
 
@@ -46,7 +46,7 @@ fn options(space: Space) -> KeyspaceCreateOptions {
         // Overwritten hot keys degrade reads until a flush, so their memtables are small.
         Space::Counters | Space::Meta => base.max_memtable_size(4 * 1024 * 1024),
         Space::Log => base.data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
-        Space::Heads | Space::Versions | Space::Chunks => base,
+        Space::Heads | Space::Versions | Space::Chunks | Space::Index => base,
     }
 }
 
@@ -72,6 +72,7 @@ impl FjallStorage {
             open(Space::Log)?,
             open(Space::Counters)?,
             open(Space::Chunks)?,
+            open(Space::Index)?,
         ]);
         Ok(Self { spaces, database })
     }
@@ -86,8 +87,8 @@ impl FjallStorage {
     }
 }
 
-fn keyspace(spaces: &[Keyspace; 7], space: Space) -> &Keyspace {
-    let [meta, heads, versions, bodies, log, counters, chunks] = spaces;
+fn keyspace(spaces: &[Keyspace; 8], space: Space) -> &Keyspace {
+    let [meta, heads, versions, bodies, log, counters, chunks, index] = spaces;
     match space {
         Space::Meta => meta,
         Space::Heads => heads,
@@ -96,11 +97,12 @@ fn keyspace(spaces: &[Keyspace; 7], space: Space) -> &Keyspace {
         Space::Log => log,
         Space::Counters => counters,
         Space::Chunks => chunks,
+        Space::Index => index,
     }
 }
 
 struct FjallSnapshot {
-    spaces: Arc<[Keyspace; 7]>,
+    spaces: Arc<[Keyspace; 8]>,
     snapshot: fjall::Snapshot,
 }
 

@@ -34,11 +34,13 @@ pub enum Space {
     Counters,
     /// References of versions to chunks.
     Chunks,
+    /// What leads to rows elsewhere: tags, times to live, unfinished uploads.
+    Index,
 }
 
 impl Space {
     /// Every keyspace, in the order of their ids.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Meta,
         Self::Heads,
         Self::Versions,
@@ -46,6 +48,7 @@ impl Space {
         Self::Log,
         Self::Counters,
         Self::Chunks,
+        Self::Index,
     ];
 
     /// The keyspace's name on disk.
@@ -59,6 +62,7 @@ impl Space {
             Self::Log => "log",
             Self::Counters => "counters",
             Self::Chunks => "chunks",
+            Self::Index => "index",
         }
     }
 }

@@ -6,7 +6,7 @@ use wfldb_core::id::KeyId;
 use wfldb_core::name::Realm;
 
 use super::OpenError;
-use super::file::StoreFile;
+use super::file::{FORMAT, StoreFile};
 use super::layout::{Layout, remove_all, sync_dir, write_synced};
 use super::slots::HighWaterMark;
 use crate::row::CommitMark;
@@ -80,6 +80,7 @@ pub(crate) fn create(
     let store = format!("{:032x}", u128::from_be_bytes(random()?));
     let realm = realm.map_or_else(random_realm, Ok)?;
     let file = StoreFile {
+        format: FORMAT,
         store,
         realm,
         trust,

@@ -8,7 +8,7 @@ use super::OpenError;
 use super::layout::{Layout, write_synced};
 
 /// The storage format of this release.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// A longer file is not ours.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -31,6 +31,8 @@ struct FormatOnly {
 /// The content of `STORE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreFile {
+    /// The format that the store has now; opening it for writing brings it to [`FORMAT`].
+    pub(crate) format: u32,
     /// Random, 32 hex digits: tells stores apart.
     pub(crate) store: String,
     pub(crate) realm: Realm,
@@ -43,7 +45,7 @@ pub(crate) struct StoreFile {
 impl StoreFile {
     pub(crate) fn encode(&self) -> String {
         let fields = Fields {
-            format: FORMAT,
+            format: self.format,
             store: self.store.clone(),
             realm: self.realm.to_string(),
             trust: self.trust.iter().map(KeyId::to_string).collect(),
@@ -70,6 +72,7 @@ impl StoreFile {
             .map(|id| KeyId::parse(id))
             .collect::<Result<_, _>>();
         Ok(Self {
+            format,
             store: fields.store,
             realm: Realm::parse(&fields.realm).map_err(|_| DecodeError::Damaged)?,
             trust: trust.map_err(|_| DecodeError::Damaged)?,
@@ -116,6 +119,7 @@ mod tests {
 
     fn sample() -> StoreFile {
         StoreFile {
+            format: FORMAT,
             store: "00112233445566778899aabbccddeeff".to_owned(),
             realm: Realm::parse("local").unwrap(),
             trust: Vec::new(),

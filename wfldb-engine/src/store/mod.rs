@@ -18,6 +18,7 @@ mod open;
 mod probe;
 mod replay;
 mod slots;
+mod upgrade;
 mod verify;
 
 pub(crate) use self::file::StoreFile;

@@ -13,6 +13,7 @@ use wfldb_core::time::UnixMillis;
 use super::create::create;
 use super::layout::{Layout, remove_all};
 use super::probe::{Probed, Prober, probe};
+use super::upgrade::upgrade;
 use super::verify::{Verdict, verify};
 use super::{HighWaterMark, OpenError, ReplayMark, StoreFile};
 use crate::row::CommitMark;
@@ -105,7 +106,10 @@ fn open_storage(
             let storage = FjallStorage::open(&layout.database(), cache_bytes)?;
             // Checked again on what was really opened.
             match verify(&*storage.snapshot(), durable) {
-                Verdict::Sound(mark) => Ok((Arc::new(storage), mark, None)),
+                Verdict::Sound(mark) => {
+                    upgrade(layout, file, &storage)?;
+                    Ok((Arc::new(storage), mark, None))
+                }
                 Verdict::Damaged(reason, mark) => Ok((Arc::new(storage), mark, Some(reason))),
             }
         }
@@ -150,7 +154,10 @@ fn lost_keyspaces(layout: &Layout, file: &StoreFile) -> Vec<Space> {
                     .is_file()
         })
     };
-    Space::ALL.into_iter().filter(|space| !there(space)).collect()
+    // Format 1 had no index; opening makes it.
+    let expected = |space: &Space| *space != Space::Index || file.format >= 2;
+    let spaces = Space::ALL.into_iter().filter(expected);
+    spaces.filter(|space| !there(space)).collect()
 }
 
 fn lock(layout: &Layout) -> Result<File, OpenError> {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use wfldb_core::id::{BucketId, LogPosition, VersionId};
 use wfldb_core::name::ObjectKey;
 
-use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, ObjectRow, key};
+use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, ObjectRow, key};
 use crate::storage::{Snapshot, Space, StorageError};
 
 /// Changes before the mark that are walked again at each open.
@@ -79,10 +79,48 @@ fn check(snapshot: &dyn Snapshot, mark: &CommitMark, durable: Option<CommitMark>
 
 /// The newest change of each key and the last seq of each bucket, within the tail.
 struct Tail {
-    newest: HashMap<(BucketId, String), ChangeRow>,
+    newest: HashMap<(BucketId, String), (LogPosition, Effect)>,
     /// Versions that were removed for good, with the position of their removal.
     erased: HashMap<(BucketId, String, VersionId), LogPosition>,
     seqs: HashMap<BucketId, u64>,
+}
+
+fn is_of_versions(action: Action) -> bool {
+    match action {
+        Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted => false,
+        Action::ObjectPut
+        | Action::ObjectDeleted
+        | Action::ObjectRestored
+        | Action::VersionErased
+        | Action::VersionPruned
+        | Action::VersionExpired
+        | Action::Batch
+        | Action::Lifecycle => true,
+    }
+}
+
+impl Tail {
+    fn note(&mut self, bucket: BucketId, position: LogPosition, effect: Effect) {
+        let name = (bucket, effect.key.clone());
+        match effect.action {
+            Action::ObjectPut | Action::ObjectDeleted | Action::ObjectRestored => {
+                self.newest.insert(name, (position, effect));
+            }
+            Action::VersionErased | Action::VersionPruned | Action::VersionExpired => {
+                // What is newest then was written at some earlier time.
+                let newest = self.newest.get(&name);
+                if newest.is_some_and(|(_, newest)| newest.version == effect.version) {
+                    self.newest.remove(&name);
+                }
+                self.erased.insert((bucket, effect.key, effect.version), position);
+            }
+            Action::BucketCreated
+            | Action::BucketConfigured
+            | Action::BucketDeleted
+            | Action::Batch
+            | Action::Lifecycle => {}
+        }
+    }
 }
 
 fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, String> {
@@ -109,26 +147,11 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         chain = Some(*blake3::hash(&row).as_bytes());
         expected_position += 1;
         tail.seqs.insert(change.bucket, change.seq.get());
-        match change.action {
-            Action::ObjectPut | Action::ObjectDeleted | Action::ObjectRestored => {
-                tail.newest.insert((change.bucket, change.key.clone()), change);
-            }
-            Action::VersionErased => {
-                let Some(version) = change.version else {
-                    return Err(format!("the change at position {position} names no version"));
-                };
-                let name = (change.bucket, change.key.clone());
-                // What is newest then was written at some earlier time.
-                if tail
-                    .newest
-                    .get(&name)
-                    .is_some_and(|newest| newest.version == Some(version))
-                {
-                    tail.newest.remove(&name);
-                }
-                tail.erased.insert((change.bucket, change.key, version), position);
-            }
-            Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted => {}
+        if change.version.is_none() && is_of_versions(change.action) && change.entries.is_empty() {
+            return Err(format!("the change at position {position} names no version"));
+        }
+        for effect in change.effects() {
+            tail.note(change.bucket, position, effect);
         }
     }
     if expected_position != mark.position.get() + 1 && mark.position.get() + 1 >= from {
@@ -193,20 +216,18 @@ impl Tail {
                 )));
             }
         }
-        for ((bucket, object), change) in &self.newest {
+        for ((bucket, object), (position, effect)) in &self.newest {
             if snapshot.get(Space::Meta, &key::bucket_row(bucket))?.is_none() {
                 continue;
             }
-            let position = change.position;
+            let position = *position;
             let disagrees = || {
                 Disagreement::Found(format!(
                     "the rows of the change at position {position} are older than it"
                 ))
             };
             let object = ObjectKey::parse(object).map_err(|_| disagrees())?;
-            let Some(version) = change.version else {
-                return Err(disagrees());
-            };
+            let version = effect.version;
             let row = snapshot.get(Space::Versions, &key::version(bucket, &object, &version))?;
             if row
                 .and_then(|row| ObjectRow::decode(&row).ok())
@@ -218,7 +239,7 @@ impl Tail {
             let head = head
                 .and_then(|head| ObjectRow::decode(&head).ok())
                 .map(|head| head.version);
-            let expected = (change.action != Action::ObjectDeleted).then_some(version);
+            let expected = (effect.action != Action::ObjectDeleted).then_some(version);
             if head != expected {
                 return Err(disagrees());
             }

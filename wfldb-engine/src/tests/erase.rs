@@ -1,7 +1,5 @@
 //! What is removed for good is gone: rows, bytes, evidence; and nothing else is.
 
-use std::time::{Duration, Instant};
-
 use wfldb_core::id::{LogPosition, VersionId};
 
 use super::*;
@@ -13,34 +11,6 @@ fn erase(engine: &Engine, object_key: &str, version: VersionId) -> Result<bool, 
     let proof = object("aaa", object_key, Op::Erase);
     let erased = engine.erase(&proof, version, Preconditions::default()).wait()?;
     Ok(erased.is_some())
-}
-
-fn usage(engine: &Engine) -> Usage {
-    engine.bucket(&of_bucket("aaa", Op::Manage)).unwrap().usage
-}
-
-fn chunk_files(dir: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return 0;
-    };
-    entries
-        .map(Result::unwrap)
-        .map(|entry| {
-            if entry.file_type().unwrap().is_dir() {
-                chunk_files(&entry.path())
-            } else {
-                1
-            }
-        })
-        .sum()
-}
-
-fn until(what: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !what() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come about");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Defects it catches: leaving the evidence, a body or a reference; removing a chunk that another version shares;
@@ -56,7 +26,7 @@ fn an_erased_version_leaves_no_bytes_and_takes_nobody_elses() {
     let small = put(&engine, "aaa", "small", b"secret words").unwrap();
     let first = put(&engine, "aaa", "first", &large).unwrap();
     let second = put(&engine, "aaa", "second", &large).unwrap();
-    assert_eq!((usage(&engine).stored_bytes, chunk_files(&chunks)), (100_012, 1));
+    assert_eq!((usage(&engine, "aaa").stored_bytes, files(&chunks)), (100_012, 1));
 
     assert!(erase(&engine, "small", small.version).unwrap());
     assert!(!erase(&engine, "small", small.version).unwrap(), "once");
@@ -78,10 +48,10 @@ fn an_erased_version_leaves_no_bytes_and_takes_nobody_elses() {
 
     assert!(erase(&engine, "first", first.version).unwrap());
     assert_eq!(read(&engine, "aaa", "second", Which::Newest).unwrap(), large);
-    assert_eq!((usage(&engine).stored_bytes, chunk_files(&chunks)), (100_000, 1));
+    assert_eq!((usage(&engine, "aaa").stored_bytes, files(&chunks)), (100_000, 1));
     assert!(erase(&engine, "second", second.version).unwrap());
-    until(|| chunk_files(&chunks) == 0);
-    assert_eq!(usage(&engine), Usage::default());
+    until(|| files(&chunks) == 0);
+    assert_eq!(usage(&engine, "aaa"), Usage::default());
     // A bucket whose versions are all gone is empty.
     engine
         .delete_bucket(&of_bucket("aaa", Op::Manage), false)

@@ -281,13 +281,13 @@ fn a_stalled_storage_is_noticed() {
     storage.inject(Fault::Stall);
     let proof = of_bucket("bbb", Op::Manage);
     let stuck = engine.put_bucket(&proof, BucketConfig::default());
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while engine.health().writable != Err(Unready::Stalled) {
         assert!(
-            start.elapsed() < std::time::Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(10),
             "the stall was not noticed"
         );
-        std::thread::park_timeout(std::time::Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(50));
     }
     storage.inject(Fault::None);
     stuck.wait().unwrap();
@@ -388,24 +388,26 @@ fn a_deleted_bucket_is_gone_at_once_and_swept_later() {
             .items
             .is_empty()
     );
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let left = || {
         let snapshot = engine.inner.storage.snapshot();
-        [Space::Heads, Space::Versions, Space::Bodies, Space::Chunks]
-            .into_iter()
-            .map(|space| snapshot.range(space, b"", b"", false).count())
-            .sum::<usize>()
+        [
+            Space::Heads,
+            Space::Versions,
+            Space::Bodies,
+            Space::Chunks,
+            Space::Index,
+        ]
+        .into_iter()
+        .map(|space| snapshot.range(space, b"", b"", false).count())
+        .sum::<usize>()
             + snapshot
                 .range(Space::Meta, key::BUCKET_DETACHED, b"detached0", false)
                 .count()
             + files(&dir.path().join("chunks")).len()
     };
     while left() > 0 {
-        assert!(
-            start.elapsed() < std::time::Duration::from_secs(30),
-            "{} left",
-            left()
-        );
+        assert!(start.elapsed() < Duration::from_secs(30), "{} left", left());
         std::thread::yield_now();
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::name::KeyPrefix;
+use wfldb_core::object::Tags;
 
 use super::*;
 use crate::{After, MemoryStorage, ScanQuery};
@@ -101,7 +102,7 @@ proptest! {
         let (_dir, engine) = engine_with(&keys);
         let prefix = prefix.map_or_else(KeyPrefix::all, |prefix| KeyPrefix::parse(&prefix).unwrap());
         let delimiter = delimiter.then(|| "/".to_owned());
-        let query = ScanQuery { prefix, after: None, limit, delimiter, reverse };
+        let query = ScanQuery { prefix, after: None, limit, delimiter, reverse, tags: Tags::default() };
         prop_assert_eq!(pages(&engine, &query).0, expected(&keys, &query));
     }
 }

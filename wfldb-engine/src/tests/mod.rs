@@ -1,23 +1,30 @@
 //! Tests of the engine as a whole. `model` compares with a plain map, `laws` has one
 //! test for each invariant of the design, `damage` breaks stores on disk, `cache` looks for stale reads,
-//! `erase` for what should be gone.
+//! `erase` and `lifecycle` for
+//! what should be gone, and the others have the laws of what they are named for.
 
 #![expect(
     clippy::string_slice,
     reason = "a slice off a boundary fails its test, as it should"
 )]
 
+mod batch;
 mod cache;
+mod copy;
 mod damage;
 mod erase;
 mod fixture;
 mod laws;
+mod lifecycle;
 mod listing;
 mod model;
+mod multipart;
+mod tags;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wfldb_core::auth::{Authorized, Op, Target};
@@ -25,7 +32,7 @@ use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
-use crate::{DeleteOutcome, Engine, EngineError, EngineOptions, PutOutcome, Which};
+use crate::{DeleteOutcome, Engine, EngineError, EngineOptions, PutOutcome, Usage, Which};
 
 /// A clock that stands still but for one millisecond in four calls: versions must order themselves.
 pub(crate) fn options() -> EngineOptions {
@@ -79,6 +86,85 @@ pub(crate) fn put_if(
 
 pub(crate) fn put(engine: &Engine, bucket: &str, key: &str, body: &[u8]) -> Result<PutOutcome, EngineError> {
     put_if(engine, bucket, key, body, Preconditions::default())
+}
+
+pub(crate) fn put_with(
+    engine: &Engine,
+    bucket: &str,
+    key: &str,
+    body: &[u8],
+    headers: &[(&str, &str)],
+) -> Result<PutOutcome, EngineError> {
+    let proof = object(bucket, key, Op::Put);
+    let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
+    upload.write(Bytes::copy_from_slice(body))?;
+    let headers = ObjectHeaders::parse(headers.iter().copied()).unwrap();
+    engine
+        .put(&proof, upload.finish()?, headers, Preconditions::default())
+        .wait()
+}
+
+pub(crate) fn configure(engine: &Engine, bucket: &str, config: &str) {
+    let config = BucketConfig::parse_json(config.as_bytes()).unwrap();
+    engine
+        .put_bucket(&of_bucket(bucket, Op::Manage), config)
+        .wait()
+        .unwrap();
+}
+
+pub(crate) fn usage(engine: &Engine, bucket: &str) -> Usage {
+    engine.bucket(&of_bucket(bucket, Op::Manage)).unwrap().usage
+}
+
+pub(crate) fn files(dir: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let entries = entries.map(Result::unwrap);
+    entries
+        .map(|entry| {
+            if entry.file_type().unwrap().is_dir() {
+                files(&entry.path())
+            } else {
+                1
+            }
+        })
+        .sum()
+}
+
+pub(crate) fn until(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(10), "it did not come about");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone)]
+pub(crate) struct HandClock(Arc<AtomicU64>);
+
+impl HandClock {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_750_000_000_000)))
+    }
+
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0
+            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        UnixMillis::new(self.0.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn options(&self) -> EngineOptions {
+        let clock = self.clone();
+        EngineOptions {
+            clock: Arc::new(move || clock.now()),
+            ..options()
+        }
+    }
 }
 
 pub(crate) fn delete(engine: &Engine, bucket: &str, key: &str) -> Result<Option<DeleteOutcome>, EngineError> {

@@ -4,55 +4,54 @@ use bytes::Bytes;
 use wfldb_core::auth::GrantId;
 use wfldb_core::id::BucketId;
 use wfldb_core::name::BucketName;
-use wfldb_core::object::BucketConfig;
 
-use super::{bucket_by_name, counters_of, credited, log, numbers, put_credited};
+use super::{bucket_by_name, counters_of, credit, log, numbers};
 use crate::commit::overlay::Overlay;
-use crate::commit::plan::{Applied, Outcome, WritePlan};
+use crate::commit::plan::{Applied, Mutation, Outcome, WritePlan};
 use crate::error::EngineError;
 use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, key};
 use crate::storage::Space;
 
-pub(super) fn put(
-    plan: &WritePlan,
-    name: &BucketName,
-    id: BucketId,
-    config: &BucketConfig,
-    state: &mut Overlay,
-    mark: &mut CommitMark,
-) -> Outcome {
+pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
+    let Mutation::PutBucket {
+        name,
+        id,
+        config,
+        may_erase,
+    } = &plan.mutation
+    else {
+        return Ok(Applied::Nothing);
+    };
     let existing = bucket_by_name(state, name)?;
     let created = existing.is_none();
-    let (row, mut counters) = match existing {
-        Some(bucket) if bucket.config.kind != config.kind => return Err(EngineError::KindFixed),
-        Some(bucket) => {
-            let counters = counters_of(state, &bucket.id)?;
-            (
-                BucketRow {
-                    config: config.clone(),
-                    ..bucket
-                },
-                counters,
-            )
+    let (row, mut counters) = if let Some(bucket) = existing {
+        if bucket.config.kind != config.kind {
+            return Err(EngineError::KindFixed);
         }
-        None => {
-            if state
-                .value(Space::Counters, &key::bucket_counters(&id))?
-                .is_some()
-            {
-                return Err(EngineError::Corrupt("bucket id"));
-            }
-            let created = plan.at.max(mark.at);
-            (
-                BucketRow {
-                    id,
-                    name: name.clone(),
-                    created,
-                    config: config.clone(),
-                },
-                BucketCounters::default(),
-            )
+        let before = bucket.config.versions.unwrap_or_default();
+        // SECURITY: what is kept less long goes for good, which only `erase` may ask for.
+        if !may_erase && before.is_lowered_by(&config.versions.unwrap_or_default()) {
+            return Err(EngineError::Forbidden);
         }
+        let counters = counters_of(state, &bucket.id)?;
+        let row = BucketRow {
+            config: config.clone(),
+            ..(*bucket).clone()
+        };
+        (row, counters)
+    } else {
+        // INVARIANT: the id of zeros stands before what belongs to no bucket in `index`.
+        let counters = state.value(Space::Counters, &key::bucket_counters(id))?;
+        if counters.is_some() || id.as_bytes() == &[0; 16] {
+            return Err(EngineError::Corrupt("bucket id"));
+        }
+        let row = BucketRow {
+            id: *id,
+            name: name.clone(),
+            created: plan.at.max(mark.at),
+            config: config.clone(),
+        };
+        (row, BucketCounters::default())
     };
     let numbers = numbers(plan, mark, &counters);
     counters.seq = numbers.seq.get();
@@ -73,6 +72,7 @@ pub(super) fn put(
         len: 0,
         config: Some(row.config_json()),
         evidence: plan.evidence.hash,
+        entries: Vec::new(),
     };
     state.put(Space::Meta, key::bucket_name(name), row.id.as_bytes().to_vec());
     state.put(Space::Meta, key::bucket_row(&row.id), row.encode());
@@ -109,6 +109,7 @@ pub(super) fn delete(
         len: 0,
         config: None,
         evidence: plan.evidence.hash,
+        entries: Vec::new(),
     };
     // The name is free at once; the rows go later, in bounded commits, because the detached mark says so.
     state.remove(Space::Meta, key::bucket_name(name));
@@ -135,8 +136,9 @@ pub(super) fn sweep(
     if state.value(Space::Meta, &detached)?.is_none() {
         return Ok(Applied::Nothing);
     }
-    let credited = credited(state, credits)?;
-    put_credited(credited, state);
+    for (grant, bytes) in credits {
+        credit(state, grant, *bytes)?;
+    }
     for (space, row) in rows {
         state.remove(*space, row.clone());
     }

@@ -1,16 +1,19 @@
-//! The rules of a change: one plan against the state, deterministic, all checks before the first write.
+//! The rules of a change: one plan against the state, deterministic.
 //!
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
-//! every replica: it sees the plan and the overlay, never a clock. Buckets are in `bucket`, objects in `object`, what
-//! goes for good in `erase`.
+//! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
+//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`.
 
 mod bucket;
+mod edit;
 mod erase;
 mod object;
+mod upload;
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::{BucketId, LogPosition, Seq, VersionId};
+use wfldb_core::id::{BucketId, LogPosition, Seq};
 use wfldb_core::name::BucketName;
 use wfldb_core::time::UnixMillis;
 
@@ -20,16 +23,33 @@ use crate::error::EngineError;
 use crate::row::{BucketCounters, BucketRow, ChangeRow, CommitMark, counters, key};
 use crate::storage::Space;
 
-/// Evaluates `plan` against `state` and writes what it changes into it, moving `mark` on.
-///
-/// ORDER: every read and every check stands before the first write, so a refused plan leaves no trace.
+/// Evaluates `plan` against `state` and writes what it changes into it, moving `mark` on. A plan that is refused leaves
+/// no trace, wherever it was refused.
 pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
+    let before = *mark;
+    let outcome = evaluate(plan, state, mark);
+    if outcome.is_ok() {
+        state.keep();
+    } else {
+        state.roll_back();
+        *mark = before;
+    }
+    outcome
+}
+
+fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
     match &plan.mutation {
-        Mutation::PutBucket { name, id, config } => bucket::put(plan, name, *id, config, state, mark),
+        Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
         Mutation::PutObject(put) => object::put(plan, put, state, mark),
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),
         Mutation::EraseVersion(erase) => erase::erase(plan, erase, state, mark),
+        Mutation::Batch(batch) => object::batch(plan, batch, state, mark),
+        Mutation::StartUpload(start) => upload::start(plan, start, state, mark),
+        Mutation::PutPart(part) => upload::put_part(plan, part, state, mark),
+        Mutation::AbortUpload(abort) => upload::abort(plan, abort, state, mark),
+        Mutation::Expire { bucket, due } => erase::expire(plan, bucket, due, state, mark),
+        Mutation::Prune { bucket, keys } => erase::prune(plan, bucket, keys, state, mark),
         Mutation::SweepRows {
             bucket,
             rows,
@@ -40,21 +60,15 @@ pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark
     }
 }
 
-fn bucket_by_id(state: &Overlay, id: &BucketId) -> Result<BucketRow, EngineError> {
-    let row = state
-        .value(Space::Meta, &key::bucket_row(id))?
-        .ok_or(EngineError::NoSuchBucket)?;
-    Ok(BucketRow::decode(&row)?)
-}
-
-fn bucket_by_name(state: &Overlay, name: &BucketName) -> Result<Option<BucketRow>, EngineError> {
+fn bucket_by_name(state: &mut Overlay, name: &BucketName) -> Result<Option<Arc<BucketRow>>, EngineError> {
     let Some(id) = state.value(Space::Meta, &key::bucket_name(name))? else {
         return Ok(None);
     };
     let id: [u8; 16] = (&*id)
         .try_into()
         .map_err(|_| EngineError::Corrupt("bucket name"))?;
-    bucket_by_id(state, &BucketId::from_bytes(id)).map(Some)
+    let bucket = state.bucket(&BucketId::from_bytes(id))?;
+    bucket.ok_or(EngineError::NoSuchBucket).map(Some)
 }
 
 fn counters_of(state: &Overlay, id: &BucketId) -> Result<BucketCounters, EngineError> {
@@ -65,29 +79,18 @@ fn counters_of(state: &Overlay, id: &BucketId) -> Result<BucketCounters, EngineE
     }
 }
 
-/// Counter rows as they are to be; `None` removes one.
-type CounterRows = Vec<(Bytes, Option<Vec<u8>>)>;
-
-/// The counter rows of grants after `credits` are given back.
-fn credited(state: &Overlay, credits: &[(GrantId, u64)]) -> Result<CounterRows, EngineError> {
-    let mut rows = Vec::with_capacity(credits.len());
-    for (grant, bytes) in credits {
-        let counter = key::grant_counter(grant);
-        if let Some(row) = state.value(Space::Counters, &counter)? {
-            let left = counters::decode_charged(&row)?.saturating_sub(*bytes);
-            rows.push((counter, (left > 0).then(|| left.to_be_bytes().to_vec())));
+/// Gives `bytes` back to a grant.
+fn credit(state: &mut Overlay, grant: &GrantId, bytes: u64) -> Result<(), EngineError> {
+    let counter = key::grant_counter(grant);
+    if let Some(row) = state.value(Space::Counters, &counter)? {
+        let left = counters::decode_charged(&row)?.saturating_sub(bytes);
+        if left > 0 {
+            state.put(Space::Counters, counter, left.to_be_bytes().to_vec());
+        } else {
+            state.remove(Space::Counters, counter);
         }
     }
-    Ok(rows)
-}
-
-fn put_credited(rows: CounterRows, state: &mut Overlay) {
-    for (counter, left) in rows {
-        match left {
-            Some(left) => state.put(Space::Counters, counter, left),
-            None => state.remove(Space::Counters, counter),
-        }
-    }
+    Ok(())
 }
 
 /// What a change is numbered with.
@@ -103,19 +106,6 @@ fn numbers(plan: &WritePlan, mark: &CommitMark, counters: &BucketCounters) -> Nu
         at: plan.at.max(mark.at),
         position: mark.position.next(),
         seq: counters.next_seq(),
-    }
-}
-
-/// Strictly above the bucket's last version: the commit time's, or the last plus one.
-fn next_version(
-    at: UnixMillis,
-    entropy: [u8; 10],
-    last: Option<VersionId>,
-) -> Result<VersionId, EngineError> {
-    let fresh = VersionId::from_parts(at, entropy);
-    match last {
-        Some(last) if last.millis() >= at => last.next().ok_or(EngineError::Corrupt("version")),
-        _ => Ok(fresh),
     }
 }
 

@@ -1,0 +1,183 @@
+//! What ends by itself: versions whose time to live is over, uploads that were not finished, versions that a bucket's
+//! retention does not keep any more. Found here, decided again in the commit.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use wfldb_core::id::BucketId;
+use wfldb_core::name::ObjectKey;
+use wfldb_core::object::Retention;
+use wfldb_core::time::UnixMillis;
+
+use crate::commit::plan::{Due, Mutation};
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::row::{BucketRow, key};
+use crate::storage::{Space, prefix_end};
+
+/// How often it is looked for what has ended.
+const DUE_EVERY: Duration = Duration::from_secs(1);
+/// How often the histories of buckets with retention are walked, when nothing was configured meanwhile.
+const RETENTION_EVERY: Duration = Duration::from_mins(10);
+/// Rows that end in one plan.
+const DUE_PER_PLAN: usize = 200;
+/// Keys whose histories are cut in one plan.
+const KEYS_PER_PLAN: usize = 100;
+/// Versions that are looked at in one go of a walk, so that no snapshot is held for long.
+const VERSIONS_PER_STEP: usize = 10_000;
+/// The pause between plans, so that the committer is left to those who wait for it.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The worker: until the engine goes or closes. A message makes it walk histories at once.
+pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
+    let mut walked: Option<Instant> = None;
+    loop {
+        let Some(engine) = inner.upgrade() else { return };
+        report(expire(&engine), "ending what is over");
+        if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
+            report(retain(&engine), "applying retention");
+            walked = Some(Instant::now());
+        }
+        drop(engine);
+        match wake.recv_timeout(DUE_EVERY) {
+            Ok(()) => walked = None,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn report(done: Result<(), EngineError>, what: &'static str) {
+    match done {
+        // A store that takes no writes ends nothing; it is not worth a line each time.
+        Ok(()) | Err(EngineError::ReadOnly | EngineError::Closing | EngineError::OutcomeUnknown) => {}
+        Err(error) => tracing::warn!(%error, "{what} failed; it is tried again"),
+    }
+}
+
+/// Ends everything that is due now.
+pub(crate) fn expire(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    let mut from = key::DUE.to_vec();
+    loop {
+        let (due, last) = due_now(inner, &from)?;
+        let Some(last) = last else {
+            return Ok(());
+        };
+        for (bucket, due) in due {
+            // A bucket that goes at the same time takes its rows along; the next round finds what is left.
+            match inner.submit_system("expiry", Mutation::Expire { bucket, due }) {
+                Ok(()) | Err(EngineError::NoSuchBucket) => {}
+                Err(error) => return Err(error),
+            }
+            std::thread::sleep(PAUSE);
+        }
+        // Behind what was handled: a row that a plan left alone must not hold up the rest.
+        from = [last.as_slice(), &[0]].concat();
+    }
+}
+
+type DueByBucket = BTreeMap<BucketId, Vec<Due>>;
+
+/// A bounded number of due rows behind `from`, by bucket, and the last of their keys.
+fn due_now(inner: &Inner, from: &[u8]) -> Result<(DueByBucket, Option<Vec<u8>>), EngineError> {
+    let snapshot = inner.storage.snapshot();
+    let end = key::due_before(UnixMillis::new(inner.now().get().saturating_add(1)));
+    let mut due = DueByBucket::new();
+    let mut last = None;
+    for row in snapshot.range(Space::Index, from, &end, false).take(DUE_PER_PLAN) {
+        let (row_key, value) = row?;
+        let (bucket, ended) = key::parse_due(&row_key, &value)?;
+        due.entry(bucket).or_default().push(ended);
+        last = Some(row_key.to_vec());
+    }
+    Ok((due, last))
+}
+
+/// Removes from every bucket what its retention does not keep.
+pub(crate) fn retain(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    let mut buckets = Vec::new();
+    let end = prefix_end(key::BUCKET_ROW);
+    for row in inner
+        .storage
+        .snapshot()
+        .range(Space::Meta, key::BUCKET_ROW, &end, false)
+    {
+        let (_, row) = row?;
+        let bucket = BucketRow::decode(&row)?;
+        if let Some(retention) = bucket.config.versions {
+            buckets.push((bucket.id, retention));
+        }
+    }
+    for (bucket, retention) in buckets {
+        match retain_bucket(inner, bucket, retention) {
+            Ok(()) | Err(EngineError::NoSuchBucket) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn retain_bucket(inner: &Arc<Inner>, bucket: BucketId, retention: Retention) -> Result<(), EngineError> {
+    let Some(kept) = retention.newest_kept() else {
+        return Ok(());
+    };
+    let mut walk = Walk {
+        before: retention.goes_before(inner.now()),
+        kept,
+        only_days: retention.keep.is_none(),
+        current: None,
+        rank: 0,
+    };
+    let prefix = key::of_bucket(&bucket);
+    let end = prefix_end(&prefix);
+    let mut from = prefix.to_vec();
+    loop {
+        let mut keys: Vec<ObjectKey> = Vec::new();
+        let mut looked_at = 0;
+        let snapshot = inner.storage.snapshot();
+        for row in snapshot.range(Space::Versions, &from, &end, false) {
+            let (row_key, _) = row?;
+            from = [&*row_key, &[0]].concat();
+            looked_at += 1;
+            if walk.goes(&row_key)? && keys.last() != walk.current.as_ref() {
+                keys.extend(walk.current.clone());
+            }
+            if keys.len() == KEYS_PER_PLAN || looked_at == VERSIONS_PER_STEP {
+                break;
+            }
+        }
+        drop(snapshot);
+        if !keys.is_empty() {
+            inner.submit_system("retention", Mutation::Prune { bucket, keys })?;
+            std::thread::sleep(PAUSE);
+        } else if looked_at < VERSIONS_PER_STEP {
+            return Ok(());
+        }
+    }
+}
+
+/// Where a walk through the versions of a bucket stands.
+struct Walk {
+    before: Option<UnixMillis>,
+    kept: u64,
+    only_days: bool,
+    current: Option<ObjectKey>,
+    rank: u64,
+}
+
+impl Walk {
+    /// Whether the version of this row is one that retention does not keep. A lone tombstone by its age may be one.
+    fn goes(&mut self, row_key: &[u8]) -> Result<bool, EngineError> {
+        let (object, version) = key::key_of_version(row_key)?;
+        if self.current.as_ref() == Some(&object) {
+            self.rank += 1;
+        } else {
+            self.current = Some(object);
+            self.rank = 0;
+        }
+        let is_old = self.before.is_none_or(|before| version.millis() < before);
+        Ok(is_old && (self.rank >= self.kept || self.only_days))
+    }
+}
