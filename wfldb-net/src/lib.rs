@@ -4,6 +4,7 @@
 //! requests are signed and allowed (`wfldb_core`).
 
 pub mod accept;
+pub mod batch;
 pub mod bucket;
 pub mod codec;
 pub mod condition;
@@ -12,6 +13,7 @@ pub mod date;
 pub mod framing;
 pub mod header;
 pub mod listing;
+pub mod multipart;
 pub mod problem;
 pub mod range;
 pub mod route;

@@ -38,6 +38,9 @@ pub struct Problem {
     /// A word that says what to try, where one is known.
     #[serde(default)]
     pub hint: Option<Cow<'static, str>>,
+    /// Of a batch: the entry that was refused, from 0.
+    #[serde(default)]
+    pub entry: Option<u32>,
 }
 
 impl Problem {
@@ -55,6 +58,7 @@ impl Problem {
             detail: detail.into(),
             request_id: request_id.into(),
             hint: None,
+            entry: None,
         }
     }
 
@@ -89,6 +93,8 @@ impl Serialize for Problem {
             request_id: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             hint: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            entry: Option<u32>,
         }
         let members = Members {
             type_uri: self.type_uri(),
@@ -98,6 +104,7 @@ impl Serialize for Problem {
             detail: &self.detail,
             request_id: &self.request_id,
             hint: self.hint.as_deref(),
+            entry: self.entry,
         };
         members.serialize(serializer)
     }

@@ -5,18 +5,16 @@
 //! Not here: which operation a route needs (`wfldb_core::auth::required`).
 
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, RouteKind, Target, required};
+use wfldb_core::auth::{Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
-use wfldb_core::id::VersionId;
-use wfldb_core::limits::{KEY_BYTES_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
+use wfldb_core::id::{UploadId, VersionId};
+use wfldb_core::limits::{KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
+use wfldb_core::object::Tags;
+use wfldb_core::time::UnixMillis;
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
 const CURSOR_BYTES_MAX: usize = 2048;
-/// Query names that select a mode of an object route which is not served yet.
-const PLANNED_MODES: [&str; 6] = ["at", "copy", "copy_version", "multipart", "part", "part_bytes"];
-/// Parameters of `scan` that are not served yet.
-const PLANNED_SCAN: [&str; 1] = ["tag"];
 
 /// Why a request has no route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,9 +40,6 @@ pub enum RouteError {
     /// A parameter that the route does not have, out of its range, or not with the others.
     #[error("parameter `{0}` is unknown here, out of range, or cannot stand with the others")]
     BadParameter(Parameter),
-    /// A parameter that the protocol has and this release does not serve.
-    #[error("parameter `{0}` is not served yet")]
-    ParameterNotSupportedYet(Parameter),
 }
 
 /// The name of a parameter of the protocol, or a word for any other: what a caller made up is not repeated.
@@ -59,21 +54,27 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 17] = [
             "after",
+            "at",
+            "copy",
+            "copy_version",
             "cursor",
             "delimiter",
             "force",
             "limit",
+            "multipart",
+            "part",
+            "part_bytes",
             "prefix",
             "reverse",
+            "tag",
             "undelete",
             "version",
             "versions",
-            "tag",
         ];
-        let planned = PLANNED_MODES.iter().chain(&KNOWN).find(|known| **known == name);
-        Self(planned.copied().unwrap_or("(unknown)"))
+        let known = KNOWN.iter().find(|known| **known == name);
+        Self(known.copied().unwrap_or("(unknown)"))
     }
 }
 
@@ -86,7 +87,7 @@ impl RouteError {
             Self::NotCanonical => "NotCanonical",
             Self::Name(error) => error.code(),
             Self::Method(_) => "MethodNotAllowed",
-            Self::NotSupportedYet | Self::ParameterNotSupportedYet(_) => "NotSupportedYet",
+            Self::NotSupportedYet => "NotSupportedYet",
             Self::BadParameter(_) => "BadParameter",
         }
     }
@@ -96,7 +97,7 @@ impl RouteError {
         match self {
             Self::TooLong => Kind::UriTooLong,
             Self::NoSuchRoute => Kind::NotFound,
-            Self::NotCanonical | Self::BadParameter(_) | Self::ParameterNotSupportedYet(_) => Kind::Invalid,
+            Self::NotCanonical | Self::BadParameter(_) => Kind::Invalid,
             Self::Name(error) => error.kind(),
             Self::Method(_) | Self::NotSupportedYet => Kind::NotAllowed,
         }
@@ -123,10 +124,31 @@ pub enum Parameters {
     None,
     /// `?version=`.
     Version(VersionId),
+    /// `?at=`.
+    At(UnixMillis),
     /// `?versions=true`.
     Versions(VersionsQuery),
+    /// `?copy=`.
+    Copy(CopyQuery),
+    /// `?multipart=start&part_bytes=`.
+    UploadStart(u64),
+    /// `?multipart=`.
+    Upload(UploadId),
+    /// `?multipart=&part=`.
+    UploadPart(UploadId, u16),
     /// `scan`.
     Scan(ScanQuery),
+}
+
+/// What is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyQuery {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Which version; `None` for the newest live one.
+    pub version: Option<VersionId>,
 }
 
 /// The parameters of a page of versions.
@@ -151,6 +173,8 @@ pub struct ScanQuery {
     pub delimiter: Option<String>,
     /// From the last key to the first.
     pub reverse: bool,
+    /// Tags that the newest version must have, all of them.
+    pub tags: Tags,
     /// Where the last page ended, as the server wrote it; not yet verified.
     pub cursor: Option<String>,
 }
@@ -158,7 +182,7 @@ pub struct ScanQuery {
 /// Parses method and raw path (with query) of a request.
 ///
 /// # Errors
-/// Every [`RouteError`] but the two about parameters.
+/// Every [`RouteError`] but the one about parameters.
 pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
     if path_and_query.len() > PATH_BYTES_MAX {
         return Err(RouteError::TooLong);
@@ -179,6 +203,14 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
         let rest = rest.strip_prefix('/').ok_or(RouteError::NoSuchRoute)?;
         let decoded = percent::decode_canonical(rest, Literal::Path).map_err(|_| RouteError::NotCanonical)?;
         match decoded.split_once('/') {
+            None if service(&decoded).is_some() => {
+                let service = service(&decoded).ok_or(RouteError::NoSuchRoute)?;
+                let kind = match service {
+                    Service::Stats => RouteKind::Stats,
+                    Service::Admin => RouteKind::Admin,
+                };
+                (kind, Target::Service(service))
+            }
             None => {
                 let kind = if has("force") {
                     RouteKind::BucketForce
@@ -199,6 +231,11 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
         }),
         _ => Err(RouteError::Method(allowed(kind))),
     }
+}
+
+/// The service that a word in the place of a bucket stands for.
+fn service(word: &str) -> Option<Service> {
+    Service::ALL.into_iter().find(|service| service.word() == word)
 }
 
 /// The methods that a route has.
@@ -233,11 +270,11 @@ fn object(
     if matches!(method, Some(Method::Put | Method::Delete)) {
         key.check_writable()?;
     }
-    if key.as_str() == "scan" {
-        return Ok((RouteKind::Scan, Target::Listing(bucket)));
-    }
-    if key.is_reserved() || PLANNED_MODES.iter().any(|mode| has(mode)) {
-        return Err(RouteError::NotSupportedYet);
+    match key.as_str() {
+        "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
+        "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
+        _ => {}
     }
     // One of these selects the mode; a second one is then a parameter that the mode does not have.
     let kind = if has("version") {
@@ -246,6 +283,18 @@ fn object(
         RouteKind::ObjectVersions
     } else if has("undelete") {
         RouteKind::ObjectUndelete
+    } else if has("at") {
+        RouteKind::ObjectAt
+    } else if has("copy") {
+        RouteKind::ObjectCopy
+    } else if has("multipart") {
+        if has("part") {
+            RouteKind::UploadPart
+        } else if has("part_bytes") {
+            RouteKind::UploadStart
+        } else {
+            RouteKind::Upload
+        }
     } else {
         RouteKind::Object
     };
@@ -271,11 +320,41 @@ impl Route {
     /// Checks the parameters of the route.
     ///
     /// # Errors
-    /// [`RouteError::BadParameter`] and [`RouteError::ParameterNotSupportedYet`].
+    /// [`RouteError::BadParameter`].
     pub fn parameters(&self) -> Result<Parameters, RouteError> {
         let mut rest = Rest::new(&self.parameters);
         let parameters = match self.kind {
-            RouteKind::Buckets | RouteKind::Bucket | RouteKind::Object => Parameters::None,
+            RouteKind::Buckets
+            | RouteKind::Bucket
+            | RouteKind::Object
+            | RouteKind::Batch
+            | RouteKind::Stats
+            | RouteKind::Admin => Parameters::None,
+            RouteKind::ObjectAt => Parameters::At(
+                rest.parsed("at", |text| UnixMillis::parse(text).ok())?
+                    .ok_or_else(|| bad("at"))?,
+            ),
+            RouteKind::ObjectCopy => {
+                let (bucket, key) = rest.parsed("copy", copy_source)?.ok_or_else(|| bad("copy"))?;
+                Parameters::Copy(CopyQuery {
+                    bucket,
+                    key,
+                    version: rest.parsed("copy_version", |text| VersionId::parse(text).ok())?,
+                })
+            }
+            RouteKind::UploadStart => {
+                rest.parsed("multipart", |text| (text == "start").then_some(()))?;
+                let part_bytes = rest.parsed("part_bytes", decimal)?;
+                Parameters::UploadStart(part_bytes.ok_or_else(|| bad("part_bytes"))?)
+            }
+            RouteKind::Upload => Parameters::Upload(rest.upload()?),
+            RouteKind::UploadPart => {
+                let upload = rest.upload()?;
+                let number = |text: &str| decimal(text).and_then(|number| u16::try_from(number).ok());
+                let part = rest.parsed("part", number)?;
+                let part = part.filter(|part| (1..=PARTS_MAX).contains(part));
+                Parameters::UploadPart(upload, part.ok_or_else(|| bad("part"))?)
+            }
             RouteKind::BucketForce => rest.must_be_true("force", Parameters::None)?,
             RouteKind::ObjectUndelete => rest.must_be_true("undelete", Parameters::None)?,
             RouteKind::ObjectVersion => Parameters::Version(
@@ -290,9 +369,6 @@ impl Route {
                 })
             }
             RouteKind::Scan => {
-                if let Some(name) = PLANNED_SCAN.iter().find(|name| rest.value(name).is_some()) {
-                    return Err(RouteError::ParameterNotSupportedYet(Parameter::named(name)));
-                }
                 Parameters::Scan(ScanQuery {
                     prefix: rest
                         .parsed("prefix", |text| KeyPrefix::parse(text).ok())?
@@ -304,6 +380,9 @@ impl Route {
                     reverse: rest
                         .parsed("reverse", |text| (text == "true").then_some(()))?
                         .is_some(),
+                    tags: rest
+                        .parsed("tag", |text| Tags::parse(text).ok().filter(|tags| !tags.is_empty()))?
+                        .unwrap_or_default(),
                     cursor: rest.cursor()?,
                 })
             }
@@ -317,6 +396,19 @@ impl Route {
 fn bounded(text: &str) -> Option<String> {
     let valid = text.len() <= KEY_BYTES_MAX && !text.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
     valid.then(|| text.to_owned())
+}
+
+/// A plain decimal number: no sign, no leading zero.
+fn decimal(text: &str) -> Option<u64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain)
+}
+
+/// `/bucket/key` as it is: the query's own encoding is the only one.
+fn copy_source(text: &str) -> Option<(BucketName, ObjectKey)> {
+    let (bucket, key) = text.strip_prefix('/')?.split_once('/')?;
+    let key = ObjectKey::parse(key).ok().filter(|key| !key.is_reserved())?;
+    Some((BucketName::parse(bucket).ok()?, key))
 }
 
 fn bad(name: &str) -> RouteError {
@@ -363,12 +455,15 @@ impl<'a> Rest<'a> {
 
     fn limit(&mut self) -> Result<usize, RouteError> {
         let limit = self.parsed("limit", |text| {
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-            text.parse()
-                .ok()
-                .filter(|limit| plain && (1..=SCAN_LIMIT_MAX).contains(limit))
+            let limit = decimal(text).and_then(|limit| usize::try_from(limit).ok());
+            limit.filter(|limit| (1..=SCAN_LIMIT_MAX).contains(limit))
         })?;
         Ok(limit.unwrap_or(SCAN_LIMIT_MAX))
+    }
+
+    fn upload(&mut self) -> Result<UploadId, RouteError> {
+        self.parsed("multipart", |text| UploadId::parse(text).ok())?
+            .ok_or_else(|| bad("multipart"))
     }
 
     fn cursor(&mut self) -> Result<Option<String>, RouteError> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::{Deserialize, Deserializer, Serializer};
-use wfldb_core::id::{ContentHash, VersionId};
+use wfldb_core::id::{ContentHash, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::time::UnixMillis;
 
@@ -23,7 +23,7 @@ macro_rules! wire {
         })*
     };
 }
-wire!(BucketName, ContentHash, ObjectKey, UnixMillis, VersionId);
+wire!(BucketName, ContentHash, ObjectKey, UnixMillis, UploadId, VersionId);
 
 pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)

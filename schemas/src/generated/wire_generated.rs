@@ -104,24 +104,118 @@ pub mod wfldb {
                 since = "2.0.0",
                 note = "Use associated constants instead. This will no longer be generated in 2021."
             )]
-            pub const ENUM_MIN_BODY: u8 = 0;
+            pub const ENUM_MIN_BATCH_KIND: u8 = 0;
             #[deprecated(
                 since = "2.0.0",
                 note = "Use associated constants instead. This will no longer be generated in 2021."
             )]
-            pub const ENUM_MAX_BODY: u8 = 5;
+            pub const ENUM_MAX_BATCH_KIND: u8 = 2;
             #[deprecated(
                 since = "2.0.0",
                 note = "Use associated constants instead. This will no longer be generated in 2021."
             )]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_BODY: [Body; 6] = [
+            pub const ENUM_VALUES_BATCH_KIND: [BatchKind; 3] =
+                [BatchKind::Put, BatchKind::Delete, BatchKind::Check];
+
+            /// What an entry of a batch does.
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct BatchKind(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl BatchKind {
+                pub const Put: Self = Self(0);
+                pub const Delete: Self = Self(1);
+                pub const Check: Self = Self(2);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 2;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::Put, Self::Delete, Self::Check];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Put => Some("Put"),
+                        Self::Delete => Some("Delete"),
+                        Self::Check => Some("Check"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for BatchKind {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for BatchKind {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for BatchKind {
+                type Output = BatchKind;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for BatchKind {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for BatchKind {
+                #[inline]
+                fn run_verifier(
+                    v: &mut ::flatbuffers::Verifier,
+                    pos: usize,
+                ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for BatchKind {}
+            #[deprecated(
+                since = "2.0.0",
+                note = "Use associated constants instead. This will no longer be generated in 2021."
+            )]
+            pub const ENUM_MIN_BODY: u8 = 0;
+            #[deprecated(
+                since = "2.0.0",
+                note = "Use associated constants instead. This will no longer be generated in 2021."
+            )]
+            pub const ENUM_MAX_BODY: u8 = 7;
+            #[deprecated(
+                since = "2.0.0",
+                note = "Use associated constants instead. This will no longer be generated in 2021."
+            )]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_BODY: [Body; 8] = [
                 Body::NONE,
                 Body::Listing,
                 Body::Versions,
                 Body::Bucket,
                 Body::Buckets,
                 Body::Problem,
+                Body::Batch,
+                Body::BatchResults,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -135,9 +229,11 @@ pub mod wfldb {
                 pub const Bucket: Self = Self(3);
                 pub const Buckets: Self = Self(4);
                 pub const Problem: Self = Self(5);
+                pub const Batch: Self = Self(6);
+                pub const BatchResults: Self = Self(7);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 5;
+                pub const ENUM_MAX: u8 = 7;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Listing,
@@ -145,6 +241,8 @@ pub mod wfldb {
                     Self::Bucket,
                     Self::Buckets,
                     Self::Problem,
+                    Self::Batch,
+                    Self::BatchResults,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -155,6 +253,8 @@ pub mod wfldb {
                         Self::Bucket => Some("Bucket"),
                         Self::Buckets => Some("Buckets"),
                         Self::Problem => Some("Problem"),
+                        Self::Batch => Some("Batch"),
+                        Self::BatchResults => Some("BatchResults"),
                         _ => None,
                     }
                 }
@@ -2071,6 +2171,7 @@ pub mod wfldb {
                 pub const VT_DETAIL: ::flatbuffers::VOffsetT = 12;
                 pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 14;
                 pub const VT_HINT: ::flatbuffers::VOffsetT = 16;
+                pub const VT_ENTRY: ::flatbuffers::VOffsetT = 18;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2087,6 +2188,9 @@ pub mod wfldb {
                     args: &'args ProblemArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Problem<'bldr>> {
                     let mut builder = ProblemBuilder::new(_fbb);
+                    if let Some(x) = args.entry {
+                        builder.add_entry(x);
+                    }
                     if let Some(x) = args.hint {
                         builder.add_hint(x);
                     }
@@ -2181,6 +2285,14 @@ pub mod wfldb {
                             .get::<::flatbuffers::ForwardsUOffset<&str>>(Problem::VT_HINT, None)
                     }
                 }
+                /// Of a batch: the entry that was refused, from 0.
+                #[inline]
+                pub fn entry(&self) -> Option<u32> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Problem::VT_ENTRY, None) }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Problem<'_> {
@@ -2201,6 +2313,7 @@ pub mod wfldb {
                             true,
                         )?
                         .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("hint", Self::VT_HINT, false)?
+                        .visit_field::<u32>("entry", Self::VT_ENTRY, false)?
                         .finish();
                     Ok(())
                 }
@@ -2213,6 +2326,7 @@ pub mod wfldb {
                 pub detail: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub request_id: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub hint: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub entry: Option<u32>,
             }
             impl<'a> Default for ProblemArgs<'a> {
                 #[inline]
@@ -2225,6 +2339,7 @@ pub mod wfldb {
                         detail: None,     // required field
                         request_id: None, // required field
                         hint: None,
+                        entry: None,
                     }
                 }
             }
@@ -2269,6 +2384,10 @@ pub mod wfldb {
                         .push_slot_always::<::flatbuffers::WIPOffset<_>>(Problem::VT_HINT, hint);
                 }
                 #[inline]
+                pub fn add_entry(&mut self, entry: u32) {
+                    self.fbb_.push_slot_always::<u32>(Problem::VT_ENTRY, entry);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> ProblemBuilder<'a, 'b, A> {
@@ -2300,6 +2419,760 @@ pub mod wfldb {
                     ds.field("detail", &self.detail());
                     ds.field("request_id", &self.request_id());
                     ds.field("hint", &self.hint());
+                    ds.field("entry", &self.entry());
+                    ds.finish()
+                }
+            }
+            pub enum BatchEntryOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            /// One entry of a batch, with what must hold for the whole batch to happen.
+            pub struct BatchEntry<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for BatchEntry<'a> {
+                type Inner = BatchEntry<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self {
+                        _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                    }
+                }
+            }
+
+            impl<'a> BatchEntry<'a> {
+                pub const VT_OP: ::flatbuffers::VOffsetT = 4;
+                pub const VT_KEY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 8;
+                pub const VT_CONTENT_TYPE: ::flatbuffers::VOffsetT = 10;
+                pub const VT_TAGS: ::flatbuffers::VOffsetT = 12;
+                pub const VT_IF_MATCH: ::flatbuffers::VOffsetT = 14;
+                pub const VT_IF_MATCH_ANY: ::flatbuffers::VOffsetT = 16;
+                pub const VT_IF_NONE_MATCH_ANY: ::flatbuffers::VOffsetT = 18;
+                pub const VT_IF_VERSION: ::flatbuffers::VOffsetT = 20;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    BatchEntry { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<
+                    'bldr: 'args,
+                    'args: 'mut_bldr,
+                    'mut_bldr,
+                    A: ::flatbuffers::Allocator + 'bldr,
+                >(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BatchEntryArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<BatchEntry<'bldr>> {
+                    let mut builder = BatchEntryBuilder::new(_fbb);
+                    if let Some(x) = args.if_version {
+                        builder.add_if_version(x);
+                    }
+                    if let Some(x) = args.if_match {
+                        builder.add_if_match(x);
+                    }
+                    if let Some(x) = args.tags {
+                        builder.add_tags(x);
+                    }
+                    if let Some(x) = args.content_type {
+                        builder.add_content_type(x);
+                    }
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    if let Some(x) = args.key {
+                        builder.add_key(x);
+                    }
+                    builder.add_if_none_match_any(args.if_none_match_any);
+                    builder.add_if_match_any(args.if_match_any);
+                    builder.add_op(args.op);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn op(&self) -> BatchKind {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<BatchKind>(BatchEntry::VT_OP, Some(BatchKind::Put))
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                pub fn key(&self) -> &'a str {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BatchEntry::VT_KEY, None)
+                            .unwrap()
+                    }
+                }
+                /// Of a put: the bytes; absent is none.
+                #[inline]
+                pub fn body(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(
+                                BatchEntry::VT_BODY,
+                                None,
+                            )
+                    }
+                }
+                #[inline]
+                pub fn content_type(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BatchEntry::VT_CONTENT_TYPE, None)
+                    }
+                }
+                #[inline]
+                pub fn tags(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tag<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tag>>,
+                        >>(BatchEntry::VT_TAGS, None)
+                    }
+                }
+                #[inline]
+                pub fn if_match(&self) -> Option<&'a Hash> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<Hash>(BatchEntry::VT_IF_MATCH, None) }
+                }
+                /// `if_match: "*"`.
+                #[inline]
+                pub fn if_match_any(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<bool>(BatchEntry::VT_IF_MATCH_ANY, Some(false))
+                            .unwrap()
+                    }
+                }
+                /// `if_none_match: "*"`.
+                #[inline]
+                pub fn if_none_match_any(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<bool>(BatchEntry::VT_IF_NONE_MATCH_ANY, Some(false))
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                pub fn if_version(&self) -> Option<&'a Ulid> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<Ulid>(BatchEntry::VT_IF_VERSION, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for BatchEntry<'_> {
+                #[inline]
+                fn run_verifier(
+                    v: &mut ::flatbuffers::Verifier,
+                    pos: usize,
+                ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<BatchKind>("op", Self::VT_OP, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "body",
+                            Self::VT_BODY,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
+                            "content_type",
+                            Self::VT_CONTENT_TYPE,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Tag>>,
+                        >>("tags", Self::VT_TAGS, false)?
+                        .visit_field::<Hash>("if_match", Self::VT_IF_MATCH, false)?
+                        .visit_field::<bool>("if_match_any", Self::VT_IF_MATCH_ANY, false)?
+                        .visit_field::<bool>("if_none_match_any", Self::VT_IF_NONE_MATCH_ANY, false)?
+                        .visit_field::<Ulid>("if_version", Self::VT_IF_VERSION, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct BatchEntryArgs<'a> {
+                pub op: BatchKind,
+                pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+                pub content_type: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub tags: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tag<'a>>>,
+                    >,
+                >,
+                pub if_match: Option<&'a Hash>,
+                pub if_match_any: bool,
+                pub if_none_match_any: bool,
+                pub if_version: Option<&'a Ulid>,
+            }
+            impl<'a> Default for BatchEntryArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BatchEntryArgs {
+                        op: BatchKind::Put,
+                        key: None, // required field
+                        body: None,
+                        content_type: None,
+                        tags: None,
+                        if_match: None,
+                        if_match_any: false,
+                        if_none_match_any: false,
+                        if_version: None,
+                    }
+                }
+            }
+
+            pub struct BatchEntryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchEntryBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_op(&mut self, op: BatchKind) {
+                    self.fbb_
+                        .push_slot::<BatchKind>(BatchEntry::VT_OP, op, BatchKind::Put);
+                }
+                #[inline]
+                pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BatchEntry::VT_KEY, key);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BatchEntry::VT_BODY, body);
+                }
+                #[inline]
+                pub fn add_content_type(&mut self, content_type: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
+                        BatchEntry::VT_CONTENT_TYPE,
+                        content_type,
+                    );
+                }
+                #[inline]
+                pub fn add_tags(
+                    &mut self,
+                    tags: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Tag<'b>>>,
+                    >,
+                ) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BatchEntry::VT_TAGS, tags);
+                }
+                #[inline]
+                pub fn add_if_match(&mut self, if_match: &Hash) {
+                    self.fbb_
+                        .push_slot_always::<&Hash>(BatchEntry::VT_IF_MATCH, if_match);
+                }
+                #[inline]
+                pub fn add_if_match_any(&mut self, if_match_any: bool) {
+                    self.fbb_
+                        .push_slot::<bool>(BatchEntry::VT_IF_MATCH_ANY, if_match_any, false);
+                }
+                #[inline]
+                pub fn add_if_none_match_any(&mut self, if_none_match_any: bool) {
+                    self.fbb_
+                        .push_slot::<bool>(BatchEntry::VT_IF_NONE_MATCH_ANY, if_none_match_any, false);
+                }
+                #[inline]
+                pub fn add_if_version(&mut self, if_version: &Ulid) {
+                    self.fbb_
+                        .push_slot_always::<&Ulid>(BatchEntry::VT_IF_VERSION, if_version);
+                }
+                #[inline]
+                pub fn new(
+                    _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                ) -> BatchEntryBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BatchEntryBuilder {
+                        fbb_: _fbb,
+                        start_: start,
+                    }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<BatchEntry<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, BatchEntry::VT_KEY, "key");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for BatchEntry<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("BatchEntry");
+                    ds.field("op", &self.op());
+                    ds.field("key", &self.key());
+                    ds.field("body", &self.body());
+                    ds.field("content_type", &self.content_type());
+                    ds.field("tags", &self.tags());
+                    ds.field("if_match", &self.if_match());
+                    ds.field("if_match_any", &self.if_match_any());
+                    ds.field("if_none_match_any", &self.if_none_match_any());
+                    ds.field("if_version", &self.if_version());
+                    ds.finish()
+                }
+            }
+            pub enum BatchOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            /// A batch, as a request.
+            pub struct Batch<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Batch<'a> {
+                type Inner = Batch<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self {
+                        _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                    }
+                }
+            }
+
+            impl<'a> Batch<'a> {
+                pub const VT_OPS: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Batch { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<
+                    'bldr: 'args,
+                    'args: 'mut_bldr,
+                    'mut_bldr,
+                    A: ::flatbuffers::Allocator + 'bldr,
+                >(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BatchArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
+                    let mut builder = BatchBuilder::new(_fbb);
+                    if let Some(x) = args.ops {
+                        builder.add_ops(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn ops(
+                    &self,
+                ) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchEntry<'a>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<
+                                ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchEntry>>,
+                            >>(Batch::VT_OPS, None)
+                            .unwrap()
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Batch<'_> {
+                #[inline]
+                fn run_verifier(
+                    v: &mut ::flatbuffers::Verifier,
+                    pos: usize,
+                ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<BatchEntry>>,
+                        >>("ops", Self::VT_OPS, true)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct BatchArgs<'a> {
+                pub ops: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchEntry<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for BatchArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BatchArgs {
+                        ops: None, // required field
+                    }
+                }
+            }
+
+            pub struct BatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_ops(
+                    &mut self,
+                    ops: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<BatchEntry<'b>>>,
+                    >,
+                ) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_OPS, ops);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BatchBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BatchBuilder {
+                        fbb_: _fbb,
+                        start_: start,
+                    }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Batch<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, Batch::VT_OPS, "ops");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Batch<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Batch");
+                    ds.field("ops", &self.ops());
+                    ds.finish()
+                }
+            }
+            pub enum BatchResultOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            /// What one entry wrote.
+            pub struct BatchResult<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for BatchResult<'a> {
+                type Inner = BatchResult<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self {
+                        _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                    }
+                }
+            }
+
+            impl<'a> BatchResult<'a> {
+                pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ETAG: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    BatchResult { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<
+                    'bldr: 'args,
+                    'args: 'mut_bldr,
+                    'mut_bldr,
+                    A: ::flatbuffers::Allocator + 'bldr,
+                >(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BatchResultArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<BatchResult<'bldr>> {
+                    let mut builder = BatchResultBuilder::new(_fbb);
+                    if let Some(x) = args.etag {
+                        builder.add_etag(x);
+                    }
+                    if let Some(x) = args.version {
+                        builder.add_version(x);
+                    }
+                    if let Some(x) = args.key {
+                        builder.add_key(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn key(&self) -> &'a str {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BatchResult::VT_KEY, None)
+                            .unwrap()
+                    }
+                }
+                /// Absent when the entry wrote nothing.
+                #[inline]
+                pub fn version(&self) -> Option<&'a Ulid> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<Ulid>(BatchResult::VT_VERSION, None) }
+                }
+                /// Of a put.
+                #[inline]
+                pub fn etag(&self) -> Option<&'a Hash> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<Hash>(BatchResult::VT_ETAG, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for BatchResult<'_> {
+                #[inline]
+                fn run_verifier(
+                    v: &mut ::flatbuffers::Verifier,
+                    pos: usize,
+                ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+                        .visit_field::<Ulid>("version", Self::VT_VERSION, false)?
+                        .visit_field::<Hash>("etag", Self::VT_ETAG, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct BatchResultArgs<'a> {
+                pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub version: Option<&'a Ulid>,
+                pub etag: Option<&'a Hash>,
+            }
+            impl<'a> Default for BatchResultArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BatchResultArgs {
+                        key: None, // required field
+                        version: None,
+                        etag: None,
+                    }
+                }
+            }
+
+            pub struct BatchResultBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchResultBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BatchResult::VT_KEY, key);
+                }
+                #[inline]
+                pub fn add_version(&mut self, version: &Ulid) {
+                    self.fbb_
+                        .push_slot_always::<&Ulid>(BatchResult::VT_VERSION, version);
+                }
+                #[inline]
+                pub fn add_etag(&mut self, etag: &Hash) {
+                    self.fbb_.push_slot_always::<&Hash>(BatchResult::VT_ETAG, etag);
+                }
+                #[inline]
+                pub fn new(
+                    _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                ) -> BatchResultBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BatchResultBuilder {
+                        fbb_: _fbb,
+                        start_: start,
+                    }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<BatchResult<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, BatchResult::VT_KEY, "key");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for BatchResult<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("BatchResult");
+                    ds.field("key", &self.key());
+                    ds.field("version", &self.version());
+                    ds.field("etag", &self.etag());
+                    ds.finish()
+                }
+            }
+            pub enum BatchResultsOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            /// The answer to a batch, entry by entry.
+            pub struct BatchResults<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for BatchResults<'a> {
+                type Inner = BatchResults<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self {
+                        _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                    }
+                }
+            }
+
+            impl<'a> BatchResults<'a> {
+                pub const VT_SEQ: ::flatbuffers::VOffsetT = 4;
+                pub const VT_RESULTS: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    BatchResults { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<
+                    'bldr: 'args,
+                    'args: 'mut_bldr,
+                    'mut_bldr,
+                    A: ::flatbuffers::Allocator + 'bldr,
+                >(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BatchResultsArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<BatchResults<'bldr>> {
+                    let mut builder = BatchResultsBuilder::new(_fbb);
+                    if let Some(x) = args.seq {
+                        builder.add_seq(x);
+                    }
+                    if let Some(x) = args.results {
+                        builder.add_results(x);
+                    }
+                    builder.finish()
+                }
+
+                /// Absent when nothing was written.
+                #[inline]
+                pub fn seq(&self) -> Option<u64> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(BatchResults::VT_SEQ, None) }
+                }
+                #[inline]
+                pub fn results(
+                    &self,
+                ) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchResult<'a>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<
+                                ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchResult>>,
+                            >>(BatchResults::VT_RESULTS, None)
+                            .unwrap()
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for BatchResults<'_> {
+                #[inline]
+                fn run_verifier(
+                    v: &mut ::flatbuffers::Verifier,
+                    pos: usize,
+                ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<BatchResult>>,
+                        >>("results", Self::VT_RESULTS, true)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct BatchResultsArgs<'a> {
+                pub seq: Option<u64>,
+                pub results: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BatchResult<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for BatchResultsArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BatchResultsArgs {
+                        seq: None,
+                        results: None, // required field
+                    }
+                }
+            }
+
+            pub struct BatchResultsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BatchResultsBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_seq(&mut self, seq: u64) {
+                    self.fbb_.push_slot_always::<u64>(BatchResults::VT_SEQ, seq);
+                }
+                #[inline]
+                pub fn add_results(
+                    &mut self,
+                    results: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<BatchResult<'b>>>,
+                    >,
+                ) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BatchResults::VT_RESULTS, results);
+                }
+                #[inline]
+                pub fn new(
+                    _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                ) -> BatchResultsBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BatchResultsBuilder {
+                        fbb_: _fbb,
+                        start_: start,
+                    }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<BatchResults<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, BatchResults::VT_RESULTS, "results");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for BatchResults<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("BatchResults");
+                    ds.field("seq", &self.seq());
+                    ds.field("results", &self.results());
                     ds.finish()
                 }
             }
@@ -2441,6 +3314,34 @@ pub mod wfldb {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_batch(&self) -> Option<Batch<'a>> {
+                    if self.body_type() == Body::Batch {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Batch::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_batch_results(&self) -> Option<BatchResults<'a>> {
+                    if self.body_type() == Body::BatchResults {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { BatchResults::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Answer<'_> {
@@ -2480,6 +3381,16 @@ pub mod wfldb {
                                 Body::Problem => v
                                     .verify_union_variant::<::flatbuffers::ForwardsUOffset<Problem>>(
                                         "Body::Problem",
+                                        pos,
+                                    ),
+                                Body::Batch => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<Batch>>(
+                                        "Body::Batch",
+                                        pos,
+                                    ),
+                                Body::BatchResults => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<BatchResults>>(
+                                        "Body::BatchResults",
                                         pos,
                                     ),
                                 _ => Ok(()),
@@ -2583,6 +3494,26 @@ pub mod wfldb {
                         }
                         Body::Problem => {
                             if let Some(x) = self.body_as_problem() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field(
+                                    "body",
+                                    &"InvalidFlatbuffer: Union discriminant does not match value.",
+                                )
+                            }
+                        }
+                        Body::Batch => {
+                            if let Some(x) = self.body_as_batch() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field(
+                                    "body",
+                                    &"InvalidFlatbuffer: Union discriminant does not match value.",
+                                )
+                            }
+                        }
+                        Body::BatchResults => {
+                            if let Some(x) = self.body_as_batch_results() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field(
