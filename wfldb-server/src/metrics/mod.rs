@@ -260,7 +260,15 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::ObjectVersion => "object_version",
         RouteKind::ObjectVersions => "object_versions",
         RouteKind::ObjectUndelete => "object_undelete",
+        RouteKind::ObjectAt => "object_at",
+        RouteKind::ObjectCopy => "object_copy",
+        RouteKind::UploadStart => "upload_start",
+        RouteKind::Upload => "upload",
+        RouteKind::UploadPart => "upload_part",
         RouteKind::Scan => "scan",
+        RouteKind::Batch => "batch",
+        RouteKind::Stats => "stats",
+        RouteKind::Admin => "admin",
     }
 }
 
