@@ -100,6 +100,12 @@ pub struct EngineStats {
     pub object_cache_misses: u64,
     /// Bytes in the object cache.
     pub object_cache_bytes: u64,
+    /// Chunk files that were written with plain bytes.
+    pub chunks_written_raw: u64,
+    /// Chunk files that were written compressed.
+    pub chunks_written_compressed: u64,
+    /// How much smaller those are than they would be with plain bytes.
+    pub chunk_bytes_saved: u64,
 }
 
 pub(crate) struct Inner {
@@ -259,7 +265,8 @@ impl Engine {
                 .transpose()?;
             Ok(first.is_some())
         });
-        let chunks = ChunkStore::open(dir.join("chunks"), references).map_err(OpenError::io("chunks"))?;
+        let chunks = ChunkStore::open(dir.join("chunks"), references, parts.options.compress)
+            .map_err(OpenError::io("chunks"))?;
         let inner = Arc::new(Inner {
             storage,
             chunks,
@@ -361,6 +368,7 @@ impl Engine {
         let committed = self.inner.committer.figures();
         let storage = self.inner.storage.figures();
         let cache = self.inner.cache.figures();
+        let chunks = self.inner.chunks.figures();
         EngineStats {
             commits: committed.commits.load(Ordering::Relaxed),
             plans: committed.plans.load(Ordering::Relaxed),
@@ -374,6 +382,9 @@ impl Engine {
             object_cache_hits: cache.hits,
             object_cache_misses: cache.misses,
             object_cache_bytes: cache.bytes,
+            chunks_written_raw: chunks.plain.load(Ordering::Relaxed),
+            chunks_written_compressed: chunks.packed.load(Ordering::Relaxed),
+            chunk_bytes_saved: chunks.saved_bytes.load(Ordering::Relaxed),
         }
     }
 
