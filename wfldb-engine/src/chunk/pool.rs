@@ -91,6 +91,7 @@ impl<T> Drop for Place<'_, T> {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -102,31 +103,33 @@ mod tests {
             MADE.fetch_add(1, Ordering::SeqCst);
             Ok(0_u32)
         }));
-        for _ in 0..3 {
+        for _ in 0..2 {
             let pool = Arc::clone(&pool);
             let panicked = std::thread::spawn(move || pool.with(|_| panic!("on purpose")).unwrap());
             assert!(panicked.join().is_err());
         }
         let in_use = Arc::new(AtomicUsize::new(0));
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                let (pool, in_use) = (Arc::clone(&pool), Arc::clone(&in_use));
-                std::thread::spawn(move || {
-                    for _ in 0..200 {
-                        pool.with(|item| {
-                            assert!(in_use.fetch_add(1, Ordering::SeqCst) < 2);
-                            *item += 1;
-                            std::thread::yield_now();
-                            in_use.fetch_sub(1, Ordering::SeqCst);
-                        })
-                        .unwrap();
-                    }
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
+        let (done, finished) = std::sync::mpsc::channel();
+        for _ in 0..8 {
+            let (pool, in_use, done) = (Arc::clone(&pool), Arc::clone(&in_use), done.clone());
+            std::thread::spawn(move || {
+                let mut most = 0;
+                for _ in 0..200 {
+                    pool.with(|item| {
+                        most = most.max(in_use.fetch_add(1, Ordering::SeqCst) + 1);
+                        *item += 1;
+                        std::thread::yield_now();
+                        in_use.fetch_sub(1, Ordering::SeqCst);
+                    })
+                    .unwrap();
+                }
+                done.send(most).unwrap();
+            });
         }
-        assert!(MADE.load(Ordering::SeqCst) <= 3 + 2, "what is idle is used again");
+        for _ in 0..8 {
+            let most = finished.recv_timeout(Duration::from_secs(10));
+            assert!(most.is_ok_and(|most| most <= 2), "somebody waits for ever");
+        }
+        assert!(MADE.load(Ordering::SeqCst) <= 2 + 2, "what is idle is used again");
     }
 }
