@@ -15,7 +15,7 @@ use wfldb_core::name::Realm;
 
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
-use crate::chunk::{ChunkStore, Pins, References};
+use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Unready};
 use crate::error::EngineError;
@@ -124,6 +124,7 @@ pub(crate) struct Inner {
     high_water: Option<Arc<HighWaterMark>>,
     wake_sweeper: Mutex<Option<Sender<()>>>,
     sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+    garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -267,6 +268,12 @@ impl Engine {
         });
         let chunks = ChunkStore::open(dir.join("chunks"), references, parts.options.compress)
             .map_err(OpenError::io("chunks"))?;
+        // INVARIANT: nothing is removed from a damaged store: rows that name a file may be what it lost.
+        let garbage = match parts.read_only {
+            Some(_) => GarbageWorker::default(),
+            None => GarbageWorker::start(Arc::clone(&storage), Arc::clone(&chunks))
+                .map_err(OpenError::io("the garbage worker's thread"))?,
+        };
         let inner = Arc::new(Inner {
             storage,
             chunks,
@@ -283,6 +290,7 @@ impl Engine {
             high_water: parts.high_water,
             wake_sweeper: Mutex::new(None),
             sweeper: Mutex::new(None),
+            garbage,
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
@@ -480,6 +488,7 @@ impl Inner {
 
     fn shut_down(&self) -> Result<(), EngineError> {
         lock(&self.wake_sweeper).take();
+        self.garbage.stop();
         self.committer.close();
         if let Some(sweeper) = lock(&self.sweeper).take()
             && sweeper.thread().id() != std::thread::current().id()

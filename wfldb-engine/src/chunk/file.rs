@@ -21,6 +21,7 @@ const MAGIC: &[u8; 4] = b"wflc";
 const VERSION: u32 = 1;
 const FOOTER_BYTES: usize = 16;
 pub(super) const VALUE_BYTES: usize = 32;
+pub(super) const TABLE_ENTRY_BYTES: usize = 4;
 /// The last bytes of a packed file: its name and, big-endian, its version.
 pub(super) const PACKED_FOOTER: [u8; 8] = *b"wflz\0\0\0\x01";
 /// Groups that are read at once where a whole chunk is gone through.
@@ -70,8 +71,9 @@ pub(super) fn form(chunk_len: usize, file_bytes: u64) -> Option<Form> {
     }
 }
 
-fn packed_trailer_bytes(chunk_len: usize) -> usize {
-    group_count(chunk_len) * (4 + VALUE_BYTES) + PACKED_FOOTER.len()
+/// What follows the groups in a packed file.
+pub(super) fn packed_trailer_bytes(chunk_len: usize) -> usize {
+    group_count(chunk_len) * (TABLE_ENTRY_BYTES + VALUE_BYTES) + PACKED_FOOTER.len()
 }
 
 /// An open chunk whose group values were checked against its hash.
@@ -103,37 +105,26 @@ impl ChunkReader {
         let mut file = open_file(path)?;
         let file_bytes = file.metadata()?.len();
         let form = form(len, file_bytes).ok_or(ChunkError::Damaged("its file has another length"))?;
-        let trailer_bytes = match form {
-            Form::Plain => group_count(len) * VALUE_BYTES + FOOTER_BYTES,
-            Form::Packed => packed_trailer_bytes(len),
+        let (table_bytes, expected) = match form {
+            Form::Plain => (0, plain_trailer(len, &[])),
+            Form::Packed => (group_count(len) * TABLE_ENTRY_BYTES, PACKED_FOOTER.to_vec()),
         };
-        let body_bytes = file_bytes.saturating_sub(trailer_bytes as u64);
+        let values_bytes = group_count(len) * VALUE_BYTES;
+        let mut trailer = vec![0; table_bytes + values_bytes + expected.len()];
+        let body_bytes = file_bytes.saturating_sub(trailer.len() as u64);
         file.seek(SeekFrom::Start(body_bytes))?;
-        let mut trailer = vec![0; trailer_bytes];
         file.read_exact(&mut trailer).map_err(cut)?;
-        let table_bytes = match form {
-            Form::Plain => 0,
-            Form::Packed => group_count(len) * 4,
-        };
-        let (table, rest) = trailer
-            .split_at_checked(table_bytes)
-            .ok_or(ChunkError::Damaged("its footer"))?;
-        let (values, footer) = rest
-            .split_at_checked(group_count(len) * VALUE_BYTES)
-            .ok_or(ChunkError::Damaged("its footer"))?;
-        let (values, _) = values.as_chunks::<VALUE_BYTES>();
-        let expected = match form {
-            Form::Plain => plain_trailer(len, &[]),
-            Form::Packed => PACKED_FOOTER.to_vec(),
-        };
+        let (table, values_and_footer) = trailer.split_at(table_bytes);
+        let (values, footer) = values_and_footer.split_at(values_bytes);
         if footer != expected {
             return Err(ChunkError::Damaged("its footer"));
         }
+        let (values, _) = values.as_chunks::<VALUE_BYTES>();
         // INVARIANT 3: from here on a group that fits its value is part of exactly the chunk that was named.
         if root(values, len) != Some(*hash) {
             return Err(ChunkError::Damaged("its group values"));
         }
-        let packed = match form {
+        let groups = match form {
             Form::Plain => None,
             Form::Packed => Some(PackedGroups {
                 packer: Arc::clone(packer),
@@ -145,7 +136,7 @@ impl ChunkReader {
             file,
             len,
             values: values.to_vec(),
-            packed,
+            packed: groups,
         })
     }
 
@@ -252,7 +243,7 @@ impl PackedGroups {
 /// The table of a packed file, checked: groups in order, none empty, none longer than its plain bytes, and together
 /// exactly the `body_bytes` before the table.
 fn group_ends(table: &[u8], chunk_len: usize, body_bytes: u64) -> Result<Vec<u32>, ChunkError> {
-    let (table, _) = table.as_chunks::<4>();
+    let (table, _) = table.as_chunks::<TABLE_ENTRY_BYTES>();
     let mut ends = Vec::with_capacity(table.len());
     let mut start = 0;
     for (index, end) in table.iter().enumerate() {

@@ -6,7 +6,7 @@
 use wfldb_core::limits::GROUP_BYTES;
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::file::{PACKED_FOOTER, VALUE_BYTES, packed_fits};
+use super::file::{PACKED_FOOTER, TABLE_ENTRY_BYTES, VALUE_BYTES, packed_fits, packed_trailer_bytes};
 use super::pool::Pool;
 
 /// Level 1: level 3 took twice the time for a few per cent (docs/decisions/0008-compression.md).
@@ -65,9 +65,9 @@ impl Packing {
     fn pack(&mut self, chunk: &[u8], values: &[[u8; VALUE_BYTES]]) -> Option<Vec<u8>> {
         let samples = self.samples(chunk)?;
         let mut samples = samples.into_iter().peekable();
-        let trailer = values.len() * (4 + VALUE_BYTES) + PACKED_FOOTER.len();
+        let trailer = packed_trailer_bytes(chunk.len());
         let mut file = Vec::with_capacity(chunk.len() / 2);
-        let mut ends = Vec::with_capacity(values.len() * 4);
+        let mut ends = Vec::with_capacity(values.len() * TABLE_ENTRY_BYTES);
         for (index, group) in chunk.chunks(GROUP_BYTES).enumerate() {
             match samples.next_if(|(sampled, _)| *sampled == index) {
                 Some((_, packed)) => file.extend_from_slice(&packed),

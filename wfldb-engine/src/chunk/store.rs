@@ -133,22 +133,25 @@ impl ChunkStore {
         }
     }
 
-    pub(super) fn remove_if_unnamed(&self, bucket: &BucketId, chunk: &ChunkHash) {
+    /// Removes the file unless a pin or a row names it. `true` when it is gone by this.
+    pub(super) fn remove_if_unnamed(&self, bucket: &BucketId, chunk: &ChunkHash) -> bool {
         // ORDER: the lock is held from the look at the pins to the removal. A writer pins under the same lock
         // before it looks for the file, so it finds either the file and its pin, or neither.
         let pins = self.pins();
         if pins.contains_key(&(*bucket, *chunk)) {
-            return;
+            return false;
         }
-        match (self.references)(bucket, chunk) {
-            Ok(false) => {
-                // A file that stays costs space, not truth.
-                let _ = fs::remove_file(self.path(bucket, chunk));
+        let removed = match (self.references)(bucket, chunk) {
+            // A file that stays costs space, not truth.
+            Ok(false) => fs::remove_file(self.path(bucket, chunk)).is_ok(),
+            Ok(true) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a chunk is kept because its references could not be read");
+                false
             }
-            Ok(true) => {}
-            Err(error) => tracing::warn!(%error, "a chunk is kept because its references could not be read"),
-        }
+        };
         drop(pins);
+        removed
     }
 
     pub(super) fn bucket_dir(&self, bucket: &BucketId) -> PathBuf {
@@ -249,10 +252,9 @@ impl ChunkStore {
             }
             File::open(parent)?.sync_all()
         })();
-        if placed.is_err() {
-            // The error that is returned is the one that matters; the next open removes the rest.
-            let _ = fs::remove_file(&temp);
-        }
+        // After a failure, and also where both names are links to one file: renaming does nothing then. The next open
+        // would remove it too.
+        let _ = fs::remove_file(&temp);
         placed
     }
 
@@ -278,6 +280,11 @@ impl ChunkStore {
         len: usize,
     ) -> Result<ChunkReader, ChunkError> {
         ChunkReader::open(&self.path(bucket, chunk), chunk, len, &self.packer)
+    }
+
+    /// Reads a whole chunk and compares it with its hash, in bounded memory.
+    pub(crate) fn check(&self, bucket: &BucketId, chunk: &ChunkHash, len: usize) -> Result<(), ChunkError> {
+        self.open_chunk(bucket, chunk, len)?.check_all()
     }
 
     /// Removes all chunks of a bucket that no row names any more.

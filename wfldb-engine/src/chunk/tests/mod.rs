@@ -1,6 +1,8 @@
-//! Tests of chunk files. `form` looks at both forms of a file, hostile ones among them.
+//! Tests of chunk files. `form` looks at both forms of a file, hostile ones among them, `link` at files that buckets
+//! share, `garbage` at what is removed and what is not.
 
 mod form;
+mod garbage;
 
 use std::fs;
 use std::path::Path;
