@@ -7,6 +7,7 @@
 
 mod file;
 mod garbage;
+mod link;
 mod pack;
 mod pins;
 mod pool;

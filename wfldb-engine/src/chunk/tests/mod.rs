@@ -3,6 +3,7 @@
 
 mod form;
 mod garbage;
+mod link;
 
 use std::fs;
 use std::path::Path;
