@@ -124,7 +124,7 @@ pub(crate) struct Inner {
     high_water: Option<Arc<HighWaterMark>>,
     wake_sweeper: Mutex<Option<Sender<()>>>,
     sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
-    garbage: GarbageWorker,
+    pub(crate) garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }

@@ -155,6 +155,11 @@ impl GarbageWorker {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_started(&self) -> bool {
+        self.thread.lock().is_ok_and(|thread| thread.is_some())
+    }
+
     /// Ends the walk and waits for it.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);

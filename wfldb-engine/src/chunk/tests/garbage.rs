@@ -32,8 +32,16 @@ fn place_of(name: &str) -> String {
     format!("{}/{name}", name.get(..2).unwrap())
 }
 
-/// INVARIANT 3. Defects it catches: `remove_if_unnamed` without the look at the pins; the walk removing a file after
-/// looks that are made without the lock.
+/// Says that a thread is through, however it ends.
+struct Through<'a>(&'a AtomicUsize);
+
+impl Drop for Through<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// INVARIANT 3. A defect it catches: `remove_if_unnamed` without the look at the pins.
 #[test]
 fn uploads_that_race_the_walk_lose_no_chunk() {
     let dir = tempfile::tempdir().unwrap();
@@ -47,6 +55,7 @@ fn uploads_that_race_the_walk_lose_no_chunk() {
         for thread in 0..6_u8 {
             let (store, rows, writing) = (&store, &rows, &writing);
             scope.spawn(move || {
+                let _through = Through(writing);
                 for round in 0..60_u8 {
                     // Few bodies, so that threads meet at the same file, in every order of putting and erasing.
                     let body = vec![(thread + round) % 4; 70_000];
@@ -65,7 +74,6 @@ fn uploads_that_race_the_walk_lose_no_chunk() {
                         rows.lock().unwrap().remove(&hash);
                     }
                 }
-                writing.fetch_sub(1, Ordering::SeqCst);
             });
         }
         for _ in 0..2 {
@@ -86,7 +94,46 @@ fn uploads_that_race_the_walk_lose_no_chunk() {
     assert!(removed.load(Ordering::SeqCst) > 0, "the walks met something");
 }
 
-/// Defects it catches: removing by place and not by name; looking into detached buckets.
+/// INVARIANT 3. A defect it catches: the walk removing a file by itself, after the same looks without the lock.
+#[test]
+fn an_upload_that_comes_during_the_last_look_waits_and_writes_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = noise(70_000, 1);
+    let (hash, _) = seal(&body);
+    let looks = AtomicUsize::new(0);
+    let (look, looking) = std::sync::mpsc::sync_channel(0);
+    let (put, putting) = std::sync::mpsc::channel::<()>();
+    let putting = Mutex::new(putting);
+    let references: References = Arc::new(move |_, _| {
+        // The first look is made without the lock, the second under it, the others are the upload's.
+        if looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            look.send(()).unwrap();
+            let came_between = putting.lock().unwrap().recv_timeout(Duration::from_millis(300));
+            assert!(came_between.is_err(), "the upload did not wait");
+        }
+        Ok(false)
+    });
+    let store = ChunkStore::open(dir.path().join("chunks"), references, false).unwrap();
+    let path = store.path(&bucket(), &hash);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, b"left by a crash").unwrap();
+    std::thread::scope(|scope| {
+        let store = &store;
+        let upload = scope.spawn(move || {
+            looking.recv_timeout(Duration::from_secs(10)).unwrap();
+            let mut pins = Pins::new(Arc::clone(store));
+            store.put(bucket(), &body, &mut pins).unwrap();
+            let _ = put.send(());
+            pins
+        });
+        assert_eq!(walk(store, BucketState::Live).files, 1);
+        let pins = upload.join().unwrap();
+        store.check(&bucket(), &hash, 70_000).unwrap();
+        drop(pins);
+    });
+}
+
+/// Defects it catches: removing whatever has a hash for a name, wherever it is; looking into detached buckets.
 #[test]
 fn a_walk_removes_what_is_ours_and_unnamed_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
@@ -170,6 +217,7 @@ fn an_open_store_removes_leftovers_in_the_background() {
     let kept_mark = fs::read(&mark).unwrap();
     fs::remove_file(&mark).unwrap();
     let damaged = open_engine(dir.path());
+    assert!(!damaged.inner.garbage.is_started());
     assert!(matches!(damaged.collect_garbage(), Err(EngineError::ReadOnly)));
     damaged.close().unwrap();
     assert!(orphans.iter().all(|path| path.exists()));
