@@ -25,6 +25,7 @@ mod store;
 mod tests;
 
 pub use self::bucket::{BucketInfo, BucketPut, Usage};
+pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::engine::{Engine, EngineStats, Health};
 pub use self::error::EngineError;

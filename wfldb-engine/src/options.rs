@@ -28,6 +28,8 @@ pub struct EngineOptions {
     pub cache_bytes: u64,
     /// Bytes of newest versions that are kept decoded, inline bodies included; 0 keeps none.
     pub object_cache_bytes: u64,
+    /// Whether new chunk files are compressed where that pays. Compressed ones are read either way.
+    pub compress: bool,
 }
 
 impl std::fmt::Debug for EngineOptions {
@@ -38,6 +40,7 @@ impl std::fmt::Debug for EngineOptions {
             .field("prober", &self.prober)
             .field("cache_bytes", &self.cache_bytes)
             .field("object_cache_bytes", &self.object_cache_bytes)
+            .field("compress", &self.compress)
             .finish_non_exhaustive()
     }
 }
@@ -52,6 +55,7 @@ impl Default for EngineOptions {
             clock: Arc::new(system_time),
             cache_bytes: 128 << 20,
             object_cache_bytes: 64 << 20,
+            compress: true,
         }
     }
 }

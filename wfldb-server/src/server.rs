@@ -283,6 +283,7 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
         min_free: ByteLen::new(config.min_free_bytes),
         cache_bytes: config.block_cache_bytes,
         object_cache_bytes: config.object_cache_bytes,
+        compress: config.compress,
         prober: config.prober.clone(),
         clock: Arc::new(move || clock.now()),
     };

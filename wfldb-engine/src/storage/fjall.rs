@@ -171,6 +171,13 @@ impl Storage for FjallStorage {
             .map_err(|error| StorageError::Commit(error.to_string()))
     }
 
+    fn sync(&self) -> Result<(), StorageError> {
+        // Older journals were synced when this one began.
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(|error| StorageError::Commit(error.to_string()))
+    }
+
     fn write_buffer_bytes(&self) -> u64 {
         self.database.write_buffer_size()
     }

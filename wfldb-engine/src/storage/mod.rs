@@ -128,6 +128,15 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Commit`]: the outcome is unknown, and every later commit fails too.
     fn commit(&self, batch: Batch) -> Result<(), StorageError>;
 
+    /// Puts on stable storage what snapshots show, also what an earlier process wrote and did not sync. The default
+    /// suits storage of which nothing outlives the process.
+    ///
+    /// # Errors
+    /// [`StorageError::Commit`] when the file system refuses.
+    fn sync(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Bytes in memory that are not flushed to tables. Cheap: asked before every commit.
     fn write_buffer_bytes(&self) -> u64;
 

@@ -202,6 +202,21 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "Reads of a newest version that went to the storage",
             stats.object_cache_misses,
         ),
+        (
+            "chunks_written_raw",
+            "Chunk files that were written with plain bytes",
+            stats.chunks_written_raw,
+        ),
+        (
+            "chunks_written_compressed",
+            "Chunk files that were written compressed",
+            stats.chunks_written_compressed,
+        ),
+        (
+            "chunk_bytes_saved",
+            "How much smaller the compressed chunk files are than plain ones",
+            stats.chunk_bytes_saved,
+        ),
     ] {
         registry.register(name, help, counter(value));
     }
