@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hkdf::Hkdf;
+use serde::Serialize;
 use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::{ByteLen, KeyId};
@@ -75,7 +76,7 @@ pub struct Health {
 }
 
 /// Figures since the start, for metrics.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct EngineStats {
     /// Storage batches.
     pub commits: u64,
@@ -164,6 +165,7 @@ impl Engine {
             &options.create_trust,
             &options.prober,
             options.cache_bytes,
+            options.read_only,
             (options.clock)(),
         )?;
         let high_water = Arc::new(opened.high_water);
@@ -450,11 +452,7 @@ impl Worker {
     }
 }
 
-fn open_chunks(
-    dir: &Path,
-    storage: &Arc<dyn Storage>,
-    compress: bool,
-) -> Result<Arc<ChunkStore>, OpenError> {
+fn open_chunks(dir: &Path, storage: &Arc<dyn Storage>, compress: bool) -> Result<Arc<ChunkStore>, OpenError> {
     let rows = Arc::clone(storage);
     let references: References = Arc::new(move |bucket, chunk| {
         let prefix = key::chunk_references(bucket, chunk);

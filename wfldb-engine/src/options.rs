@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub create_trust: Vec<KeyId>,
     /// Free bytes of the file system below which nothing is stored (507).
     pub min_free: ByteLen,
+    /// Opens an existing store for reading only, from a copy made of links: nothing in it is changed.
+    pub read_only: bool,
     /// How a copy of the store is opened before the store itself.
     pub prober: Prober,
     /// The clock.
@@ -51,6 +53,7 @@ impl Default for EngineOptions {
             realm: None,
             create_trust: Vec::new(),
             min_free: ByteLen::new(1 << 30),
+            read_only: false,
             prober: Prober::InProcess,
             clock: Arc::new(system_time),
             cache_bytes: 128 << 20,

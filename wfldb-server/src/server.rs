@@ -278,6 +278,7 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
         None
     };
     let options = EngineOptions {
+        read_only: false,
         realm: config.realm.clone(),
         create_trust: begun.iter().map(bootstrap::Unfinished::root).collect(),
         min_free: ByteLen::new(config.min_free_bytes),

@@ -170,7 +170,7 @@ impl Engine {
                     reference: VersionId::from_bytes(random()?),
                     charges: Vec::new(),
                 },
-                charges: proof.charges().to_vec(),
+                charges,
             })))
         })();
         self.inner.submit(proof, planned, Some(pins), move |_| Ok(etag))

@@ -113,6 +113,8 @@ pub struct StorageFigures {
     pub journals: u64,
     /// Bytes on disk.
     pub disk_bytes: u64,
+    /// Bytes of bodies on disk that were overwritten or removed.
+    pub stale_bytes: u64,
 }
 
 /// Ordered keyspaces with atomic, durable batches.
@@ -139,6 +141,15 @@ pub trait Storage: Send + Sync {
 
     /// Bytes in memory that are not flushed to tables. Cheap: asked before every commit.
     fn write_buffer_bytes(&self) -> u64;
+
+    /// Merges what is on disk, so that what was overwritten or removed gives back its space. Blocks; snapshots and
+    /// commits go on beside it.
+    ///
+    /// # Errors
+    /// [`StorageError::Read`] when it fails; nothing is lost then.
+    fn compact(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Figures of now.
     fn figures(&self) -> StorageFigures;

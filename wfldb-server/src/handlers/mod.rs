@@ -48,10 +48,9 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Bucket, Method::Get) => bucket::get(call).await,
         (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => bucket::delete(call).await,
         (RouteKind::Object, Method::Put) => put::put(call).await,
-        (
-            RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt,
-            Method::Get | Method::Head,
-        ) => object::get(call).await,
+        (RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt, Method::Get | Method::Head) => {
+            object::get(call).await
+        }
         (RouteKind::Object, Method::Delete) => object::delete(call).await,
         (RouteKind::ObjectVersion, Method::Delete) => object::erase(call).await,
         (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,

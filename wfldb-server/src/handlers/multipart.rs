@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::header;
 use http::StatusCode;
+use http::header;
 use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::Forbidden;
 use wfldb_core::limits::PART_LIST_BYTES_MAX;
@@ -72,7 +72,8 @@ pub(super) async fn put_part(call: Call) -> Result<Reply, Fault> {
         respond::set(&mut reply, header::ETAG, &format_etag(&etag));
         Ok(reply)
     };
-    rest.instrument(debug_span!("handlers::multipart::put_part")).await
+    rest.instrument(debug_span!("handlers::multipart::put_part"))
+        .await
 }
 
 /// `GET ?multipart=`.
@@ -116,15 +117,13 @@ pub(super) async fn complete(call: Call) -> Result<Reply, Fault> {
         let list = parse_list(&json).map_err(Fault::PartList)?;
         let list: Vec<_> = list.into_iter().map(|part| (part.part, part.etag)).collect();
         let reveals = authorized.reveals_existence();
-        let complete = move |app: &Arc<App>| {
-            Ok(app
-                .engine
-                .complete_upload(&authorized, upload, &list, conditions))
-        };
+        let complete =
+            move |app: &Arc<App>| Ok(app.engine.complete_upload(&authorized, upload, &list, conditions));
         let stored = blocking(&app, complete).await?.await?;
         Ok(stored_reply(&stored, reveals))
     };
-    rest.instrument(debug_span!("handlers::multipart::complete")).await
+    rest.instrument(debug_span!("handlers::multipart::complete"))
+        .await
 }
 
 /// `DELETE ?multipart=`.
