@@ -1,0 +1,274 @@
+//! The suite: each size with each number of clients, first the limits, then each target in a process and a store of
+//! its own for this pair.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+
+use crate::body::Bodies;
+use crate::case::{self, Bounds, Keys};
+use crate::http_client::Version;
+use crate::limits::{self, Limit};
+use crate::measure::Measured;
+use crate::options::{Chosen, Options, Size};
+use crate::peer::{Facts, Peer, Started};
+use crate::report::{About, Outcome, Report, Row, print_head};
+use crate::sigv4::Credentials;
+use crate::target::Target;
+use crate::target::empty::Empty;
+use crate::target::etcd::Etcd;
+use crate::target::redis::Redis;
+use crate::target::s3::S3;
+use crate::target::webdav::WebDav;
+use crate::target::wfldb::Wfldb;
+use crate::{Failure, ratios};
+
+/// Largest body that rides the commit itself, and so one write of a batch.
+const INLINE_BYTES_MAX: u64 = 64 << 10;
+
+/// What all cases of one size and one number of clients share.
+struct Pair<'a> {
+    options: &'a Options,
+    bounds: Bounds,
+    runtime: &'a Runtime,
+    scratch: &'a Path,
+    size: u64,
+    clients: usize,
+    rows: &'a mut Vec<Row>,
+    targets: &'a mut Vec<About>,
+}
+
+/// Runs everything that was chosen.
+pub(crate) fn run(options: &Options, runtime: &Runtime, scratch: &Path) -> Result<Report, Failure> {
+    let time = options.time();
+    let verify_strict_us = limits::verify_strict_us(time)?;
+    eprintln!("verify_strict {verify_strict_us:.1} us");
+    print_head();
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    let bounds = Bounds {
+        time,
+        bytes_max: options.case_bytes.0,
+        keys_max: options.keys,
+    };
+    for Size(size) in options.sizes() {
+        for clients in options.clients() {
+            let mut pair = Pair {
+                options,
+                bounds,
+                runtime,
+                scratch,
+                size,
+                clients,
+                rows: &mut rows,
+                targets: &mut targets,
+            };
+            pair.limits()?;
+            pair.empty_handler()?;
+            for chosen in options.targets() {
+                pair.target(chosen)?;
+            }
+        }
+    }
+    let ratios = ratios::of(&rows, &options.clients(), verify_strict_us);
+    for ratio in &ratios {
+        ratio.print();
+    }
+    Ok(Report {
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        connections: options.connections,
+        keys: options.keys,
+        seconds: time.as_secs_f64(),
+        verify_strict_us,
+        targets,
+        rows,
+        ratios,
+    })
+}
+
+impl Pair<'_> {
+    fn row(&mut self, target: &str, operation: &'static str, outcome: Outcome) {
+        let row = Row {
+            target: target.to_owned(),
+            operation,
+            size_bytes: self.size,
+            clients: self.clients,
+            outcome,
+        };
+        row.print();
+        self.rows.push(row);
+    }
+
+    fn limit(
+        &mut self,
+        target: &str,
+        operation: &'static str,
+        stores: bool,
+        run: impl FnOnce(&Path, &Limit) -> Result<Measured, Failure>,
+    ) -> Result<(), Failure> {
+        let outcome = if let Some(why) = self.bounds.refuses(self.size, self.clients) {
+            Outcome::Skipped(why)
+        } else {
+            let dir = tempfile::tempdir_in(self.scratch)?;
+            let limit = Limit {
+                of: operation,
+                size: self.size,
+                clients: self.clients,
+                time: self.bounds.time,
+                ops_max: (self.bounds.bytes_max / self.size.max(1)).max(1),
+                stores,
+            };
+            match run(dir.path(), &limit) {
+                Ok(measured) => Outcome::Measured(Box::new(measured)),
+                Err(error) => Outcome::Failed(error.to_string()),
+            }
+        };
+        self.row(target, operation, outcome);
+        Ok(())
+    }
+
+    fn limits(&mut self) -> Result<(), Failure> {
+        if self.size <= INLINE_BYTES_MAX {
+            self.limit("fjall merged", "put", true, limits::fjall::merged)?;
+        }
+        self.limit("file, fsync", "put", true, limits::file::written_and_synced)?;
+        self.limit("file", "get", false, limits::file::read)?;
+        self.limit("loopback", "copy", false, |_, limit| {
+            limits::loopback::copied(limit)
+        })
+    }
+
+    /// Whether anything but the limits can be run.
+    fn refused(&mut self, target: &str) -> bool {
+        let Some(why) = self.bounds.refuses(self.size, self.clients) else {
+            return false;
+        };
+        self.row(target, "all", Outcome::Skipped(why));
+        true
+    }
+
+    /// Every operation in turn; one that fails leaves the others.
+    fn operations<T: Target>(&mut self, name: &str, pid: u32, target: T) -> Result<(), Failure> {
+        let target = Arc::new(target);
+        let bodies = Arc::new(Bodies::new(self.size, self.scratch)?);
+        let mut keys = Keys::default();
+        for operation in self.options.operations() {
+            let outcome = if let Some(why) = target.refuses(operation, self.size) {
+                Outcome::Skipped(why.to_owned())
+            } else {
+                let case = case::run(
+                    &target,
+                    pid,
+                    &bodies,
+                    &mut keys,
+                    operation,
+                    self.clients,
+                    &self.bounds,
+                );
+                match self.runtime.block_on(case) {
+                    Ok(measured) => Outcome::Measured(Box::new(measured)),
+                    Err(error) => Outcome::Failed(error.to_string()),
+                }
+            };
+            self.row(name, operation.name(), outcome);
+        }
+        Ok(())
+    }
+
+    fn empty_handler(&mut self) -> Result<(), Failure> {
+        if self.refused("empty handler") {
+            return Ok(());
+        }
+        let peer = Peer::empty_handler(self.size)?;
+        let target = Empty::new(&peer.facts().address, self.options.connections);
+        self.operations("empty handler", peer.pid(), target)
+    }
+
+    fn target(&mut self, chosen: Chosen) -> Result<(), Failure> {
+        let (name, script) = match chosen {
+            Chosen::All => return Ok(()),
+            Chosen::Wfldb => return self.wfldb(),
+            Chosen::Garage => ("garage", "garage.sh"),
+            Chosen::Redis => ("redis", "redis.sh"),
+            Chosen::Etcd => ("etcd", "etcd.sh"),
+            Chosen::Nginx => ("nginx", "nginx.sh"),
+            Chosen::Seaweedfs => ("seaweedfs", "seaweedfs.sh"),
+        };
+        if self.refused(name) {
+            return Ok(());
+        }
+        let dir = tempfile::tempdir_in(self.scratch)?;
+        let peer = match Peer::script(&self.options.peers.join(script), dir.path()) {
+            Ok(Started::Ready(peer)) => peer,
+            Ok(Started::Skipped(why)) => {
+                self.row(name, "all", Outcome::Skipped(why));
+                return Ok(());
+            }
+            Err(error) => {
+                self.row(name, "all", Outcome::Failed(error.to_string()));
+                return Ok(());
+            }
+        };
+        self.about(name, peer.facts());
+        self.peer(chosen, name, &peer)
+    }
+
+    fn peer(&mut self, chosen: Chosen, name: &str, peer: &Peer) -> Result<(), Failure> {
+        let (facts, pid, clients) = (peer.facts(), peer.pid(), self.clients);
+        let address = facts.address.as_str();
+        match chosen {
+            Chosen::Redis => self.operations(name, pid, Redis::new(address, clients)),
+            Chosen::Etcd => self.operations(name, pid, Etcd::new(address, clients)),
+            Chosen::Nginx => {
+                self.operations("nginx", pid, WebDav::new(address, Version::Http1, clients))?;
+                let http2 = facts.address_http2.as_deref().unwrap_or_default();
+                let connections = self.options.connections;
+                self.operations("nginx h2", pid, WebDav::new(http2, Version::Http2, connections))
+            }
+            Chosen::Garage | Chosen::Seaweedfs => {
+                let credentials = Credentials {
+                    access_key: facts.access_key.clone(),
+                    secret_key: facts.secret_key.clone(),
+                    region: facts.region.clone(),
+                };
+                let s3 = S3::new(address, &facts.bucket, credentials, clients);
+                let s3 = self.runtime.block_on(s3)?;
+                self.operations(name, pid, s3)
+            }
+            Chosen::Wfldb | Chosen::All => Ok(()),
+        }
+    }
+
+    fn wfldb(&mut self) -> Result<(), Failure> {
+        if self.refused("wfldb") {
+            return Ok(());
+        }
+        let dir = tempfile::tempdir_in(self.scratch)?;
+        let peer = Peer::server(&dir.path().join("data"), None)?;
+        self.about(
+            "wfldb",
+            &Facts {
+                version: concat!("wfldb ", env!("CARGO_PKG_VERSION")).to_owned(),
+                durability: "every write synced before its answer".to_owned(),
+                ..Facts::default()
+            },
+        );
+        let target = Wfldb::new(peer.profile()?, self.options.connections);
+        let target = self.runtime.block_on(target)?;
+        self.operations("wfldb", peer.pid(), target)
+    }
+
+    /// Says once what a target is.
+    fn about(&mut self, target: &str, facts: &Facts) {
+        if self.targets.iter().any(|about| about.target == target) {
+            return;
+        }
+        let about = About {
+            target: target.to_owned(),
+            version: facts.version.clone(),
+            durability: facts.durability.clone(),
+        };
+        eprintln!("# {target}: {}; durability: {}", about.version, about.durability);
+        self.targets.push(about);
+    }
+}
