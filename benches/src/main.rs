@@ -17,14 +17,17 @@ mod histogram;
 mod http_client;
 mod limits;
 mod measure;
+mod million;
 mod options;
 mod peer;
 mod process;
 mod ratios;
 mod report;
+mod scrape;
 mod sigv4;
 mod suite;
 mod target;
+mod walls;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -59,7 +62,15 @@ fn main() -> Result<(), Failure> {
         Some(out) => out.clone(),
         None => default_out()?,
     };
-    report::publish(&suite::run(&options, &runtime()?, scratch.path())?, &out)
+    if options.walls {
+        // Before any thread begins: the load is pinned to a core.
+        return report::publish(&walls::run(&options, scratch.path())?, &out);
+    }
+    let runtime = runtime()?;
+    if options.million {
+        return report::publish(&million::run(&options, &runtime, scratch.path())?, &out);
+    }
+    report::publish(&suite::run(&options, &runtime, scratch.path())?, &out)
 }
 
 fn default_out() -> Result<PathBuf, Failure> {

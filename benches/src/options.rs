@@ -57,7 +57,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "million")]
     pub(crate) walls: bool,
     /// With --walls: writes of 4 KiB per second into the flooded bucket
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 2000)]
     pub(crate) flood_rate: u32,
     /// With --walls: requests per second to the other bucket
     #[arg(long, default_value_t = 100)]
