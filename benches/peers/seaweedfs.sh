@@ -25,5 +25,5 @@ synced() {
     "$weed" shell -master="127.0.0.1:$master" -filer="127.0.0.1:$filer" 2>/dev/null | grep -q '"fsync": *true'
 }
 ready synced
-version=$("$weed" version | sed -n 's/^version [^ ]* \([^ ]*\).*/\1/p')
+version=$("$weed" version 2>/dev/null | sed -n 's/^version [^ ]* \([^ ]*\).*/\1/p')
 announce "{\"address\":\"127.0.0.1:$s3\",\"pid\":$pid,\"durability\":\"fsync rule of the filer for all paths; the filer's own metadata is not known to be synced\",\"version\":\"seaweedfs $version\",\"access_key\":\"$access\",\"secret_key\":\"$secret\",\"region\":\"us-east-1\",\"bucket\":\"bench\"}"

@@ -1,5 +1,5 @@
 //! One HTTP client for everything that is not reached through the SDK: kept connections, `TCP_NODELAY`, and no wait
-//! for a peer that holds back its last packet until it is acknowledged.
+//! for a peer that holds back its last packet until the one before is acknowledged.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -38,6 +38,7 @@ enum Sender {
 pub(crate) struct HttpClient {
     address: String,
     version: Version,
+    prompt: bool,
     slots: Vec<Mutex<Option<Sender>>>,
 }
 
@@ -63,10 +64,16 @@ impl HttpClient {
         Self {
             address: address.to_owned(),
             version,
+            prompt: false,
             slots: std::iter::repeat_with(|| Mutex::new(None))
                 .take(connections.max(1))
                 .collect(),
         }
+    }
+
+    /// Acknowledges at once what it reads, for a peer that may not set `TCP_NODELAY`.
+    pub(crate) fn prompt(self) -> Self {
+        Self { prompt: true, ..self }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -104,7 +111,10 @@ impl HttpClient {
     async fn connect(&self) -> Result<Sender, Failure> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
-        let io = TokioIo::new(Prompt(stream));
+        let io = TokioIo::new(Prompt {
+            stream,
+            at_once: self.prompt,
+        });
         if self.version == Version::Http1 {
             let (sender, connection) = http1::handshake(io).await?;
             tokio::spawn(connection);
@@ -174,9 +184,13 @@ impl Answer {
     }
 }
 
-/// A connection that acknowledges at once what it reads. Without that, a peer that does not set `TCP_NODELAY` waits
-/// up to 40 ms for the acknowledgement of a packet before it sends the next small one, and we would seem faster.
-pub(crate) struct Prompt(pub(crate) TcpStream);
+/// A connection that can acknowledge at once what it reads. Without that, a peer that does not set `TCP_NODELAY` waits
+/// up to 40 ms for the acknowledgement of a packet before it sends the next small one, and we would seem faster. With
+/// it, both sides handle more packets, so it is for such peers only.
+struct Prompt {
+    stream: TcpStream,
+    at_once: bool,
+}
 
 impl AsyncRead for Prompt {
     fn poll_read(
@@ -184,10 +198,10 @@ impl AsyncRead for Prompt {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let read = Pin::new(&mut self.0).poll_read(context, buffer);
-        if read.is_ready() {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.at_once && read.is_ready() {
             // The kernel forgets the wish after a while. Where it is not known, nothing is lost but promptness.
-            let _ = rustix::net::sockopt::set_tcp_quickack(&self.0, true);
+            let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
         }
         read
     }
@@ -199,15 +213,15 @@ impl AsyncWrite for Prompt {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -215,10 +229,10 @@ impl AsyncWrite for Prompt {
         context: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, slices)
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }

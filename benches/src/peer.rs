@@ -36,6 +36,9 @@ pub(crate) struct Facts {
     pub(crate) durability: String,
     /// What it says that it is.
     pub(crate) version: String,
+    /// It does not set `TCP_NODELAY`, so the client has to acknowledge at once what it reads.
+    #[serde(default)]
+    pub(crate) holds_back: bool,
     #[serde(default)]
     pub(crate) access_key: String,
     #[serde(default)]

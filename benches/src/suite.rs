@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::body::Bodies;
 use crate::case::{self, Bounds, Keys};
-use crate::http_client::Version;
+use crate::http_client::{HttpClient, Version};
 use crate::limits::{self, Limit};
 use crate::measure::Measured;
 use crate::options::{Chosen, Options, Size};
@@ -231,7 +231,11 @@ impl Pair<'_> {
                     secret_key: facts.secret_key.clone(),
                     region: facts.region.clone(),
                 };
-                let s3 = S3::new(address, &facts.bucket, credentials, clients);
+                let mut http = HttpClient::new(address, Version::Http1, clients);
+                if facts.holds_back {
+                    http = http.prompt();
+                }
+                let s3 = S3::new(http, &facts.bucket, credentials);
                 let s3 = self.runtime.block_on(s3)?;
                 self.operations(name, pid, s3)
             }

@@ -14,7 +14,8 @@ const GROUP_MAX: usize = 1024;
 /// Bytes in one group, as in the engine.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-type Submitted = ([u8; 16], mpsc::SyncSender<()>);
+/// A key of the length that an object's has in the engine, and whom to tell.
+type Submitted = ([u8; 40], mpsc::SyncSender<()>);
 
 /// Durable writes of the limit's size.
 pub(crate) fn merged(dir: &Path, limit: &Limit) -> Result<Measured, Failure> {
@@ -33,7 +34,7 @@ pub(crate) fn merged(dir: &Path, limit: &Limit) -> Result<Measured, Failure> {
         let submit = submit.clone();
         let (done, wait) = mpsc::sync_channel(1);
         Ok(move |number: u64| {
-            let mut key = [0; 16];
+            let mut key = [0; 40];
             key[..8].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
             submit.send((key, done.clone()))?;
             Ok(wait.recv()?)

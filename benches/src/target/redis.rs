@@ -9,14 +9,13 @@ use tokio::sync::Mutex;
 use super::{Operation, Target};
 use crate::Failure;
 use crate::body::Payload;
-use crate::http_client::Prompt;
 
 /// Redis refuses strings over 512 MB.
 const BODY_BYTES_MAX: u64 = 512_000_000;
 
 pub(crate) struct Redis {
     address: String,
-    slots: Vec<Mutex<Option<BufReader<Prompt>>>>,
+    slots: Vec<Mutex<Option<BufReader<TcpStream>>>>,
 }
 
 /// What Redis answers to our commands.
@@ -46,7 +45,7 @@ impl Redis {
         } else {
             let stream = TcpStream::connect(&self.address).await?;
             stream.set_nodelay(true)?;
-            BufReader::with_capacity(64 << 10, Prompt(stream))
+            BufReader::with_capacity(64 << 10, stream)
         };
         send(&mut stream, words, body).await?;
         let reply = reply(&mut stream).await?;
@@ -56,7 +55,11 @@ impl Redis {
     }
 }
 
-async fn send(stream: &mut BufReader<Prompt>, words: &[&str], body: Option<&Payload>) -> Result<(), Failure> {
+async fn send(
+    stream: &mut BufReader<TcpStream>,
+    words: &[&str],
+    body: Option<&Payload>,
+) -> Result<(), Failure> {
     let mut head = format!("*{}\r\n", words.len() + usize::from(body.is_some()));
     for word in words {
         write!(head, "${}\r\n{word}\r\n", word.len())?;
@@ -86,7 +89,7 @@ async fn send(stream: &mut BufReader<Prompt>, words: &[&str], body: Option<&Payl
     Ok(stream.write_all(&bytes).await?)
 }
 
-async fn reply(stream: &mut BufReader<Prompt>) -> Result<Reply, Failure> {
+async fn reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Failure> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     let line = line.trim_end();

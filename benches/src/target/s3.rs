@@ -12,7 +12,7 @@ use wfldb_core::time::UnixMillis;
 use super::{Operation, SCAN_KEYS, Target};
 use crate::Failure;
 use crate::body::{Outgoing, Payload, SourceFile};
-use crate::http_client::{Answer, HttpClient, Keep, Version};
+use crate::http_client::{Answer, HttpClient, Keep};
 use crate::sigv4::{Credentials, SigningKey, ToSign, amz_date, hex, sha256_hex};
 
 /// A body; a file comes with its hash.
@@ -36,14 +36,13 @@ fn now() -> Result<String, Failure> {
 
 impl S3 {
     pub(crate) async fn new(
-        address: &str,
+        http: HttpClient,
         bucket: &str,
         credentials: Credentials,
-        clients: usize,
     ) -> Result<Self, Failure> {
         let key = SigningKey::derive(&credentials, &now()?)?;
         let s3 = Self {
-            http: HttpClient::new(address, Version::Http1, clients),
+            http,
             bucket: bucket.to_owned(),
             credentials,
             key: RwLock::new(Arc::new(key)),
