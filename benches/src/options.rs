@@ -14,7 +14,7 @@ use crate::target::Operation;
     name = "wfldb-bench",
     version,
     after_help = "Prints a table to standard error and JSON to standard output; the raw histograms go to --out. \
-                  Build first: cargo build --release --workspace. Everything: wfldb-bench --targets all"
+                  Build first: cargo build --release --workspace. benches/README.md says what is measured and how."
 )]
 pub(crate) struct Options {
     /// Bytes of each object, as in 1,4k,64k,1m,64m,1g [default: all of these; with --quick 1,4k,1m]
