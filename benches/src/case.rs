@@ -256,8 +256,9 @@ pub(crate) async fn run<T: Target>(
     let size = bodies.len();
     let mut ops_max = bounds.ops_max(size).max(1);
     if !matches!(operation, Operation::Put | Operation::Batch) {
-        // A sixteenth of what a case may move is stored for the others to work on, when nothing was stored before.
-        let wanted = (ops_max / 16).min(bounds.keys_max).min(256).max(clients as u64);
+        // All targets are read with as many keys, however fast they stored some: at most a sixteenth of what a case may
+        // move, but one for each client.
+        let wanted = (ops_max / 16).min(bounds.keys_max).max(clients as u64);
         fill(target, bodies, keys, wanted).await?;
     }
     let load = Arc::new(Load::new(target, bodies, operation, *keys, bounds.keys_max));

@@ -70,7 +70,7 @@ fn main() -> Result<(), Failure> {
     if options.million {
         return report::publish(&million::run(&options, &runtime, scratch.path())?, &out);
     }
-    report::publish(&suite::run(&options, &runtime, scratch.path())?, &out)
+    report::publish(&suite::run(&options, &runtime, scratch.path(), &out)?, &out)
 }
 
 fn default_out() -> Result<PathBuf, Failure> {

@@ -38,9 +38,9 @@ pub(crate) struct Options {
     /// HTTP/2 connections that the clients share, where HTTP/2 is spoken
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
-    /// Distinct objects that are read, over and over
-    #[arg(long, default_value_t = 4096)]
-    pub(crate) keys: u64,
+    /// Distinct objects that are read, over and over [default: 4096; with --quick 256]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: Option<u64>,
     /// Bytes of bodies that one case moves at most; larger cases are skipped
     #[arg(long, default_value = "4g")]
     pub(crate) case_bytes: Size,
@@ -101,6 +101,19 @@ impl Chosen {
         Self::Nginx,
         Self::Seaweedfs,
     ];
+
+    /// Its name, and that of its script.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wfldb => "wfldb",
+            Self::Garage => "garage",
+            Self::Redis => "redis",
+            Self::Etcd => "etcd",
+            Self::Nginx => "nginx",
+            Self::Seaweedfs => "seaweedfs",
+            Self::All => "all",
+        }
+    }
 }
 
 /// A number of bytes: digits, and `k`, `m` or `g` for powers of 1024.
@@ -171,6 +184,10 @@ impl Options {
             .collect()
     }
 
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys.unwrap_or(if self.quick { 256 } else { 4096 })
+    }
+
     /// The time of one measurement: never negative, at most a day.
     pub(crate) fn time(&self) -> std::time::Duration {
         let seconds = self.seconds.unwrap_or(if self.quick { 1.0 } else { 5.0 });
@@ -220,7 +237,7 @@ mod tests {
             (6, vec![1, 16, 64], 6)
         );
         assert_eq!((quick.sizes().len(), quick.clients()), (3, vec![64]));
-        assert!(quick.time() < full.time());
+        assert!(quick.time() < full.time() && quick.keys() < full.keys());
     }
 
     #[test]

@@ -194,12 +194,17 @@ impl Ratio {
 
 /// Writes a report, raw histograms and all, to a file, and without them to standard output.
 pub(crate) fn publish<R: Serialize>(report: &R, out: &Path) -> Result<(), Failure> {
+    save(report, out)?;
     let mut value = serde_json::to_value(report)?;
-    std::fs::write(out, serde_json::to_vec(&value)?)?;
     strip_histograms(&mut value);
     println!("{}", serde_json::to_string_pretty(&value)?);
     eprintln!("raw histograms: {}", out.display());
     Ok(())
+}
+
+/// Writes a report to a file, raw histograms and all.
+pub(crate) fn save<R: Serialize>(report: &R, out: &Path) -> Result<(), Failure> {
+    Ok(std::fs::write(out, serde_json::to_vec(report)?)?)
 }
 
 fn strip_histograms(value: &mut serde_json::Value) {

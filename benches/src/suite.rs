@@ -13,7 +13,7 @@ use crate::limits::{self, Limit};
 use crate::measure::Measured;
 use crate::options::{Chosen, Options, Size};
 use crate::peer::{Facts, Peer, Started};
-use crate::report::{About, Outcome, Report, Row, print_head};
+use crate::report::{self, About, Outcome, Report, Row, print_head};
 use crate::sigv4::Credentials;
 use crate::target::Target;
 use crate::target::empty::Empty;
@@ -35,22 +35,33 @@ struct Pair<'a> {
     scratch: &'a Path,
     size: u64,
     clients: usize,
-    rows: &'a mut Vec<Row>,
-    targets: &'a mut Vec<About>,
+    report: &'a mut Report,
 }
 
-/// Runs everything that was chosen.
-pub(crate) fn run(options: &Options, runtime: &Runtime, scratch: &Path) -> Result<Report, Failure> {
-    let time = options.time();
-    let verify_strict_us = limits::verify_strict_us(time)?;
-    eprintln!("verify_strict {verify_strict_us:.1} us");
-    print_head();
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+/// Runs everything that was chosen. What was found is in the file `out` after each pair, should a long run be ended.
+pub(crate) fn run(
+    options: &Options,
+    runtime: &Runtime,
+    scratch: &Path,
+    out: &Path,
+) -> Result<Report, Failure> {
     let bounds = Bounds {
-        time,
+        time: options.time(),
         bytes_max: options.case_bytes.0,
-        keys_max: options.keys,
+        keys_max: options.keys(),
     };
+    let mut report = Report {
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        connections: options.connections,
+        keys: options.keys(),
+        seconds: bounds.time.as_secs_f64(),
+        verify_strict_us: limits::verify_strict_us(bounds.time)?,
+        targets: Vec::new(),
+        rows: Vec::new(),
+        ratios: Vec::new(),
+    };
+    eprintln!("verify_strict {:.1} us", report.verify_strict_us);
+    print_head();
     for Size(size) in options.sizes() {
         for clients in options.clients() {
             let mut pair = Pair {
@@ -60,33 +71,34 @@ pub(crate) fn run(options: &Options, runtime: &Runtime, scratch: &Path) -> Resul
                 scratch,
                 size,
                 clients,
-                rows: &mut rows,
-                targets: &mut targets,
+                report: &mut report,
             };
-            pair.limits()?;
-            pair.empty_handler()?;
-            for chosen in options.targets() {
-                pair.target(chosen)?;
-            }
+            pair.run()?;
+            report::save(&report, out)?;
         }
     }
-    let ratios = ratios::of(&rows, &options.clients(), verify_strict_us);
-    for ratio in &ratios {
+    report.ratios = ratios::of(&report.rows, &options.clients(), report.verify_strict_us);
+    for ratio in &report.ratios {
         ratio.print();
     }
-    Ok(Report {
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        connections: options.connections,
-        keys: options.keys,
-        seconds: time.as_secs_f64(),
-        verify_strict_us,
-        targets,
-        rows,
-        ratios,
-    })
+    Ok(report)
 }
 
 impl Pair<'_> {
+    fn run(&mut self) -> Result<(), Failure> {
+        self.limits()?;
+        if let Err(error) = self.empty_handler() {
+            self.row("empty handler", "all", Outcome::Failed(error.to_string()));
+        }
+        for chosen in self.options.targets() {
+            // One that does not start, or ends, leaves the others.
+            if let Err(error) = self.target(chosen) {
+                self.row(chosen.name(), "all", Outcome::Failed(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
     fn row(&mut self, target: &str, operation: &'static str, outcome: Outcome) {
         let row = Row {
             target: target.to_owned(),
@@ -96,7 +108,7 @@ impl Pair<'_> {
             outcome,
         };
         row.print();
-        self.rows.push(row);
+        self.report.rows.push(row);
     }
 
     fn limit(
@@ -185,32 +197,25 @@ impl Pair<'_> {
     }
 
     fn target(&mut self, chosen: Chosen) -> Result<(), Failure> {
-        let (name, script) = match chosen {
-            Chosen::All => return Ok(()),
-            Chosen::Wfldb => return self.wfldb(),
-            Chosen::Garage => ("garage", "garage.sh"),
-            Chosen::Redis => ("redis", "redis.sh"),
-            Chosen::Etcd => ("etcd", "etcd.sh"),
-            Chosen::Nginx => ("nginx", "nginx.sh"),
-            Chosen::Seaweedfs => ("seaweedfs", "seaweedfs.sh"),
-        };
+        let name = chosen.name();
         if self.refused(name) {
             return Ok(());
         }
+        if chosen == Chosen::Wfldb {
+            return self.wfldb();
+        }
         let dir = tempfile::tempdir_in(self.scratch)?;
-        let peer = match Peer::script(&self.options.peers.join(script), dir.path()) {
-            Ok(Started::Ready(peer)) => peer,
-            Ok(Started::Skipped(why)) => {
+        let script = self.options.peers.join(format!("{name}.sh"));
+        match Peer::script(&script, dir.path())? {
+            Started::Skipped(why) => {
                 self.row(name, "all", Outcome::Skipped(why));
-                return Ok(());
+                Ok(())
             }
-            Err(error) => {
-                self.row(name, "all", Outcome::Failed(error.to_string()));
-                return Ok(());
+            Started::Ready(peer) => {
+                self.about(name, peer.facts());
+                self.peer(chosen, name, &peer)
             }
-        };
-        self.about(name, peer.facts());
-        self.peer(chosen, name, &peer)
+        }
     }
 
     fn peer(&mut self, chosen: Chosen, name: &str, peer: &Peer) -> Result<(), Failure> {
@@ -244,9 +249,6 @@ impl Pair<'_> {
     }
 
     fn wfldb(&mut self) -> Result<(), Failure> {
-        if self.refused("wfldb") {
-            return Ok(());
-        }
         let dir = tempfile::tempdir_in(self.scratch)?;
         let peer = Peer::server(&dir.path().join("data"), None)?;
         self.about(
@@ -264,7 +266,7 @@ impl Pair<'_> {
 
     /// Says once what a target is.
     fn about(&mut self, target: &str, facts: &Facts) {
-        if self.targets.iter().any(|about| about.target == target) {
+        if self.report.targets.iter().any(|about| about.target == target) {
             return;
         }
         let about = About {
@@ -273,6 +275,6 @@ impl Pair<'_> {
             durability: facts.durability.clone(),
         };
         eprintln!("# {target}: {}; durability: {}", about.version, about.durability);
-        self.targets.push(about);
+        self.report.targets.push(about);
     }
 }

@@ -23,9 +23,10 @@ impl WebDav {
     fn request(&self, method: &str, key: &str, body: Outgoing) -> Result<Request<Outgoing>, Failure> {
         let address = self.http.address();
         let request = Request::builder().method(method);
+        // Files of their own for each version: both are served from one directory.
         Ok(match self.version {
-            Version::Http1 => request.uri(format!("/{key}")).header("host", address),
-            Version::Http2 => request.uri(format!("http://{address}/{key}")),
+            Version::Http1 => request.uri(format!("/1-{key}")).header("host", address),
+            Version::Http2 => request.uri(format!("http://{address}/2-{key}")),
         }
         .body(body)?)
     }
