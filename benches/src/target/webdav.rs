@@ -14,8 +14,14 @@ pub(crate) struct WebDav {
 
 impl WebDav {
     pub(crate) fn new(address: &str, version: Version, connections: usize) -> Self {
+        let http = HttpClient::new(address, version, connections);
         Self {
-            http: HttpClient::new(address, version, connections),
+            // Over HTTP/2 nginx holds back the last bytes of an answer, whatever `tcp_nodelay` says.
+            http: if version == Version::Http2 {
+                http.prompt()
+            } else {
+                http
+            },
             version,
         }
     }
