@@ -35,7 +35,7 @@ pub enum LogForm {
 /// Whether large bodies are compressed on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum Compression {
+pub enum Compression {
     /// Where it saves an eighth.
     On,
     /// Never. What is compressed already stays so.
@@ -60,7 +60,7 @@ pub struct Config {
     /// Bytes of newest versions that are kept in memory; 0 keeps none.
     pub object_cache_bytes: u64,
     /// Whether large bodies are compressed on disk where that pays.
-    pub compress: bool,
+    pub compression: Compression,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Serve without TLS on an address that is not loopback.
@@ -211,7 +211,7 @@ impl Config {
             min_free_bytes: MIN_FREE_BYTES,
             block_cache_bytes: BLOCK_CACHE_BYTES,
             object_cache_bytes: OBJECT_CACHE_BYTES,
-            compress: true,
+            compression: Compression::On,
             trust: Vec::new(),
             danger_plaintext: false,
             danger_metrics: false,
@@ -276,7 +276,7 @@ impl Config {
                 .object_cache
                 .or(file.object_cache)
                 .unwrap_or(OBJECT_CACHE_BYTES),
-            compress: flags.compression.or(file.compression) != Some(Compression::Off),
+            compression: flags.compression.or(file.compression).unwrap_or(Compression::On),
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),

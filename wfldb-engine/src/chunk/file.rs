@@ -9,13 +9,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use wfldb_core::chunk::{group_count, group_len, group_matches, group_values, root};
 use wfldb_core::id::ChunkHash;
 use wfldb_core::limits::GROUP_BYTES;
 
-use super::ChunkError;
-use super::pack::Packer;
+use super::{ChunkError, Resources};
 
 const MAGIC: &[u8; 4] = b"wflc";
 const VERSION: u32 = 1;
@@ -83,11 +82,11 @@ pub(crate) struct ChunkReader {
     len: usize,
     values: Vec<[u8; VALUE_BYTES]>,
     packed: Option<PackedGroups>,
+    resources: Arc<Resources>,
 }
 
 #[derive(Debug)]
 struct PackedGroups {
-    packer: Arc<Packer>,
     /// Where each group ends in the file. Every group is in the file, not empty, and not longer than its plain bytes.
     ends: Vec<u32>,
     /// One group as it stands in the file.
@@ -100,7 +99,7 @@ impl ChunkReader {
         path: &Path,
         hash: &ChunkHash,
         len: usize,
-        packer: &Arc<Packer>,
+        resources: &Arc<Resources>,
     ) -> Result<Self, ChunkError> {
         let mut file = open_file(path)?;
         let file_bytes = file.metadata()?.len();
@@ -124,10 +123,9 @@ impl ChunkReader {
         if root(values, len) != Some(*hash) {
             return Err(ChunkError::Damaged("its group values"));
         }
-        let groups = match form {
+        let packed = match form {
             Form::Plain => None,
             Form::Packed => Some(PackedGroups {
-                packer: Arc::clone(packer),
                 ends: group_ends(table, len, body_bytes)?,
                 scratch: vec![0; GROUP_BYTES],
             }),
@@ -136,7 +134,8 @@ impl ChunkReader {
             file,
             len,
             values: values.to_vec(),
-            packed: groups,
+            packed,
+            resources: Arc::clone(resources),
         })
     }
 
@@ -151,10 +150,12 @@ impl ChunkReader {
             .min(self.len)
             .next_multiple_of(GROUP_BYTES)
             .min(self.len);
-        let mut buffer = BytesMut::zeroed(end.saturating_sub(start));
-        self.fetch(first, &mut buffer)?;
-        self.check(first, &buffer)?;
-        Ok(buffer.freeze().split_off(offset - start))
+        let buffers = self.resources.buffers.clone();
+        let mut piece = buffers.filled(end.saturating_sub(start), |buffer| {
+            self.fetch(first, buffer)?;
+            self.check(first, buffer)
+        })?;
+        Ok(piece.split_off(offset - start))
     }
 
     /// Compares the whole chunk with its values.
@@ -201,7 +202,7 @@ impl ChunkReader {
             return self.file.read_exact_at(plain, start).map_err(cut);
         };
         for (index, group) in plain.chunks_mut(GROUP_BYTES).enumerate() {
-            packed.fetch(&self.file, first + index, group)?;
+            packed.fetch(&self.file, &self.resources, first + index, group)?;
         }
         Ok(())
     }
@@ -217,7 +218,13 @@ impl ChunkReader {
 }
 
 impl PackedGroups {
-    fn fetch(&mut self, file: &File, index: usize, plain: &mut [u8]) -> Result<(), ChunkError> {
+    fn fetch(
+        &mut self,
+        file: &File,
+        resources: &Resources,
+        index: usize,
+        plain: &mut [u8],
+    ) -> Result<(), ChunkError> {
         let damaged = ChunkError::Damaged("a packed group");
         let start = match index.checked_sub(1) {
             None => 0,
@@ -232,7 +239,7 @@ impl PackedGroups {
             return Err(damaged);
         };
         file.read_exact_at(packed, u64::from(start)).map_err(cut)?;
-        if self.packer.unpack(packed, plain)? {
+        if resources.packer.unpack(packed, plain)? {
             Ok(())
         } else {
             Err(damaged)

@@ -9,9 +9,9 @@ use zstd::bulk::{Compressor, Decompressor};
 use super::file::{PACKED_FOOTER, TABLE_ENTRY_BYTES, VALUE_BYTES, packed_fits, packed_trailer_bytes};
 use super::pool::Pool;
 
-/// Level 1: level 3 took twice the time for a few per cent (docs/decisions/0008-compression.md).
+/// Level 1: level 3 took two fifths more time for a few per cent (docs/decisions/0008-compression.md).
 const LEVEL: i32 = 1;
-/// Contexts of either kind. A compressor has about 0.3 MiB, a decompressor about 0.1 MiB.
+/// Contexts of either kind: more threads than cores gain nothing from one of their own.
 const CONTEXTS_MAX: usize = 16;
 /// How many groups are tried before the others.
 const SAMPLES: usize = 2;

@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wfldb_core::id::{BucketId, ChunkHash};
 
 use super::file::{plain_file_bytes, plain_trailer, seal};
-use super::pack::Packer;
-use super::{ChunkError, ChunkReader, Pins};
+use super::{ChunkError, ChunkReader, Pins, Resources};
 use crate::storage::StorageError;
 
 /// Answers whether a committed row refers to a chunk now.
@@ -50,7 +49,7 @@ pub(crate) struct ChunkStore {
     pub(super) references: References,
     pins: Mutex<PinTable>,
     next_temp: AtomicU64,
-    pub(super) packer: Arc<Packer>,
+    resources: Arc<Resources>,
     compress: bool,
     figures: ChunkFigures,
     /// Chunks whose last pin is gone, to be looked at away from the caller's thread.
@@ -81,7 +80,7 @@ impl ChunkStore {
             references,
             pins: Mutex::new(HashMap::new()),
             next_temp: AtomicU64::new(0),
-            packer: Arc::new(Packer::new()),
+            resources: Arc::new(Resources::new()),
             compress,
             figures: ChunkFigures::default(),
             released: Mutex::new(Some(released)),
@@ -186,7 +185,7 @@ impl ChunkStore {
             return Ok(hash);
         }
         let packed = if self.compress {
-            self.packer.pack(bytes, &values)
+            self.resources.packer.pack(bytes, &values)
         } else {
             None
         };
@@ -219,7 +218,7 @@ impl ChunkStore {
     }
 
     fn holds(&self, path: &Path, chunk: &ChunkHash, bytes: &[u8]) -> bool {
-        ChunkReader::open(path, chunk, bytes.len(), &self.packer)
+        ChunkReader::open(path, chunk, bytes.len(), &self.resources)
             .and_then(|mut reader| reader.holds(bytes))
             .unwrap_or(false)
     }
@@ -284,7 +283,7 @@ impl ChunkStore {
         chunk: &ChunkHash,
         len: usize,
     ) -> Result<ChunkReader, ChunkError> {
-        ChunkReader::open(&self.path(bucket, chunk), chunk, len, &self.packer)
+        ChunkReader::open(&self.path(bucket, chunk), chunk, len, &self.resources)
     }
 
     /// Reads a whole chunk and compares it with its hash, in bounded memory.

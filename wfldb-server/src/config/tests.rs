@@ -88,7 +88,10 @@ fn every_flag_is_understood() {
         (Some(true), Some(false), Some(LogForm::Json))
     );
     assert_eq!(flags.compression, Some(Compression::Off));
-    assert!(!Config::merge(flags).unwrap().compress);
-    assert!(Config::merge(Flags::default()).unwrap().compress);
+    assert_eq!(Config::merge(flags).unwrap().compression, Compression::Off);
+    assert_eq!(
+        Config::merge(Flags::default()).unwrap().compression,
+        Compression::On
+    );
     assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
 }

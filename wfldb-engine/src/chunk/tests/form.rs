@@ -74,6 +74,36 @@ fn both_forms_read_the_same_at_every_border() {
     }
 }
 
+/// SECURITY. A defect it catches: a piece that is as long as its buffer, and so ends with what another left there.
+#[test]
+fn large_pieces_in_used_buffers_hold_their_own_bytes_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), true, true);
+    for body in [
+        noise(CHUNK_BYTES, 1),
+        text(CHUNK_BYTES),
+        noise(CHUNK_BYTES - 5, 2),
+    ] {
+        let (hash, path) = put(&store, &body);
+        let mut reader = store.open_chunk(&bucket(), &hash, body.len()).unwrap();
+        for want in [1 << 20, 700_000] {
+            let mut at = 3;
+            while at < body.len() {
+                let piece = reader.read(at, want).unwrap();
+                assert_eq!(piece, &body[at..at + piece.len()]);
+                at += piece.len();
+            }
+        }
+        // A file that is cut while it is open ends in an error, wherever that is.
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        assert!(matches!(
+            reader.read(3 << 20, 1 << 20),
+            Err(ChunkError::Damaged(_))
+        ));
+    }
+}
+
 /// A defect it catches: packing whatever gets shorter at all.
 #[test]
 fn a_file_is_packed_only_where_that_saves_an_eighth() {
