@@ -1,12 +1,13 @@
 //! Chunks: immutable files addressed by the BLAKE3 of their bytes, one directory per bucket.
 //!
-//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept; `file`
-//! holds the file's layout, `pack` what is compressed in it, and `pool` what compressing takes; `link` shares files
+//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept, `hold`
+//! all of them while a backup runs; `file` holds the file's layout, `pack` what is compressed in it, and `pool` what compressing takes; `link` shares files
 //! between buckets; `garbage` removes what nothing names. Which version refers to which chunk is a row in `chunks`,
 //! not known here.
 
 mod file;
 mod garbage;
+mod hold;
 mod link;
 mod pack;
 mod pins;
@@ -19,6 +20,7 @@ mod tests;
 pub(crate) use self::file::ChunkReader;
 pub use self::garbage::Collected;
 pub(crate) use self::garbage::GarbageWorker;
+pub(crate) use self::hold::Hold;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::store::{ChunkStore, References};
 
