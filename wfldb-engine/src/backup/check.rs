@@ -4,6 +4,7 @@ use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LogPosition, VersionId};
 
 use super::chunks::{NamedChunk, named_by_rows};
 use super::verify::Findings;
+use crate::chunk::Checker;
 use crate::row::{ChangeRow, CommitMark, ObjectRow, PartRow, key};
 use crate::storage::{Snapshot, Space};
 
@@ -152,14 +153,18 @@ pub(super) fn chunks(
     counts: &mut Counts,
 ) {
     let mut list_is_right = true;
+    let checker = Checker::new();
     for chunk in named_by_rows(snapshot) {
         let chunk = match chunk {
             Ok(chunk) => chunk,
             Err(error) => return findings.add("RowDamaged", error.to_string()),
         };
         list_is_right &= matches!(list.next(), Some(Ok(listed)) if listed == chunk);
-        counts.chunks.add(chunk.file_bytes());
-        if let Err(error) = chunk.check(&file(&chunk)) {
+        let file = file(&chunk);
+        counts
+            .chunks
+            .add(Checker::file_bytes(&file, chunk.len).unwrap_or(0));
+        if let Err(error) = checker.check(&file, &chunk.hash, chunk.len) {
             findings.add("ChunkDamaged", format!("{}: {error}", chunk.path().display()));
         }
     }

@@ -9,7 +9,7 @@ use wfldb_core::id::{BucketId, ChunkHash};
 
 use super::copy::{Copier, copy_prefix, create, try_link};
 use super::{BackupError, Tally};
-use crate::chunk::{ChunkReader, file_bytes};
+use crate::chunk::Checker;
 use crate::storage::{Snapshot, Space};
 
 /// The file's name.
@@ -32,23 +32,6 @@ impl NamedChunk {
             .join(self.bucket.to_string())
             .join(folder)
             .join(hash)
-    }
-
-    /// The length of its file.
-    pub(super) fn file_bytes(&self) -> u64 {
-        file_bytes(usize::try_from(self.len).unwrap_or(usize::MAX))
-    }
-
-    /// Reads the whole chunk from `file` and compares every byte with the hash.
-    pub(super) fn check(&self, file: &Path) -> Result<(), crate::chunk::ChunkError> {
-        const STEP: usize = 1 << 20;
-        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
-        let mut reader = ChunkReader::open(file, &self.hash, len)?;
-        let mut at = 0;
-        while at < len {
-            at += reader.read(at, STEP)?.len().max(1);
-        }
-        Ok(())
     }
 }
 
@@ -153,6 +136,7 @@ pub(super) fn bring_in(
     source: impl Fn(&NamedChunk) -> PathBuf,
 ) -> Result<Tally, BackupError> {
     let mut chunks = Tally::default();
+    let checker = Checker::new();
     let chunks_dir = copier.root.join("chunks");
     copier.make_dirs(&chunks_dir)?;
     let mut folder = PathBuf::new();
@@ -167,51 +151,53 @@ pub(super) fn bring_in(
             copier.make_dirs(parent)?;
             folder = parent.to_path_buf();
         }
-        bring_in_one(copier, &chunk, &source(&chunk), &target)?;
-        chunks.add(chunk.file_bytes());
+        chunks.add(bring_in_one(copier, &checker, &chunk, &source(&chunk), &target)?);
     }
     Ok(chunks)
 }
 
 fn bring_in_one(
     copier: &mut Copier<'_>,
+    checker: &Checker,
     chunk: &NamedChunk,
     source: &Path,
     target: &Path,
-) -> Result<(), BackupError> {
-    let bytes = chunk.file_bytes();
-    let has_length = |path: &Path| path.symlink_metadata().is_ok_and(|file| file.len() == bytes);
-    if !has_length(source) {
+) -> Result<u64, BackupError> {
+    let Some(bytes) = Checker::file_bytes(source, chunk.len) else {
         let name = format!("{}/{}", chunk.bucket, chunk.hash);
         tracing::error!(chunk = name, "a chunk is missing or cut; no backup can be taken");
         return Err(BackupError::Engine(crate::EngineError::Corrupt("a chunk file")));
-    }
+    };
     if try_link(source, target).map_err(BackupError::io(source.display()))? {
         copier.linked.add(bytes);
-        return Ok(());
+        return Ok(bytes);
     }
     if let Some(previous) = &copier.previous {
         let old = previous.dir.join(chunk.path());
-        if has_length(&old) && try_link(&old, target).unwrap_or(false) {
+        if let Some(bytes) = Checker::file_bytes(&old, chunk.len)
+            && try_link(&old, target).unwrap_or(false)
+        {
             copier.linked.add(bytes);
-            return Ok(());
+            return Ok(bytes);
         }
     }
-    copy_chunk(chunk, source, target, copier.stop)?;
+    let bytes = copy_chunk(checker, chunk, source, target, copier.stop)?;
     copier.copied.add(bytes);
-    Ok(())
+    Ok(bytes)
 }
 
-/// Copies a chunk's file and reads the copy back.
+/// Copies a chunk's file and reads the copy back; answers its length.
 pub(super) fn copy_chunk(
+    checker: &Checker,
     chunk: &NamedChunk,
     source: &Path,
     target: &Path,
     stop: super::copy::Stop<'_>,
-) -> Result<(), BackupError> {
+) -> Result<u64, BackupError> {
     let from = File::open(source).map_err(BackupError::io(source.display()))?;
-    copy_prefix(&from, chunk.file_bytes(), target, stop)?;
-    chunk
-        .check(target)
-        .map_err(|error| BackupError::Damaged(format!("{}: {error}", source.display())))
+    let bytes = from.metadata().map_err(BackupError::io(source.display()))?.len();
+    copy_prefix(&from, bytes, target, stop)?;
+    let checked = checker.check(target, &chunk.hash, chunk.len);
+    checked.map_err(|error| BackupError::Damaged(format!("{}: {error}", source.display())))?;
+    Ok(bytes)
 }

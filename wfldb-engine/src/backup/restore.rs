@@ -16,6 +16,7 @@ use super::chunks::{List, copy_chunk};
 use super::copy::Copier;
 use super::manifest::Manifest;
 use super::{BackupError, Tally};
+use crate::chunk::Checker;
 use crate::row::CommitMark;
 use crate::storage::StorageError;
 use crate::store::{
@@ -168,6 +169,7 @@ fn copy_listed(copier: &mut Copier<'_>, backup: &Path, manifest: &Manifest) -> R
 /// The chunks, every byte compared with the hash in its name.
 fn copy_chunks(copier: &mut Copier<'_>, backup: &Path) -> Result<Tally, BackupError> {
     let mut chunks = Tally::default();
+    let checker = Checker::new();
     let folder = copier.root.join("chunks");
     copier.make_dirs(&folder)?;
     for chunk in List::open(backup)? {
@@ -177,9 +179,10 @@ fn copy_chunks(copier: &mut Copier<'_>, backup: &Path) -> Result<Tally, BackupEr
             copier.sync_some()?;
             copier.make_dirs(parent)?;
         }
-        copy_chunk(&chunk, &backup.join(chunk.path()), &target, copier.stop)?;
-        copier.copied.add(chunk.file_bytes());
-        chunks.add(chunk.file_bytes());
+        let source = backup.join(chunk.path());
+        let bytes = copy_chunk(&checker, &chunk, &source, &target, copier.stop)?;
+        copier.copied.add(bytes);
+        chunks.add(bytes);
     }
     Ok(chunks)
 }
