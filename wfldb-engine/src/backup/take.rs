@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use wfldb_core::auth::{Authorized, Op, Target};
+use wfldb_core::auth::{Authorized, Op, Service, Target};
 
 use super::copy::{Copier, Previous};
 use super::manifest::{self, Manifest};
@@ -30,7 +30,8 @@ impl Engine {
     /// `Forbidden`, `ReadOnly` (what is damaged is not backed up), `BackupRunning`, `BackupFull`, `Corrupt` (a chunk is
     /// missing), `Closing`, and `BackupFailed` with the reason. Nothing is visible in `dest` then, and writes go on.
     pub fn backup(&self, proof: &Authorized, dest: &Path) -> Result<BackupReport, EngineError> {
-        if proof.op() != Op::Admin || *proof.target() != Target::Store {
+        let is_for_this = matches!(proof.target(), Target::Store | Target::Service(Service::Backup));
+        if proof.op() != Op::Admin || !is_for_this {
             return Err(EngineError::Forbidden);
         }
         let taken = self.inner.take_backup(dest);
