@@ -197,7 +197,7 @@ pub(super) fn copy_chunk(
     let from = File::open(source).map_err(BackupError::io(source.display()))?;
     let bytes = from.metadata().map_err(BackupError::io(source.display()))?.len();
     copy_prefix(&from, bytes, target, stop)?;
-    let checked = checker.check(target, &chunk.hash, chunk.len);
-    checked.map_err(|error| BackupError::Damaged(format!("{}: {error}", source.display())))?;
+    let outcome = checker.check(target, &chunk.hash, chunk.len);
+    outcome.map_err(|error| BackupError::Damaged(format!("{}: {error}", source.display())))?;
     Ok(bytes)
 }
