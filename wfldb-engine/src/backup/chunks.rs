@@ -164,8 +164,7 @@ fn bring_in_one(
     target: &Path,
 ) -> Result<u64, BackupError> {
     let Some(bytes) = Checker::file_bytes(source, chunk.len) else {
-        let name = format!("{}/{}", chunk.bucket, chunk.hash);
-        tracing::error!(chunk = name, "a chunk is missing or cut; no backup can be taken");
+        tracing::error!(bucket = %chunk.bucket, "a chunk is missing or cut; no backup can be taken");
         return Err(BackupError::Engine(crate::EngineError::Corrupt("a chunk file")));
     };
     if try_link(source, target).map_err(BackupError::io(source.display()))? {

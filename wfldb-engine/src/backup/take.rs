@@ -34,11 +34,7 @@ impl Engine {
         if proof.op() != Op::Admin || !is_for_this {
             return Err(EngineError::Forbidden);
         }
-        let taken = self.inner.take_backup(dest);
-        if let Err(error) = &taken {
-            tracing::warn!(%error, "a backup was not taken");
-        }
-        Ok(taken?)
+        Ok(self.inner.take_backup(dest)?)
     }
 
     /// Ends the backups that run, and refuses new ones: for a stop, which should not wait for them.
