@@ -1,5 +1,7 @@
 //! `wfldb-admin`, the operator's command line: arguments in, one call, one report out.
 
+mod backups;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +24,7 @@ use wfldb_core::time::UnixMillis;
 /// A packet or profile is far smaller.
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
-/// Makes keys, issues and renews key packets, and looks into them. Needs no server.
+/// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -47,6 +49,10 @@ enum Command {
     Inspect(Inspect),
     /// Give a profile a new term: same key, same grants; the file is replaced atomically
     Renew(Renew),
+    /// Take a backup of a running server or of a stopped store; verify and list backups
+    Backup(backups::Backup),
+    /// Make a store of a backup, in a new directory
+    Restore(backups::Restore),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -142,12 +148,17 @@ struct Done {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = backups::probe() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Keygen(args) => keygen(&args),
         Command::Issue(args) => run_issue(&args),
         Command::Inspect(args) => run_inspect(&args),
         Command::Renew(args) => run_renew(&args),
+        Command::Backup(args) => backups::backup(args),
+        Command::Restore(args) => backups::restore(&args),
     };
     match done {
         Ok(done) => {

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) source: Source,
     pub(crate) safety: Safety,
     pub(crate) progress: Option<Progress>,
+    /// How long the server may be silent before the request counts as lost.
+    pub(crate) patience: Duration,
 }
 
 impl Call {
@@ -52,6 +54,7 @@ impl Call {
             source: Source::Empty,
             safety,
             progress: None,
+            patience: SILENCE_MAX,
         }
     }
 
@@ -151,7 +154,7 @@ impl Caller {
         let (head, ()) = request.into_parts();
         let sent = self
             .pool
-            .send(&mut lease, Request::from_parts(head, body), &meter)
+            .send(&mut lease, Request::from_parts(head, body), &meter, call.patience)
             .await;
         let response = sent.map_err(|lost| {
             meter.take_back();

@@ -8,6 +8,7 @@
 //!
 //! Not here: TLS, sessions, multipart uploads, documents. They come with later releases.
 
+mod backup;
 mod bucket;
 mod call;
 mod client;
@@ -22,6 +23,7 @@ pub mod profile;
 pub mod retry;
 pub mod tree;
 
+pub use backup::{BackupFiles, TakenBackup};
 pub use bucket::{BucketInfo, Usage};
 pub use client::{Client, ClientOptions};
 pub use endpoint::Endpoint;
