@@ -220,10 +220,10 @@ content = texts("content", ["none 0 -", "b3 11 " + H, "sha256 11 " + S, "b3 1844
 content += texts("tags", ["", "a=b", "a=&b=c", "k%20=v%2F"], ["a", "a=b&", "&a=b", "b=1&a=2", "a=1&a=2", "=v", "a=+", "a=%2f", "a=%61", "a=b=c", "a=/", "a=%00",
                 "&".join("t%02d=" % n for n in range(17)), "n" * 129 + "=", "n=" + "v" * 257, "a=%FF"], "BadTags")
 content += texts("if_match", ["*", '"%s"' % H], ["", H, 'W/"%s"' % H, '"%s", "%s"' % (H, H), '"%s"' % H.upper(), '""', '"*"'], "BadCondition")
-content += texts("bucket_config", ["{}", '{"quota_bytes":1}', '{"kind":"objects","object_bytes_max":5,"quota_objects":0,"require_signature":true}'],
+content += texts("bucket_config", ["{}", '{"quota_bytes":1}', '{"versions":{"keep":3}}', '{"versions":{"days":0}}', '{"kind":"objects","object_bytes_max":5,"quota_objects":0,"require_signature":true}'],
                  ["[]", "null", "1", '{"quota":1}', '{"quota_bytes":-1}', '{"quota_bytes":1.5}', '{"quota_bytes":1,"quota_bytes":1}', '{"kind":"Objects"}',
-                  '{"mirror":1}', "{", "{} {}", '["objects"]', '{"quota_bytes":"1"}', '{"versions":{"keep":1,"x":2}}'], "BadBucketConfig")
-content += texts("bucket_config", [], ['{"kind":"documents"}', '{"versions":{"keep":3}}', '{"mirror":true}', '{"audit_reads":true}'], "NotSupportedYet")
+                  '{"mirror":1}', "{", "{} {}", '["objects"]', '{"quota_bytes":"1"}', '{"versions":{"keep":1,"x":2}}', '{"versions":{"keep":0}}'], "BadBucketConfig")
+content += texts("bucket_config", [], ['{"kind":"documents"}', '{"mirror":true}', '{"audit_reads":true}'], "NotSupportedYet")
 write("content.json", "Header values and bodies of sections 4 and 5. Valid ones print as themselves (bucket_config: only parse).", content)
 
 # --- packets ------------------------------------------------------------------------------------
@@ -517,7 +517,7 @@ ask("no type", [g("photos", "", "put", content_type=["image/png"])], put={"len":
 ask("an empty list of types allows nothing", [g("photos", "", "put", content_type=[])], put={"len": 1}, **PUTS)
 ask("limits do not combine", [g("photos", "", "put", max_bytes=10), g("photos", "", "put", content_type=["a/b"])], put={"len": 11, "content_type": "c/d"}, **PUTS)
 ask("limits of writing do not limit reading", [g("photos", "", "get", max_bytes=0, content_type=[], create_only=True)], "GET", "object", **OBJ, op="get", charged=[0])
-ask("what is restored is unknown", [g("photos", "", "put", max_bytes=10)], "POST", "undelete", **OBJ)
+ask("what is restored is asked about later", [g("photos", "", "put", max_bytes=10)], "POST", "undelete", **OBJ, op="put", charged=[0])
 ask("create only", [g("photos", "", "put", create_only=True)], put={"len": 1}, **PUTS, op="put", charged=[0], create_only=True)
 ask("create only before a plain grant", [g("photos", "", "put", create_only=True), g("photos", "a", "put")], put={"len": 1}, **PUTS, op="put", charged=[1])
 ask("create only limits deletes", [g("photos", "", "delete", create_only=True)], "DELETE", "object", **OBJ, op="delete", charged=[0], create_only=True)

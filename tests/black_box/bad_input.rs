@@ -190,10 +190,10 @@ fn cases(server: &Server) -> Vec<Case> {
             Some("NotSupportedYet"),
         ),
         case(
-            "a ttl",
-            signed("PUT", "/v1/bad/k", &[("x-wfldb-ttl", "60")], b"x"),
+            "a ttl of nothing",
+            signed("PUT", "/v1/bad/k", &[("x-wfldb-ttl", "0")], b"x"),
             400,
-            Some("NotSupportedYet"),
+            Some("BadTtl"),
         ),
         case(
             "an encoded body",

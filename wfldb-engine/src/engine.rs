@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hkdf::Hkdf;
+use serde::Serialize;
 use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::{ByteLen, KeyId};
@@ -15,7 +16,7 @@ use wfldb_core::name::Realm;
 
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
-use crate::chunk::{ChunkStore, Pins, References};
+use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, BatchEntry, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
 use crate::error::EngineError;
@@ -75,7 +76,7 @@ pub struct Health {
 }
 
 /// Figures since the start, for metrics.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct EngineStats {
     /// Storage batches.
     pub commits: u64,
@@ -101,6 +102,12 @@ pub struct EngineStats {
     pub object_cache_misses: u64,
     /// Bytes in the object cache.
     pub object_cache_bytes: u64,
+    /// Chunk files that were written with plain bytes.
+    pub chunks_written_raw: u64,
+    /// Chunk files that were written compressed.
+    pub chunks_written_compressed: u64,
+    /// How much smaller those are than they would be with plain bytes.
+    pub chunk_bytes_saved: u64,
 }
 
 pub(crate) struct Inner {
@@ -119,6 +126,7 @@ pub(crate) struct Inner {
     high_water: Option<Arc<HighWaterMark>>,
     sweeper: Worker,
     lifecycle: Worker,
+    pub(crate) garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -157,6 +165,7 @@ impl Engine {
             &options.create_trust,
             &options.prober,
             options.cache_bytes,
+            options.read_only,
             (options.clock)(),
         )?;
         let high_water = Arc::new(opened.high_water);
@@ -252,7 +261,7 @@ impl Engine {
             Some(high_water) => high_water.advance(mark).map_err(|error| error.to_string()),
             None => Ok(()),
         };
-        let chunks = open_chunks(dir, &storage)?;
+        let chunks = open_chunks(dir, &storage, parts.options.compress)?;
         let store = Arc::clone(&chunks);
         let stamps = Arc::new(Stamps::new(parts.mark.number));
         let committer = Committer::start(
@@ -266,6 +275,12 @@ impl Engine {
             },
         )
         .map_err(OpenError::io("the committer's thread"))?;
+        // INVARIANT: nothing is removed from a damaged store: rows that name a file may be what it lost.
+        let garbage = match parts.read_only {
+            Some(_) => GarbageWorker::default(),
+            None => GarbageWorker::start(Arc::clone(&storage), Arc::clone(&chunks))
+                .map_err(OpenError::io("the garbage worker's thread"))?,
+        };
         let inner = Arc::new(Inner {
             storage,
             chunks,
@@ -282,6 +297,7 @@ impl Engine {
             high_water: parts.high_water,
             sweeper: Worker::default(),
             lifecycle: Worker::default(),
+            garbage,
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
@@ -361,6 +377,7 @@ impl Engine {
         let committed = self.inner.committer.figures();
         let storage = self.inner.storage.figures();
         let cache = self.inner.cache.figures();
+        let chunks = self.inner.chunks.figures();
         EngineStats {
             commits: committed.commits.load(Ordering::Relaxed),
             plans: committed.plans.load(Ordering::Relaxed),
@@ -374,6 +391,9 @@ impl Engine {
             object_cache_hits: cache.hits,
             object_cache_misses: cache.misses,
             object_cache_bytes: cache.bytes,
+            chunks_written_raw: chunks.plain.load(Ordering::Relaxed),
+            chunks_written_compressed: chunks.packed.load(Ordering::Relaxed),
+            chunk_bytes_saved: chunks.saved_bytes.load(Ordering::Relaxed),
         }
     }
 
@@ -432,7 +452,7 @@ impl Worker {
     }
 }
 
-fn open_chunks(dir: &Path, storage: &Arc<dyn Storage>) -> Result<Arc<ChunkStore>, OpenError> {
+fn open_chunks(dir: &Path, storage: &Arc<dyn Storage>, compress: bool) -> Result<Arc<ChunkStore>, OpenError> {
     let rows = Arc::clone(storage);
     let references: References = Arc::new(move |bucket, chunk| {
         let prefix = key::chunk_references(bucket, chunk);
@@ -443,7 +463,7 @@ fn open_chunks(dir: &Path, storage: &Arc<dyn Storage>) -> Result<Arc<ChunkStore>
             .transpose()?;
         Ok(first.is_some())
     });
-    ChunkStore::open(dir.join("chunks"), references).map_err(OpenError::io("chunks"))
+    ChunkStore::open(dir.join("chunks"), references, compress).map_err(OpenError::io("chunks"))
 }
 
 /// What an engine is put together from.
@@ -530,6 +550,7 @@ impl Inner {
     fn shut_down(&self) -> Result<(), EngineError> {
         self.sweeper.let_go();
         self.lifecycle.let_go();
+        self.garbage.stop();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();

@@ -8,8 +8,10 @@
 
 mod bucket;
 mod cache;
+mod check;
 mod chunk;
 mod commit;
+mod compact;
 mod engine;
 mod error;
 mod lifecycle;
@@ -25,7 +27,10 @@ mod store;
 mod tests;
 
 pub use self::bucket::{BucketInfo, BucketPut, Usage};
+pub use self::check::{CheckReport, Finding, FindingKind};
+pub use self::chunk::Collected;
 pub use self::commit::Unready;
+pub use self::compact::Compacted;
 pub use self::engine::{Engine, EngineStats, Health};
 pub use self::error::EngineError;
 pub use self::object::{

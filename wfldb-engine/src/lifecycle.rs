@@ -27,6 +27,10 @@ const DUE_PER_PLAN: usize = 200;
 const KEYS_PER_PLAN: usize = 100;
 /// Versions that are looked at in one go of a walk, so that no snapshot is held for long.
 const VERSIONS_PER_STEP: usize = 10_000;
+/// Removed bodies that are worth a compaction.
+const STALE_BYTES_MIN: u64 = 64 << 20;
+/// And that are more than one part of so many of the storage.
+const STALE_PART: u64 = 4;
 /// The pause between plans, so that the committer is left to those who wait for it.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -38,6 +42,7 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
         report(expire(&engine), "ending what is over");
         if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
             report(retain(&engine), "applying retention");
+            report(reclaim(&engine), "giving back space");
             walked = Some(Instant::now());
         }
         drop(engine);
@@ -55,6 +60,15 @@ fn report(done: Result<(), EngineError>, what: &'static str) {
         Ok(()) | Err(EngineError::ReadOnly | EngineError::Closing | EngineError::OutcomeUnknown) => {}
         Err(error) => tracing::warn!(%error, "{what} failed; it is tried again"),
     }
+}
+
+/// Merges the storage when much of what it holds was overwritten or removed.
+fn reclaim(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    let figures = inner.storage.figures();
+    if figures.stale_bytes > STALE_BYTES_MIN && figures.stale_bytes > figures.disk_bytes / STALE_PART {
+        inner.storage.compact()?;
+    }
+    Ok(())
 }
 
 /// Ends everything that is due now.

@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub create_trust: Vec<KeyId>,
     /// Free bytes of the file system below which nothing is stored (507).
     pub min_free: ByteLen,
+    /// Opens an existing store for reading only, from a copy made of links: nothing in it is changed.
+    pub read_only: bool,
     /// How a copy of the store is opened before the store itself.
     pub prober: Prober,
     /// The clock.
@@ -28,6 +30,8 @@ pub struct EngineOptions {
     pub cache_bytes: u64,
     /// Bytes of newest versions that are kept decoded, inline bodies included; 0 keeps none.
     pub object_cache_bytes: u64,
+    /// Whether new chunk files are compressed where that pays. Compressed ones are read either way.
+    pub compress: bool,
 }
 
 impl std::fmt::Debug for EngineOptions {
@@ -38,6 +42,7 @@ impl std::fmt::Debug for EngineOptions {
             .field("prober", &self.prober)
             .field("cache_bytes", &self.cache_bytes)
             .field("object_cache_bytes", &self.object_cache_bytes)
+            .field("compress", &self.compress)
             .finish_non_exhaustive()
     }
 }
@@ -48,10 +53,12 @@ impl Default for EngineOptions {
             realm: None,
             create_trust: Vec::new(),
             min_free: ByteLen::new(1 << 30),
+            read_only: false,
             prober: Prober::InProcess,
             clock: Arc::new(system_time),
             cache_bytes: 128 << 20,
             object_cache_bytes: 64 << 20,
+            compress: true,
         }
     }
 }

@@ -231,7 +231,9 @@ impl JsonEntry {
                     Err(_) => json.body_base64 = Some(base64url::encode(body)),
                 }
                 json.content_type = content_type.as_ref().map(|text| text.as_str().to_owned());
-                let tags = tags.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let tags = tags
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()));
                 json.tags = Some(tags.collect::<BTreeMap<_, _>>()).filter(|tags| !tags.is_empty());
             }
         }
@@ -260,17 +262,29 @@ mod tests {
             r#","body":"x","tags":{"":"v"}"#,
             r#","body":"x","content_type":"a  b""#,
         ] {
-            assert_eq!(parse_json(op(rest).as_bytes()), Err(BatchError::Malformed), "{rest}");
+            assert_eq!(
+                parse_json(op(rest).as_bytes()),
+                Err(BatchError::Malformed),
+                "{rest}"
+            );
         }
         for json in [
-            "", "[]", "{}", r#"[[]]"#, r#"{"ops":[{"op":"move","key":"k"}]}"#,
-            r#"{"ops":[{"op":"check","key":"k","body":""}]}"#, r#"{"ops":[{"op":"check","key":""}]}"#,
+            "",
+            "[]",
+            "{}",
+            r#"[[]]"#,
+            r#"{"ops":[{"op":"move","key":"k"}]}"#,
+            r#"{"ops":[{"op":"check","key":"k","body":""}]}"#,
+            r#"{"ops":[{"op":"check","key":""}]}"#,
             r#"{"ops":[{"op":"check","key":"k"}],"more":1}"#,
         ] {
             assert_eq!(parse_json(json.as_bytes()), Err(BatchError::Malformed), "{json}");
         }
         assert_eq!(parse_json(br#"{"ops":[]}"#), Err(BatchError::Entries));
         let many = vec![r#"{"op":"check","key":"k"}"#; 1001].join(",");
-        assert_eq!(parse_json(format!(r#"{{"ops":[{many}]}}"#).as_bytes()), Err(BatchError::Entries));
+        assert_eq!(
+            parse_json(format!(r#"{{"ops":[{many}]}}"#).as_bytes()),
+            Err(BatchError::Entries)
+        );
     }
 }

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, Vector, VerifierOptions, WIPOffset};
 use wfldb_core::id::{ContentHash, VersionId};
-use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
-use wfldb_core::object::{BucketConfig, BucketKind, EtagCondition, HeaderText, Preconditions, Retention, Tags};
+use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::object::{
+    BucketConfig, BucketKind, EtagCondition, HeaderText, Preconditions, Retention, Tags,
+};
 use wfldb_core::time::UnixMillis;
 use wfldb_schemas::wire;
 
@@ -160,7 +162,10 @@ pub fn encode_problem(problem: &Problem) -> Vec<u8> {
 /// Encodes a batch, for a request.
 pub fn encode_batch(entries: &[BatchEntry]) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::with_capacity(256 + entries.len() * 256);
-    let offsets: Vec<_> = entries.iter().map(|entry| batch_entry(&mut builder, entry)).collect();
+    let offsets: Vec<_> = entries
+        .iter()
+        .map(|entry| batch_entry(&mut builder, entry))
+        .collect();
     let ops = Some(builder.create_vector(&offsets));
     let body = wire::Batch::create(&mut builder, &wire::BatchArgs { ops }).as_union_value();
     finish(builder, wire::Body::Batch, body)
@@ -181,7 +186,9 @@ fn batch_entry<'a>(
         } => (
             wire::BatchKind::Put,
             Some(builder.create_vector(&**body)),
-            content_type.as_ref().map(|text| builder.create_string(text.as_str())),
+            content_type
+                .as_ref()
+                .map(|text| builder.create_string(text.as_str())),
             self::tags(builder, tags.iter()),
         ),
     };

@@ -368,24 +368,23 @@ impl Route {
                     cursor: rest.cursor()?,
                 })
             }
-            RouteKind::Scan => {
-                Parameters::Scan(ScanQuery {
-                    prefix: rest
-                        .parsed("prefix", |text| KeyPrefix::parse(text).ok())?
-                        .unwrap_or_else(KeyPrefix::all),
-                    after: rest.parsed("after", bounded)?,
-                    limit: rest.limit()?,
-                    delimiter: rest
-                        .parsed("delimiter", |text| bounded(text).filter(|text| !text.is_empty()))?,
-                    reverse: rest
-                        .parsed("reverse", |text| (text == "true").then_some(()))?
-                        .is_some(),
-                    tags: rest
-                        .parsed("tag", |text| Tags::parse(text).ok().filter(|tags| !tags.is_empty()))?
-                        .unwrap_or_default(),
-                    cursor: rest.cursor()?,
-                })
-            }
+            RouteKind::Scan => Parameters::Scan(ScanQuery {
+                prefix: rest
+                    .parsed("prefix", |text| KeyPrefix::parse(text).ok())?
+                    .unwrap_or_else(KeyPrefix::all),
+                after: rest.parsed("after", bounded)?,
+                limit: rest.limit()?,
+                delimiter: rest.parsed("delimiter", |text| bounded(text).filter(|text| !text.is_empty()))?,
+                reverse: rest
+                    .parsed("reverse", |text| (text == "true").then_some(()))?
+                    .is_some(),
+                tags: rest
+                    .parsed("tag", |text| {
+                        Tags::parse(text).ok().filter(|tags| !tags.is_empty())
+                    })?
+                    .unwrap_or_default(),
+                cursor: rest.cursor()?,
+            }),
         };
         rest.must_be_used_up()?;
         Ok(parameters)

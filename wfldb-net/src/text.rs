@@ -23,7 +23,14 @@ macro_rules! wire {
         })*
     };
 }
-wire!(BucketName, ContentHash, ObjectKey, UnixMillis, UploadId, VersionId);
+wire!(
+    BucketName,
+    ContentHash,
+    ObjectKey,
+    UnixMillis,
+    UploadId,
+    VersionId
+);
 
 pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)

@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, RouteKind, Target, required};
+use wfldb_core::auth::{Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -135,7 +135,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
         text(),
         1_usize..=1000,
         any::<[bool; 5]>(),
-        0_usize..8,
+        0..RouteKind::ALL.len(),
         0_usize..5,
     )
         .prop_filter_map(
@@ -167,7 +167,39 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         pairs.push(("undelete", "true"));
                         Target::Key(bucket, key)
                     }
+                    RouteKind::ObjectAt => {
+                        pairs.push(("at", "2026-01-02T03:04:05.006Z"));
+                        Target::Key(bucket, key)
+                    }
+                    RouteKind::ObjectCopy => {
+                        pairs.push(("copy", "/other/a b/c"));
+                        if given[0] {
+                            pairs.push(("copy_version", &version));
+                        }
+                        Target::Key(bucket, key)
+                    }
+                    RouteKind::UploadStart => {
+                        pairs.extend([("multipart", "start"), ("part_bytes", "5242880")]);
+                        Target::Key(bucket, key)
+                    }
+                    RouteKind::Upload => {
+                        pairs.push(("multipart", "00112233445566778899aabbccddeeff"));
+                        Target::Key(bucket, key)
+                    }
+                    RouteKind::UploadPart => {
+                        pairs.extend([
+                            ("multipart", "00112233445566778899aabbccddeeff"),
+                            ("part", &limit),
+                        ]);
+                        Target::Key(bucket, key)
+                    }
+                    RouteKind::Batch => Target::Batch(bucket),
+                    RouteKind::Stats => Target::Service(Service::Stats),
+                    RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Scan => {
+                        if given[3] {
+                            pairs.push(("tag", "a=b&c=d"));
+                        }
                         let [with_prefix, with_after, delimiter, reverse, _] = given;
                         wfldb_core::name::KeyPrefix::parse(&prefix).ok()?;
                         if with_prefix {
@@ -315,23 +347,24 @@ fn a_request_without_a_route_is_told_why() {
             "NotSupportedYet",
             Kind::NotAllowed,
         ),
-        ("POST", "/v1/abc/batch", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/abc/batch", "MethodNotAllowed", Kind::NotAllowed),
+        ("PUT", "/v1/_stats", "MethodNotAllowed", Kind::NotAllowed),
+        (
+            "PUT",
+            "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z",
+            "MethodNotAllowed",
+            Kind::NotAllowed,
+        ),
         (
             "GET",
-            "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z",
-            "NotSupportedYet",
-            Kind::NotAllowed,
-        ),
-        (
-            "POST",
-            "/v1/abc/k?multipart=start&part_bytes=5242880",
-            "NotSupportedYet",
-            Kind::NotAllowed,
-        ),
-        (
-            "POST",
             "/v1/abc/k?copy=%2Fabc%2Fx",
-            "NotSupportedYet",
+            "MethodNotAllowed",
+            Kind::NotAllowed,
+        ),
+        (
+            "POST",
+            "/v1/abc/k?multipart=x&part=1",
+            "MethodNotAllowed",
             Kind::NotAllowed,
         ),
         (
@@ -404,12 +437,54 @@ fn a_parameter_is_known_in_range_and_fits_the_others() {
         ("/v1/abc/scan?reverse=1", "BadParameter"),
         ("/v1/abc/scan?prefix=a%2F..%2F", "BadParameter"),
         ("/v1/abc/scan?after=%00", "BadParameter"),
-        ("/v1/abc/scan?tag=a%3Db", "NotSupportedYet"),
+        ("/v1/abc/scan?tag=", "BadParameter"),
+        ("/v1/abc/scan?tag=b%3D1%26a%3D2", "BadParameter"),
+        ("/v1/abc/k?at=2026-01-02", "BadParameter"),
+        (
+            "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z&limit=1",
+            "BadParameter",
+        ),
+        ("/v1/abc/k?multipart=x", "BadParameter"),
+        (
+            "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z&version=01JGFJJZ00AAAAAAAAAAAAAAAA",
+            "BadParameter",
+        ),
         ("/v1/abc/scan?versions=true", "BadParameter"),
     ] {
         let error = route::parse("GET", path).unwrap().parameters().unwrap_err();
         assert_eq!((error.code(), error.kind()), (code, Kind::Invalid), "{path}");
     }
+    for (method, path) in [
+        ("POST", "/v1/abc/k?copy="),
+        ("POST", "/v1/abc/k?copy=abc%2Fx"),
+        ("POST", "/v1/abc/k?copy=%2FABC%2Fx"),
+        ("POST", "/v1/abc/k?copy=%2Fabc%2F"),
+        ("POST", "/v1/abc/k?copy=%2Fabc%2Fscan"),
+        ("POST", "/v1/abc/k?copy=%2Fabc%2Fx&copy_version=1"),
+        ("POST", "/v1/abc/k?multipart=begin&part_bytes=5242880"),
+        ("POST", "/v1/abc/k?multipart=start&part_bytes=x"),
+        ("POST", "/v1/abc/k?multipart=start&part_bytes=05"),
+        (
+            "PUT",
+            "/v1/abc/k?multipart=00112233445566778899aabbccddeeff&part=0",
+        ),
+        (
+            "PUT",
+            "/v1/abc/k?multipart=00112233445566778899aabbccddeeff&part=10001",
+        ),
+        (
+            "PUT",
+            "/v1/abc/k?multipart=00112233445566778899AABBCCDDEEFF&part=1",
+        ),
+    ] {
+        let error = route::parse(method, path).unwrap().parameters().unwrap_err();
+        assert_eq!(error.code(), "BadParameter", "{path}");
+    }
+    let route = route::parse("POST", "/v1/abc/k?copy=%2Fabc%2Fa%20b%2F%25").unwrap();
+    let Parameters::Copy(source) = route.parameters().unwrap() else {
+        panic!("not a copy")
+    };
+    assert_eq!((source.bucket.as_str(), source.key.as_str()), ("abc", "a b/%"));
     let route = route::parse(
         "GET",
         "/v1/abc/scan?after=&delimiter=%2F&limit=7&prefix=a%2F&reverse=true",

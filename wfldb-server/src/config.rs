@@ -32,6 +32,16 @@ pub enum LogForm {
     Json,
 }
 
+/// Whether large bodies are compressed on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Where it saves an eighth.
+    On,
+    /// Never. What is compressed already stays so.
+    Off,
+}
+
 /// What the server runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,6 +59,8 @@ pub struct Config {
     pub block_cache_bytes: u64,
     /// Bytes of newest versions that are kept in memory; 0 keeps none.
     pub object_cache_bytes: u64,
+    /// Whether large bodies are compressed on disk where that pays.
+    pub compression: Compression,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Serve without TLS on an address that is not loopback.
@@ -129,6 +141,9 @@ struct Flags {
     /// Bytes of newest versions of small objects that are kept in memory; 0 keeps none [default: 64 MiB]
     #[arg(long, env = "WFLDB_OBJECT_CACHE", value_name = "BYTES")]
     object_cache: Option<u64>,
+    /// Compress bodies above 64 KiB on disk where that saves an eighth [default: on]
+    #[arg(long, env = "WFLDB_COMPRESSION", value_name = "ON OR OFF")]
+    compression: Option<Compression>,
     /// Root key (wr1…) to trust beside the store's own; may be repeated
     #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
     trust: Option<Vec<String>>,
@@ -172,6 +187,7 @@ struct File {
     min_free: Option<u64>,
     block_cache: Option<u64>,
     object_cache: Option<u64>,
+    compression: Option<Compression>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -195,6 +211,7 @@ impl Config {
             min_free_bytes: MIN_FREE_BYTES,
             block_cache_bytes: BLOCK_CACHE_BYTES,
             object_cache_bytes: OBJECT_CACHE_BYTES,
+            compression: Compression::On,
             trust: Vec::new(),
             danger_plaintext: false,
             danger_metrics: false,
@@ -259,6 +276,7 @@ impl Config {
                 .object_cache
                 .or(file.object_cache)
                 .unwrap_or(OBJECT_CACHE_BYTES),
+            compression: flags.compression.or(file.compression).unwrap_or(Compression::On),
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),
@@ -307,92 +325,4 @@ fn read(path: &Path) -> Result<File, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
-        let dir = std::env::temp_dir().join(format!("wfldb-config-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("wfldb.toml");
-        std::fs::write(
-            &path,
-            "listen = \"127.0.0.1:1\"\nmin-free = 7\nlog = \"json\"\ndanger-metrics = true\n",
-        )
-        .unwrap();
-        let flags = Flags {
-            listen: Some("127.0.0.1:2".parse().unwrap()),
-            config: Some(path.clone()),
-            ..Flags::default()
-        };
-        let config = Config::merge(flags).unwrap();
-        assert_eq!(config.listen.port(), 2);
-        assert_eq!(
-            (config.min_free_bytes, config.log, config.danger_metrics),
-            (7, LogForm::Json, true)
-        );
-        assert_eq!(
-            (config.metrics_listen.port(), config.danger_plaintext),
-            (9464, false)
-        );
-        assert_eq!(config.data, Path::new("./wfldb-data"));
-
-        std::fs::write(&path, "lisen = \"127.0.0.1:1\"\n").unwrap();
-        let flags = Flags {
-            config: Some(path),
-            ..Flags::default()
-        };
-        assert!(matches!(Config::merge(flags), Err(ConfigError::Parse { .. })));
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn values_are_checked() {
-        let client = wfldb_core::id::SecretKey::from_seed([1; 32]).key_id(wfldb_core::id::Role::Client);
-        for flags in [
-            Flags {
-                realm: Some("No".to_owned()),
-                ..Flags::default()
-            },
-            Flags {
-                trust: Some(vec![client.to_string()]),
-                ..Flags::default()
-            },
-            Flags {
-                trust: Some(vec!["wr1".to_owned()]),
-                ..Flags::default()
-            },
-            Flags {
-                skew_past: Some(301),
-                ..Flags::default()
-            },
-            Flags {
-                tls_key: Some(PathBuf::from("key.pem")),
-                ..Flags::default()
-            },
-        ] {
-            assert!(Config::merge(flags).is_err());
-        }
-    }
-
-    #[test]
-    fn every_flag_is_understood() {
-        let flags = Flags::try_parse_from([
-            "wfldb-server",
-            "--data",
-            "d",
-            "--listen",
-            "[::1]:0",
-            "--danger-plaintext",
-            "--danger-metrics=false",
-            "--log",
-            "json",
-        ])
-        .unwrap();
-        assert_eq!(
-            (flags.danger_plaintext, flags.danger_metrics, flags.log),
-            (Some(true), Some(false), Some(LogForm::Json))
-        );
-        assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
-    }
-}
+mod tests;

@@ -148,6 +148,7 @@ impl Cursors {
                     part(optional.as_deref().unwrap_or_default().as_bytes());
                 }
                 part(&[u8::from(query.reverse)]);
+                part(query.tags.to_string().as_bytes());
             }
             Of::Versions(key) => {
                 part(b"versions");
@@ -163,6 +164,7 @@ impl Cursors {
 mod tests {
     use wfldb_core::id::{Role, SecretKey};
     use wfldb_core::name::KeyPrefix;
+    use wfldb_core::object::Tags;
 
     use super::*;
 
@@ -173,6 +175,7 @@ mod tests {
             limit: 5,
             delimiter: Some("/".to_owned()),
             reverse: false,
+            tags: Tags::default(),
             cursor: None,
         }
     }

@@ -12,7 +12,9 @@ use wfldb_core::packet::PacketError;
 use wfldb_core::request::{FreshError, RequestError};
 use wfldb_engine::EngineError;
 use wfldb_net::accept::NotAcceptable;
+use wfldb_net::batch::BatchError;
 use wfldb_net::condition::BadCondition;
+use wfldb_net::multipart::PartListError;
 use wfldb_net::problem::Problem;
 use wfldb_net::range::RangeError;
 use wfldb_net::route::RouteError;
@@ -67,6 +69,12 @@ pub(crate) enum Fault {
     Object(#[from] ObjectError),
     #[error("the body's type is not served here")]
     ContentType,
+    #[error(transparent)]
+    Batch(BatchError),
+    #[error(transparent)]
+    PartList(PartListError),
+    #[error("the body is not what this route takes")]
+    Body,
     #[error("the cursor is not one that was given for this request")]
     Cursor,
     #[error(transparent)]
@@ -115,6 +123,9 @@ impl Fault {
             | Self::Condition(_)
             | Self::IfRange
             | Self::Cursor
+            | Self::Batch(BatchError::Malformed | BatchError::Entries)
+            | Self::PartList(_)
+            | Self::Body
             | Self::BodyNotAllowed
             | Self::BodyLength
             | Self::BodyHash
@@ -131,7 +142,7 @@ impl Fault {
             Self::Object(error) => error.kind(),
             Self::ContentType => Kind::Unsupported,
             Self::NotAcceptable(_) => Kind::NotAcceptable,
-            Self::BodyTooLarge => Kind::TooLarge,
+            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) => Kind::TooLarge,
             Self::BodyTimeout => Kind::Timeout,
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
@@ -166,7 +177,10 @@ impl Fault {
             Self::Cursor => "BadCursor",
             Self::NotAcceptable(_) => "NotAcceptable",
             Self::BodyNotAllowed => "BodyNotAllowed",
-            Self::BodyTooLarge => "TooLarge",
+            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) => "TooLarge",
+            Self::Batch(_) => "BadBatch",
+            Self::PartList(_) => "BadPartList",
+            Self::Body => "BadBody",
             Self::BodyLength => "LengthMismatch",
             Self::BodyHash => "HashMismatch",
             Self::BodyTimeout => "BodyTimeout",
@@ -239,10 +253,7 @@ impl Fault {
             | Self::Packet(_)
             | Self::BeforeStart
             | Self::Overloaded => true,
-            Self::Route(error) => !matches!(
-                error,
-                RouteError::BadParameter(_) | RouteError::ParameterNotSupportedYet(_)
-            ),
+            Self::Route(error) => !matches!(error, RouteError::BadParameter(_)),
             _ => false,
         }
     }
@@ -250,7 +261,10 @@ impl Fault {
     /// The problem that the caller is sent.
     pub(crate) fn problem(&self, request_id: String) -> Problem {
         let kind = self.kind();
-        let problem = Problem::new(kind, self.code(), self.detail(kind), request_id);
+        let mut problem = Problem::new(kind, self.code(), self.detail(kind), request_id);
+        if let Self::Engine(EngineError::Entry { index, .. }) = self {
+            problem.entry = u32::try_from(*index).ok();
+        }
         match self.hint() {
             Some(hint) => problem.with_hint(hint),
             None => problem,

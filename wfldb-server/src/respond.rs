@@ -62,6 +62,11 @@ pub(crate) fn structured<T: Serialize>(
     Ok(reply)
 }
 
+/// An answer that is JSON whatever the caller accepts of the forms of listings.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Reply, Fault> {
+    structured(status, Representation::Json, value, |_| Vec::new())
+}
+
 /// Sets a header. A value that cannot be one is left out: every caller passes text that was parsed as visible ASCII.
 pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {

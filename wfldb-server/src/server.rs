@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::auth::{Gate, Replay};
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Compression, Config};
 use crate::{listen, metrics, watchdog};
 
 /// How long a stop waits for requests that run.
@@ -278,11 +278,13 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
         None
     };
     let options = EngineOptions {
+        read_only: false,
         realm: config.realm.clone(),
         create_trust: begun.iter().map(bootstrap::Unfinished::root).collect(),
         min_free: ByteLen::new(config.min_free_bytes),
         cache_bytes: config.block_cache_bytes,
         object_cache_bytes: config.object_cache_bytes,
+        compress: config.compression == Compression::On,
         prober: config.prober.clone(),
         clock: Arc::new(move || clock.now()),
     };

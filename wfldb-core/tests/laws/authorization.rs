@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use wfldb_core::auth::{Method, ObjectAttributes, Op, OpSet, RouteKind, Target, authorize};
+use wfldb_core::auth::{Method, ObjectAttributes, Op, OpSet, RouteKind, Target, Written, authorize};
 use wfldb_core::name::{BucketName, KeyPrefix, ObjectKey};
 use wfldb_core::packet::{Cidr, Grant, GrantBucket, GrantLimits};
 
@@ -108,7 +108,7 @@ fn ask(cap: Vec<Grant>, question: &Question) -> Option<wfldb_core::auth::Authori
         question.route,
         question.target.clone(),
         peer,
-        put,
+        put.map_or(Written::Later, Written::Known),
     )
     .ok()
 }
@@ -153,6 +153,38 @@ proptest! {
     #[test]
     fn the_authorizer_agrees_with_a_plain_model(cap in proptest::collection::vec(grant(), 0..5), question in question()) {
         prop_assert_eq!(ask(cap.clone(), &question).is_some(), model(&cap, &question));
+    }
+
+    /// A further access is decided like one of its own. Seeded defect: the first access's grants passed on.
+    #[test]
+    fn a_further_access_is_allowed_when_a_request_for_it_would_be(
+        cap in proptest::collection::vec(grant(), 1..5),
+        question in question(),
+    ) {
+        let any = Question {
+            method: Method::Get,
+            route: RouteKind::Buckets,
+            target: Target::Store,
+            put: None,
+        };
+        let op = match (question.route, question.method) {
+            // Two operations are no single access.
+            (RouteKind::BucketForce, _) => return Ok(()),
+            (route, method) => wfldb_core::auth::required(method, route).unwrap()[0],
+        };
+        if let Some(proof) = ask(cap.clone(), &any) {
+            let written = question.put.map_or(Written::Later, |(content_type, len)| {
+                Written::Known(ObjectAttributes { content_type, len })
+            });
+            let further = proof.further(op, question.target.clone(), written);
+            let alone = ask(cap, &question);
+            prop_assert_eq!(further.is_ok(), alone.is_some());
+            if let (Ok(further), Some(alone)) = (further, alone) {
+                prop_assert_eq!(further.charges(), alone.charges());
+                prop_assert_eq!(further.create_only(), alone.create_only());
+                prop_assert_eq!(further.object_bytes_max(), alone.object_bytes_max());
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Target, authorize, required};
+use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Service, Target, Written, authorize, required};
 use wfldb_core::encoding::base64url;
 use wfldb_core::limits::{
     HEADER_FIELDS_MAX, HEADER_LIST_BYTES_MAX, KEY_BYTES_MAX, PACKET_BYTES_MAX, PATH_BYTES_MAX,
@@ -40,7 +40,7 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
             route,
             target,
             peer,
-            None,
+            Written::Later,
         )
     };
     let signed = (Method::Get, "/v1/photos/cat");
@@ -61,6 +61,9 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Buckets => Target::Store,
                 RouteKind::Bucket | RouteKind::BucketForce => bucket(),
                 RouteKind::Scan => Target::Listing(BucketName::parse("photos").unwrap()),
+                RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
+                RouteKind::Stats => Target::Service(Service::Stats),
+                RouteKind::Admin => Target::Service(Service::Admin),
                 _ => object_target("cat"),
             };
             let allowed = ask((method, &target.path()), method, route, target.clone()).is_ok();
@@ -79,7 +82,7 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
             RouteKind::Object,
             object_target("cat"),
             peer,
-            Some(put)
+            Written::Known(put)
         )
         .is_err()
     );

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Target, authorize};
+use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Target, Written, authorize};
 use wfldb_core::id::{ContentHash, KeyId, Nonce, PacketHash, SecretKey, SignatureBytes, VersionId};
 use wfldb_core::name::{Audience, BucketName, KeyPrefix, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, EtagCondition, Tags, format_etag};
@@ -258,7 +258,14 @@ fn grants_of_the_corpus_allow_or_forbid_as_it_says() {
         let (iss, sub) = (support::claims(Vec::new()).iss, support::claims(Vec::new()).sub);
         match (
             vector.get("code"),
-            authorize(request, method, route, target, peer, put),
+            authorize(
+                request,
+                method,
+                route,
+                target,
+                peer,
+                put.map_or(Written::Later, Written::Known),
+            ),
         ) {
             (Some(code), Err(error)) => assert_eq!(error.code(), code.as_str().unwrap()),
             (None, Ok(proof)) => {

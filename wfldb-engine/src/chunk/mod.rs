@@ -1,15 +1,43 @@
 //! Chunks: immutable files addressed by the BLAKE3 of their bytes, one directory per bucket.
 //!
-//! `store` writes, reads and removes them; `pins` keeps the chunks of a write in flight from being swept; `file`
-//! holds the file's layout. Which version refers to which chunk is a row in `chunks`, not known here.
+//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept; `file`
+//! holds the file's layout, `pack` what is compressed in it, `pool` and `buffers` what is used again; `link` shares
+//! files between buckets; `garbage` removes what nothing names. Which version refers to which chunk is a row in
+//! `chunks`, not known here.
 
+mod buffers;
 mod file;
+mod garbage;
+mod link;
+mod pack;
 mod pins;
+mod pool;
 mod store;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::file::ChunkReader;
+pub use self::garbage::Collected;
+pub(crate) use self::garbage::GarbageWorker;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::store::{ChunkStore, References};
+
+/// What the readers and writers of a store's chunk files share.
+#[derive(Debug)]
+pub(crate) struct Resources {
+    packer: pack::Packer,
+    buffers: buffers::Buffers,
+}
+
+impl Resources {
+    fn new() -> Self {
+        Self {
+            packer: pack::Packer::new(),
+            buffers: buffers::Buffers::default(),
+        }
+    }
+}
 
 /// Why a chunk could not be written or read.
 #[derive(Debug, thiserror::Error)]

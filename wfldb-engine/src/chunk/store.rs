@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -13,31 +13,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wfldb_core::id::{BucketId, ChunkHash};
 
-use super::file::{file_bytes, seal};
-use super::{ChunkError, ChunkReader, Pins};
+use super::file::{plain_file_bytes, plain_trailer, seal};
+use super::{ChunkError, ChunkReader, Pins, Resources};
 use crate::storage::StorageError;
 
 /// Answers whether a committed row refers to a chunk now.
 pub(crate) type References = Arc<dyn Fn(&BucketId, &ChunkHash) -> Result<bool, StorageError> + Send + Sync>;
 
 #[derive(Debug, Default)]
-struct Pin {
+pub(super) struct Pin {
     count: usize,
     /// We wrote and synced the file since the pin was taken.
-    synced: bool,
+    pub(super) synced: bool,
+}
+
+/// Figures since the start.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkFigures {
+    /// Files that were written with plain bytes.
+    pub(crate) plain: AtomicU64,
+    /// Files that were written packed.
+    pub(crate) packed: AtomicU64,
+    /// How much smaller the packed files are than plain ones would be.
+    pub(crate) saved_bytes: AtomicU64,
 }
 
 /// Chunks that lost their last pin.
 type Released = Vec<(BucketId, ChunkHash)>;
 
-type PinTable = HashMap<(BucketId, ChunkHash), Pin>;
+pub(super) type PinTable = HashMap<(BucketId, ChunkHash), Pin>;
 
 /// All chunk files of a store.
 pub(crate) struct ChunkStore {
-    dir: PathBuf,
-    references: References,
+    pub(super) dir: PathBuf,
+    pub(super) references: References,
     pins: Mutex<PinTable>,
     next_temp: AtomicU64,
+    resources: Arc<Resources>,
+    compress: bool,
+    figures: ChunkFigures,
     /// Chunks whose last pin is gone, to be looked at away from the caller's thread.
     released: Mutex<Option<Sender<Released>>>,
 }
@@ -52,7 +66,8 @@ impl std::fmt::Debug for ChunkStore {
 
 impl ChunkStore {
     /// Opens the chunk directory `dir`, creating it where it is missing; half-written files of earlier runs go.
-    pub(crate) fn open(dir: PathBuf, references: References) -> std::io::Result<Arc<Self>> {
+    /// New chunks are packed where that pays if `compress` is set; packed ones are read either way.
+    pub(crate) fn open(dir: PathBuf, references: References, compress: bool) -> std::io::Result<Arc<Self>> {
         let temp = dir.join("tmp");
         fs::create_dir_all(&dir)?;
         match fs::remove_dir_all(&temp) {
@@ -65,6 +80,9 @@ impl ChunkStore {
             references,
             pins: Mutex::new(HashMap::new()),
             next_temp: AtomicU64::new(0),
+            resources: Arc::new(Resources::new()),
+            compress,
+            figures: ChunkFigures::default(),
             released: Mutex::new(Some(released)),
         });
         let weak = Arc::downgrade(&store);
@@ -81,7 +99,11 @@ impl ChunkStore {
         Ok(store)
     }
 
-    fn pins(&self) -> std::sync::MutexGuard<'_, PinTable> {
+    pub(crate) fn figures(&self) -> &ChunkFigures {
+        &self.figures
+    }
+
+    pub(super) fn pins(&self) -> std::sync::MutexGuard<'_, PinTable> {
         self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,29 +137,32 @@ impl ChunkStore {
         }
     }
 
-    fn remove_if_unnamed(&self, bucket: &BucketId, chunk: &ChunkHash) {
+    /// Removes the file unless a pin or a row names it. `true` when it is gone by this.
+    pub(super) fn remove_if_unnamed(&self, bucket: &BucketId, chunk: &ChunkHash) -> bool {
         // ORDER: the lock is held from the look at the pins to the removal. A writer pins under the same lock
         // before it looks for the file, so it finds either the file and its pin, or neither.
         let pins = self.pins();
         if pins.contains_key(&(*bucket, *chunk)) {
-            return;
+            return false;
         }
-        match (self.references)(bucket, chunk) {
-            Ok(false) => {
-                // A file that stays costs space, not truth.
-                let _ = fs::remove_file(self.path(bucket, chunk));
+        let removed = match (self.references)(bucket, chunk) {
+            // A file that stays costs space, not truth.
+            Ok(false) => fs::remove_file(self.path(bucket, chunk)).is_ok(),
+            Ok(true) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a chunk is kept because its references could not be read");
+                false
             }
-            Ok(true) => {}
-            Err(error) => tracing::warn!(%error, "a chunk is kept because its references could not be read"),
-        }
+        };
         drop(pins);
+        removed
     }
 
-    fn bucket_dir(&self, bucket: &BucketId) -> PathBuf {
+    pub(super) fn bucket_dir(&self, bucket: &BucketId) -> PathBuf {
         self.dir.join(bucket.to_string())
     }
 
-    fn path(&self, bucket: &BucketId, chunk: &ChunkHash) -> PathBuf {
+    pub(super) fn path(&self, bucket: &BucketId, chunk: &ChunkHash) -> PathBuf {
         let name = chunk.to_string();
         self.bucket_dir(bucket)
             .join(name.get(..2).unwrap_or("00"))
@@ -151,34 +176,74 @@ impl ChunkStore {
         bytes: &[u8],
         pins: &mut Pins,
     ) -> Result<ChunkHash, ChunkError> {
-        let (hash, trailer) = seal(bytes);
+        let (hash, values) = seal(bytes);
         // ORDER: pinned before looked for, see `remove_if_unnamed`.
         pins.pin(bucket, hash);
         let path = self.path(&bucket, &hash);
-        let synced = self.pins().get(&(bucket, hash)).is_some_and(|pin| pin.synced);
-        // DURABILITY: a file counts as there only if a committed row refers to it, or we synced it ourselves.
-        // Another file of that name may be a leftover that never reached the disk whole.
-        let there = synced || (self.references)(&bucket, &hash)?;
         // What is there is compared, not believed: a damaged file is replaced by the good bytes that we hold.
-        if there && holds(&path, bytes, &trailer).unwrap_or(false) {
+        if self.is_named(&bucket, &hash)? && self.holds(&path, &hash, bytes) {
             return Ok(hash);
         }
-        self.write(&path, bytes, &trailer)?;
-        if let Some(pin) = self.pins().get_mut(&(bucket, hash)) {
-            pin.synced = true;
+        let packed = if self.compress {
+            self.resources.packer.pack(bytes, &values)
+        } else {
+            None
+        };
+        if let Some(packed) = packed {
+            self.write(&path, &[&packed])?;
+            let saved = plain_file_bytes(bytes.len()).saturating_sub(packed.len() as u64);
+            self.figures.saved_bytes.fetch_add(saved, Ordering::Relaxed);
+            self.figures.packed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.write(&path, &[bytes, &plain_trailer(bytes.len(), &values)])?;
+            self.figures.plain.fetch_add(1, Ordering::Relaxed);
         }
+        self.mark_synced(bucket, hash);
         Ok(hash)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], trailer: &[u8]) -> std::io::Result<()> {
+    /// Whether a file under this name may be taken for the chunk.
+    ///
+    /// DURABILITY: only if a committed row refers to it, or we synced it ourselves. Another file of that name may be
+    /// a leftover that never reached the disk whole.
+    pub(super) fn is_named(&self, bucket: &BucketId, chunk: &ChunkHash) -> Result<bool, ChunkError> {
+        let synced = self.pins().get(&(*bucket, *chunk)).is_some_and(|pin| pin.synced);
+        Ok(synced || (self.references)(bucket, chunk)?)
+    }
+
+    pub(super) fn mark_synced(&self, bucket: BucketId, chunk: ChunkHash) {
+        if let Some(pin) = self.pins().get_mut(&(bucket, chunk)) {
+            pin.synced = true;
+        }
+    }
+
+    fn holds(&self, path: &Path, chunk: &ChunkHash, bytes: &[u8]) -> bool {
+        ChunkReader::open(path, chunk, bytes.len(), &self.resources)
+            .and_then(|mut reader| reader.holds(bytes))
+            .unwrap_or(false)
+    }
+
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+        self.place(path, |temp| {
+            let mut file = File::create_new(temp)?;
+            for part in parts {
+                file.write_all(part)?;
+            }
+            // DURABILITY: content before name, name before the commit that refers to it.
+            file.sync_all()
+        })
+    }
+
+    /// Puts under `path`, and its directory on stable storage, what `make` made and synced under a temporary name.
+    pub(super) fn place(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
         let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
         let temp = self.dir.join("tmp").join(number.to_string());
-        let written = (|| {
-            let mut file = File::create_new(&temp)?;
-            file.write_all(bytes)?;
-            file.write_all(trailer)?;
-            // DURABILITY: content before name, name before the commit that refers to it.
-            file.sync_all()?;
+        let placed = (|| {
+            make(&temp)?;
             let Some(parent) = path.parent() else {
                 return Ok(());
             };
@@ -191,11 +256,10 @@ impl ChunkStore {
             }
             File::open(parent)?.sync_all()
         })();
-        if written.is_err() {
-            // The error that is returned is the one that matters; the next open removes the rest.
-            let _ = fs::remove_file(&temp);
-        }
-        written
+        // After a failure, and also where both names are links to one file: renaming does nothing then. The next open
+        // would remove it too.
+        let _ = fs::remove_file(&temp);
+        placed
     }
 
     fn create_dir_synced(&self, dir: &Path) -> std::io::Result<()> {
@@ -219,7 +283,12 @@ impl ChunkStore {
         chunk: &ChunkHash,
         len: usize,
     ) -> Result<ChunkReader, ChunkError> {
-        ChunkReader::open(&self.path(bucket, chunk), chunk, len)
+        ChunkReader::open(&self.path(bucket, chunk), chunk, len, &self.resources)
+    }
+
+    /// Reads a whole chunk and compares it with its hash, in bounded memory.
+    pub(crate) fn check(&self, bucket: &BucketId, chunk: &ChunkHash, len: usize) -> Result<(), ChunkError> {
+        self.open_chunk(bucket, chunk, len)?.check_all()
     }
 
     /// Removes all chunks of a bucket that no row names any more.
@@ -236,156 +305,5 @@ impl ChunkStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-    }
-}
-
-/// Whether the file holds exactly `bytes` and `trailer`.
-fn holds(path: &Path, bytes: &[u8], trailer: &[u8]) -> std::io::Result<bool> {
-    let mut file = File::open(path)?;
-    if file.metadata()?.len() != file_bytes(bytes.len()) {
-        return Ok(false);
-    }
-    let mut block = vec![0; 256 * 1024];
-    for part in [bytes, trailer] {
-        for expected in part.chunks(block.len()) {
-            let Some(found) = block.get_mut(..expected.len()) else {
-                return Ok(false);
-            };
-            file.read_exact(found)?;
-            if found != expected {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-    use std::time::{Duration, Instant};
-
-    use super::*;
-
-    fn bucket() -> BucketId {
-        BucketId::from_bytes([7; 16])
-    }
-
-    fn files(dir: &Path) -> usize {
-        let mut count = 0;
-        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            count += if entry.file_type().unwrap().is_dir() {
-                files(&entry.path())
-            } else {
-                1
-            };
-        }
-        count
-    }
-
-    fn until(what: impl Fn() -> bool) {
-        let start = Instant::now();
-        while !what() {
-            assert!(start.elapsed() < Duration::from_secs(10), "it did not come about");
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_chunk_reads_back_and_equal_ones_share_a_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = ChunkStore::open(dir.path().join("chunks"), Arc::new(|_, _| Ok(true))).unwrap();
-        let bytes: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
-        let mut pins = Pins::new(Arc::clone(&store));
-        let hash = store.put(bucket(), &bytes, &mut pins).unwrap();
-        assert_eq!(store.put(bucket(), &bytes, &mut pins).unwrap(), hash);
-        assert_eq!(files(dir.path()), 1);
-        let mut reader = store.open_chunk(&bucket(), &hash, bytes.len()).unwrap();
-        assert_eq!(reader.read(0, usize::MAX).unwrap(), bytes);
-        let tail = reader.read(200_000, 10).unwrap();
-        assert_eq!(tail, &bytes[200_000..200_000 + tail.len()]);
-    }
-
-    /// INVARIANT 3. A defect it catches: returning a group before it is compared with its value.
-    #[test]
-    fn a_flipped_bit_is_never_served() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = ChunkStore::open(dir.path().join("chunks"), Arc::new(|_, _| Ok(true))).unwrap();
-        let bytes = vec![42; 200_000];
-        let mut pins = Pins::new(Arc::clone(&store));
-        let hash = store.put(bucket(), &bytes, &mut pins).unwrap();
-        let path = store.path(&bucket(), &hash);
-        let whole = fs::read(&path).unwrap();
-        for at in (0..whole.len())
-            .step_by(9973)
-            .chain(whole.len() - 140..whole.len())
-        {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x10;
-            fs::write(&path, &damaged).unwrap();
-            let read = store
-                .open_chunk(&bucket(), &hash, bytes.len())
-                .and_then(|mut r| r.read(0, usize::MAX));
-            assert!(read.is_err(), "flip at {at}");
-        }
-    }
-
-    /// INVARIANT 3. A defect it catches: `remove_if_unnamed` without the look at the pins.
-    #[test]
-    fn a_chunk_goes_with_its_last_pin_unless_a_row_names_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let named = Arc::new(AtomicBool::new(false));
-        let row = Arc::clone(&named);
-        let references: References = Arc::new(move |_, _| Ok(row.load(Ordering::SeqCst)));
-        let store = ChunkStore::open(dir.path().join("chunks"), references).unwrap();
-        let bytes = vec![1; 100_000];
-        let mut first = Pins::new(Arc::clone(&store));
-        let mut second = Pins::new(Arc::clone(&store));
-        let hash = store.put(bucket(), &bytes, &mut first).unwrap();
-        store.put(bucket(), &bytes, &mut second).unwrap();
-        drop(first);
-        store.remove_if_unnamed(&bucket(), &hash);
-        assert_eq!(files(dir.path()), 1, "the second write still names it");
-        drop(second);
-        until(|| files(dir.path()) == 0);
-        let mut third = Pins::new(Arc::clone(&store));
-        store.put(bucket(), &bytes, &mut third).unwrap();
-        named.store(true, Ordering::SeqCst);
-        drop(third);
-        store.remove_if_unnamed(&bucket(), &hash);
-        assert_eq!(files(dir.path()), 1, "a committed row names it");
-    }
-
-    /// A defect it catches: taking a file of the right length for a dedup hit.
-    #[test]
-    fn storing_the_same_bytes_again_mends_a_damaged_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = ChunkStore::open(dir.path().join("chunks"), Arc::new(|_, _| Ok(true))).unwrap();
-        let bytes = vec![42; 200_000];
-        let mut pins = Pins::new(Arc::clone(&store));
-        let hash = store.put(bucket(), &bytes, &mut pins).unwrap();
-        let path = store.path(&bucket(), &hash);
-        let mut damaged = fs::read(&path).unwrap();
-        damaged[100_000] ^= 1;
-        fs::write(&path, &damaged).unwrap();
-        store.put(bucket(), &bytes, &mut pins).unwrap();
-        let mut reader = store.open_chunk(&bucket(), &hash, bytes.len()).unwrap();
-        assert_eq!(reader.read(0, usize::MAX).unwrap(), bytes);
-    }
-
-    #[test]
-    fn a_leftover_of_an_earlier_run_is_written_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = ChunkStore::open(dir.path().join("chunks"), Arc::new(|_, _| Ok(false))).unwrap();
-        let bytes = vec![3; 70_000];
-        let (hash, _) = seal(&bytes);
-        let path = store.path(&bucket(), &hash);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // As long as the real one, but never synced: zeros where the disk did not keep up.
-        fs::write(&path, vec![0; usize::try_from(file_bytes(bytes.len())).unwrap()]).unwrap();
-        let mut pins = Pins::new(Arc::clone(&store));
-        store.put(bucket(), &bytes, &mut pins).unwrap();
-        let mut reader = store.open_chunk(&bucket(), &hash, bytes.len()).unwrap();
-        assert_eq!(reader.read(0, usize::MAX).unwrap(), bytes);
     }
 }

@@ -158,31 +158,13 @@ impl Inner {
             let len = left.min(u64::from(row.chunk_bytes));
             left -= len;
             let len = usize::try_from(len).map_err(|_| EngineError::Corrupt("manifest"))?;
-            let copied = self.copy_chunk(from, to, chunk, len, pins);
-            copied.map_err(|error| super::read::chunk_failed(from, chunk, &error))?;
+            let linked = self.chunks.link(*from, to, *chunk, len, pins);
+            linked.map_err(|error| super::read::chunk_failed(from, chunk, &error))?;
         }
         Ok(PlannedBody::Chunked {
             chunk_bytes: row.chunk_bytes,
             chunks: row.chunks.clone(),
         })
-    }
-}
-
-impl Inner {
-    fn copy_chunk(
-        &self,
-        from: &BucketId,
-        to: BucketId,
-        chunk: &wfldb_core::id::ChunkHash,
-        len: usize,
-        pins: &mut Pins,
-    ) -> Result<(), crate::chunk::ChunkError> {
-        let mut reader = self.chunks.open_chunk(from, chunk, len)?;
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            bytes.extend_from_slice(&reader.read(bytes.len(), len)?);
-        }
-        self.chunks.put(to, &bytes, pins).map(drop)
     }
 }
 

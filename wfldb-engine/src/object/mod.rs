@@ -19,6 +19,7 @@ pub use self::batch::{BatchAction, BatchOp, BatchOutcome};
 pub use self::copy::CopySource;
 pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
 pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
+pub(crate) use self::read::inline_body;
 pub use self::read::{ObjectReader, Which};
 pub use self::upload::{FinishedUpload, Upload};
 pub use self::write::{DeleteOutcome, PutOutcome};

@@ -2,7 +2,7 @@
 //!
 //! Each chunk of a part keeps its BLAKE3 value at its place in the object, so the object's hash follows from the values.
 
-use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::auth::{Authorized, Charge, Op};
 use wfldb_core::chunk;
 use wfldb_core::id::{BucketId, ContentHash, UploadId, VersionId};
 use wfldb_core::limits::{
@@ -30,6 +30,7 @@ pub struct PartUpload {
     pub upload: Upload,
     id: UploadId,
     number: u16,
+    charges: Vec<Charge>,
 }
 
 /// A part that arrived whole.
@@ -38,6 +39,7 @@ pub struct FinishedPart {
     upload: FinishedUpload,
     id: UploadId,
     number: u16,
+    charges: Vec<Charge>,
 }
 
 impl PartUpload {
@@ -50,6 +52,7 @@ impl PartUpload {
             upload: self.upload.finish()?,
             id: self.id,
             number: self.number,
+            charges: self.charges,
         })
     }
 }
@@ -119,12 +122,13 @@ impl Engine {
         }
         let offset = part_bytes * u64::from(number - 1);
         check_size(&bucket, offset + digest.len())?;
-        settle(proof, &row.key, &row.headers, offset + digest.len())?;
+        let settled = settle(proof, &row.key, &row.headers, offset + digest.len())?;
         let chunk_bytes = chunk_bytes_of(part_bytes);
         Ok(PartUpload {
             upload: self.receive(&bucket, digest, Place::Part { offset, chunk_bytes }),
             id: upload,
             number,
+            charges: settled.charges().to_vec(),
         })
     }
 
@@ -133,7 +137,12 @@ impl Engine {
     /// # Errors
     /// `NoSuchUpload`, `QuotaExceeded`, and those of every write.
     pub fn put_part(&self, proof: &Authorized, part: FinishedPart) -> Pending<ContentHash> {
-        let FinishedPart { upload, id, number } = part;
+        let FinishedPart {
+            upload,
+            id,
+            number,
+            charges,
+        } = part;
         let FinishedUpload {
             bucket,
             etag,
@@ -161,7 +170,7 @@ impl Engine {
                     reference: VersionId::from_bytes(random()?),
                     charges: Vec::new(),
                 },
-                charges: proof.charges().to_vec(),
+                charges,
             })))
         })();
         self.inner.submit(proof, planned, Some(pins), move |_| Ok(etag))

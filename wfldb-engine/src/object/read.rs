@@ -64,7 +64,7 @@ impl std::fmt::Debug for Chunked {
 }
 
 /// The bytes of an inline version, checked.
-pub(super) fn inline_body(
+pub(crate) fn inline_body(
     snapshot: &dyn Snapshot,
     bucket: &BucketId,
     row: &ObjectRow,

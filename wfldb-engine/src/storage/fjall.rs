@@ -41,6 +41,9 @@ fn options(space: Space) -> KeyspaceCreateOptions {
         Space::Bodies => base.with_kv_separation(Some(
             KvSeparationOptions::default()
                 .separation_threshold(2048)
+                // Removed bodies come back soon: by default a blob file waits until it is old and mostly stale.
+                .staleness_threshold(0.2)
+                .age_cutoff(1.0)
                 .compression(CompressionType::None),
         )),
         // Overwritten hot keys degrade reads until a flush, so their memtables are small.
@@ -171,6 +174,26 @@ impl Storage for FjallStorage {
             .map_err(|error| StorageError::Commit(error.to_string()))
     }
 
+    fn sync(&self) -> Result<(), StorageError> {
+        // Older journals were synced when this one began.
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(|error| StorageError::Commit(error.to_string()))
+    }
+
+    fn compact(&self) -> Result<(), StorageError> {
+        let failed = |error: fjall::Error| StorageError::Read(error.to_string());
+        for space in self.spaces.iter() {
+            space.rotate_memtable_and_wait().map_err(failed)?;
+            space.major_compact().map_err(failed)?;
+        }
+        // What a compaction replaced is unlinked when the next memtable is sealed.
+        for space in self.spaces.iter() {
+            space.rotate_memtable_and_wait().map_err(failed)?;
+        }
+        Ok(())
+    }
+
     fn write_buffer_bytes(&self) -> u64 {
         self.database.write_buffer_size()
     }
@@ -179,6 +202,7 @@ impl Storage for FjallStorage {
         StorageFigures {
             journals: u64::try_from(self.database.journal_count()).unwrap_or(u64::MAX),
             disk_bytes: self.database.disk_space().unwrap_or(0),
+            stale_bytes: self.spaces.iter().map(Keyspace::fragmented_blob_bytes).sum(),
         }
     }
 }

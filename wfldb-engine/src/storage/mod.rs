@@ -113,6 +113,8 @@ pub struct StorageFigures {
     pub journals: u64,
     /// Bytes on disk.
     pub disk_bytes: u64,
+    /// Bytes of bodies on disk that were overwritten or removed.
+    pub stale_bytes: u64,
 }
 
 /// Ordered keyspaces with atomic, durable batches.
@@ -128,8 +130,26 @@ pub trait Storage: Send + Sync {
     /// [`StorageError::Commit`]: the outcome is unknown, and every later commit fails too.
     fn commit(&self, batch: Batch) -> Result<(), StorageError>;
 
+    /// Puts on stable storage what snapshots show, also what an earlier process wrote and did not sync. The default
+    /// suits storage of which nothing outlives the process.
+    ///
+    /// # Errors
+    /// [`StorageError::Commit`] when the file system refuses.
+    fn sync(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Bytes in memory that are not flushed to tables. Cheap: asked before every commit.
     fn write_buffer_bytes(&self) -> u64;
+
+    /// Merges what is on disk, so that what was overwritten or removed gives back its space. Blocks; snapshots and
+    /// commits go on beside it.
+    ///
+    /// # Errors
+    /// [`StorageError::Read`] when it fails; nothing is lost then.
+    fn compact(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Figures of now.
     fn figures(&self) -> StorageFigures;

@@ -43,6 +43,7 @@ pub(crate) fn open(
     create_trust: &[KeyId],
     prober: &Prober,
     cache_bytes: u64,
+    read_only: bool,
     now: UnixMillis,
 ) -> Result<Opened, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
@@ -55,6 +56,7 @@ pub(crate) fn open(
             remove_all(&layout.creating()).map_err(io("CREATING"))?;
             (file, false)
         }
+        None if read_only => return Err(OpenError::StoreFile(dir.display().to_string())),
         None => (create(&layout, realm.cloned(), create_trust.to_vec())?, true),
     };
     if let Some(wanted) = realm
@@ -74,7 +76,7 @@ pub(crate) fn open(
         Err(error) => return Err(io("HWM")(error)),
     };
 
-    let (storage, mark, read_only) = open_storage(&layout, &file, durable, prober, cache_bytes)?;
+    let (storage, mark, read_only) = open_storage(&layout, &file, durable, prober, cache_bytes, read_only)?;
     Ok(Opened {
         file,
         created,
@@ -96,11 +98,18 @@ fn open_storage(
     durable: Option<CommitMark>,
     prober: &Prober,
     cache_bytes: u64,
+    read_only: bool,
 ) -> Result<OpenedStorage, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
     let lost = lost_keyspaces(layout, file);
     let verdict = probe(layout, prober).map_err(io("the copy for probing"))?;
     match verdict {
+        Probed::Sound if lost.is_empty() && read_only => {
+            let storage = FjallStorage::open(&layout.probe(), cache_bytes)?;
+            let (Verdict::Sound(mark) | Verdict::Damaged(_, mark)) = verify(&*storage.snapshot(), durable);
+            let reason = "it was opened for reading only".to_owned();
+            Ok((Arc::new(storage), mark, Some(reason)))
+        }
         Probed::Sound if lost.is_empty() => {
             remove_all(&layout.probe()).map_err(io("probe"))?;
             let storage = FjallStorage::open(&layout.database(), cache_bytes)?;

@@ -135,6 +135,7 @@ fn the_evidence_of_a_batch_goes_with_its_last_version() {
         let mark = snapshot.get(Space::Meta, key::COMMIT_MARK).unwrap().unwrap();
         let mark = crate::row::CommitMark::decode(&mark).unwrap();
         assert!(matches!(verify(&*snapshot, Some(mark)), Verdict::Sound(_)));
+        assert_sound(&engine);
     }
     let log = storage.snapshot().range(Space::Log, b"s", b"t", false).count();
     assert_eq!(log, 0, "nothing is shared any more");

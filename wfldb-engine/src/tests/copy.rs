@@ -68,6 +68,7 @@ fn a_copy_outlives_its_source_and_within_a_bucket_stores_nothing() {
         }
     }
     assert_eq!(usage(&engine, "bbb").stored_bytes, 5_000_005);
+    assert_sound(&engine);
 }
 
 #[test]

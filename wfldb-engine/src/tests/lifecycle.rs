@@ -96,6 +96,7 @@ fn a_version_with_a_time_to_live_ends_at_once_and_then_goes_for_good() {
         Err(EngineError::VersionPruned)
     ));
     check_start(&storage);
+    assert_sound(&engine);
 }
 
 /// A defect it catches: ending a version only when it is the newest.
@@ -112,6 +113,7 @@ fn a_version_that_was_overwritten_ends_too_and_the_newest_stays() {
     assert_eq!(read(&engine, "aaa", "k", Which::Newest).unwrap(), b"2");
     assert_eq!(usage(&engine, "aaa").bytes, 1);
     check_start(&storage);
+    assert_sound(&engine);
 }
 
 /// Overwriting costs no space where one version is kept. Defects it catches: leaving a body, a reference or the evidence
@@ -140,6 +142,7 @@ fn a_thousand_overwrites_under_keep_one_end_at_one_times_the_size() {
     let snapshot = storage.snapshot();
     assert_eq!(snapshot.range(Space::Log, b"e", b"f", false).count(), 3);
     check_start(&storage);
+    assert_sound(&engine);
 }
 
 /// Retention against the rule in its words. A defect it catches: `or` for `and` between the two limits; counting from
@@ -194,6 +197,7 @@ fn a_version_goes_when_it_is_beyond_keep_and_older_than_days() {
             assert_eq!(left.collect::<Vec<_>>(), expected, "{keep:?} {days:?}");
         }
         check_start(&storage);
+        assert_sound(&engine);
     }
 }
 
@@ -214,6 +218,7 @@ fn a_tombstone_on_nothing_goes_by_its_age() {
     assert_eq!(versions(&engine, "k").len(), 0);
     assert_eq!(usage(&engine, "aaa"), Usage::default());
     check_start(&storage);
+    assert_sound(&engine);
 }
 
 /// Lowering retention ends versions, so it needs `erase`. A defect it catches: `manage` alone lowering it.

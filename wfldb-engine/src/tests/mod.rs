@@ -10,6 +10,7 @@
 
 mod batch;
 mod cache;
+mod check;
 mod copy;
 mod damage;
 mod erase;
@@ -165,6 +166,13 @@ impl HandClock {
             ..options()
         }
     }
+}
+
+/// Everything that is stored fits together.
+pub(crate) fn assert_sound(engine: &Engine) {
+    let proof = Authorized::local("test", Op::Admin, Target::Store);
+    let report = engine.verify(&proof).unwrap();
+    assert!(report.sound, "{:#?}", report.findings);
 }
 
 pub(crate) fn delete(engine: &Engine, bucket: &str, key: &str) -> Result<Option<DeleteOutcome>, EngineError> {

@@ -422,6 +422,7 @@ fn run(engine: Engine, steps: &[Step], reopen: &dyn Fn(Engine) -> Engine) {
         run.step(step);
     }
     run.step(&Step::Reopen);
+    assert_sound(&run.engine);
 }
 
 fn run_on_disk(dir: &Path, steps: &[Step]) {

@@ -144,6 +144,7 @@ fn parts_count_until_they_are_replaced_aborted_or_an_object() {
     put_part(&engine, "k", id, 2, b"end").unwrap();
     put_part(&engine, "k", id, 3, b"beyond the list").unwrap();
     assert_eq!(counters(), (0, full + 18, full + 18));
+    assert_sound(&engine);
     let listed = engine.upload(&proof("k"), id).unwrap();
     assert_eq!(
         listed
@@ -171,6 +172,7 @@ fn parts_count_until_they_are_replaced_aborted_or_an_object() {
     assert_eq!(counters(), (full + 3, 0, full + 3));
     // Five chunks of 1 MiB and the end.
     until(|| files(&dir.path().join("chunks")) == 6);
+    assert_sound(&engine);
     engine
         .erase(
             &object("aaa", "k", Op::Erase),

@@ -126,6 +126,7 @@ proptest! {
         let rows = storage.snapshot().range(Space::Index, b"", b"", false).count();
         let tags: u32 = model.values().filter_map(|history| *history.last()?).map(u8::count_ones).sum();
         prop_assert_eq!(rows, tags as usize);
+        assert_sound(&engine);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use wfldb_core::auth::{Authorized, Method, ObjectAttributes, RouteKind, authorize};
+use wfldb_core::auth::{Authorized, Method, ObjectAttributes, RouteKind, Written, authorize};
 use wfldb_core::request::{FreshRequest, SignedRequest};
 use wfldb_core::time::UnixMillis;
 use wfldb_net::route::{Parameters, Route};
@@ -102,8 +102,19 @@ impl Gate {
             content_type: content_type.as_deref(),
             len: fresh.request().content().len(),
         };
-        let put = (route.method == Method::Put && route.kind == RouteKind::Object).then_some(put);
-        let authorized = authorize(fresh, route.method, route.kind, route.target.clone(), peer, put)?;
+        let written = if route.method == Method::Put && route.kind == RouteKind::Object {
+            Written::Known(put)
+        } else {
+            Written::Later
+        };
+        let authorized = authorize(
+            fresh,
+            route.method,
+            route.kind,
+            route.target.clone(),
+            peer,
+            written,
+        )?;
         if !self.rates.take(authorized.charges(), Instant::now()) {
             return Err(Fault::Rate);
         }

@@ -46,7 +46,7 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
     let rest = async {
         let in_flight = app.budget.enter(&authorized)?;
         let request = request(&authorized)?;
-        signed::check(request, signed::BUCKET)?;
+        signed::check(request, signed::STRUCTURE)?;
         if request
             .header("content-type")
             .is_some_and(|content_type| !is_json(content_type))
@@ -106,7 +106,7 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     rest.instrument(debug_span!("handlers::bucket::delete")).await
 }
 
-fn is_json(content_type: &str) -> bool {
+pub(super) fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.eq_ignore_ascii_case("application/json")
 }

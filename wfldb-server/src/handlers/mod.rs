@@ -1,15 +1,20 @@
 //! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
 
+mod batch;
 mod bucket;
 mod health;
+mod multipart;
 mod object;
 mod put;
 mod scan;
 mod signed;
+mod store;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
 use wfldb_core::id::KeyId;
@@ -43,10 +48,21 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Bucket, Method::Get) => bucket::get(call).await,
         (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => bucket::delete(call).await,
         (RouteKind::Object, Method::Put) => put::put(call).await,
-        (RouteKind::Object | RouteKind::ObjectVersion, Method::Get | Method::Head) => object::get(call).await,
+        (RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt, Method::Get | Method::Head) => {
+            object::get(call).await
+        }
         (RouteKind::Object, Method::Delete) => object::delete(call).await,
         (RouteKind::ObjectVersion, Method::Delete) => object::erase(call).await,
         (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,
+        (RouteKind::ObjectCopy, Method::Post) => object::copy(call).await,
+        (RouteKind::UploadStart, Method::Post) => multipart::start(call).await,
+        (RouteKind::UploadPart, Method::Put) => multipart::put_part(call).await,
+        (RouteKind::Upload, Method::Get) => multipart::list(call).await,
+        (RouteKind::Upload, Method::Post) => multipart::complete(call).await,
+        (RouteKind::Upload, Method::Delete) => multipart::abort(call).await,
+        (RouteKind::Batch, Method::Post) => batch::batch(call).await,
+        (RouteKind::Stats, Method::Get) => store::stats(call).await,
+        (RouteKind::Admin, Method::Post) => store::admin(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -59,7 +75,15 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
             | RouteKind::ObjectVersion
             | RouteKind::ObjectVersions
             | RouteKind::ObjectUndelete
-            | RouteKind::Scan,
+            | RouteKind::ObjectAt
+            | RouteKind::ObjectCopy
+            | RouteKind::UploadStart
+            | RouteKind::Upload
+            | RouteKind::UploadPart
+            | RouteKind::Scan
+            | RouteKind::Batch
+            | RouteKind::Stats
+            | RouteKind::Admin,
             _,
         ) => Err(Fault::Forbidden(Forbidden)),
     }
@@ -123,6 +147,28 @@ async fn structured(
         read(app, admitted, form)
     };
     blocking(&app, read).instrument(span()).await
+}
+
+/// A body that is a structure, whole and checked against what was signed, with its share of memory.
+async fn whole_body(
+    app: &Arc<App>,
+    authorized: &Authorized,
+    body: Incoming,
+    bytes_max: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), Fault> {
+    let content = *request(authorized)?.content();
+    if content.len() > bytes_max as u64 {
+        return Err(Fault::BodyTooLarge);
+    }
+    let len = usize::try_from(content.len()).unwrap_or(bytes_max);
+    let share = app.budget.bytes(len).await?;
+    let bytes = body::small(body, content.len(), app.metrics.received()).await?;
+    // Nothing is acted on before length and hash matched.
+    if content.matches(&bytes) {
+        Ok((bytes, share))
+    } else {
+        Err(Fault::BodyHash)
+    }
 }
 
 /// The signed request that a proof was made from.

@@ -1,4 +1,4 @@
-//! Objects: read, delete, restore. Storing is in `put`.
+//! Objects: read, delete, restore, copy. Storing is in `put`.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use http::header::{self, HeaderName, HeaderValue};
 use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::{Authorized, Forbidden, Method};
 use wfldb_core::id::ContentHash;
-use wfldb_core::object::{Preconditions, parse_etag};
+use wfldb_core::object::{ObjectHeaders, Preconditions, parse_etag};
 use wfldb_core::request::SignedRequest;
-use wfldb_engine::{EngineError, ObjectMeta, ObjectReader, Which};
+use wfldb_engine::{CopySource, EngineError, ObjectMeta, ObjectReader, Which};
 use wfldb_net::condition::{Outcome, ReadConditions};
 use wfldb_net::range::ByteRange;
 use wfldb_net::route::Parameters;
 
+use super::put::stored_reply;
 use super::{Call, admit, blocking, request, signed};
 use crate::app::App;
 use crate::auth::Admitted;
@@ -23,7 +24,7 @@ use crate::budget::InFlight;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
-/// `GET` and `HEAD /v1/{bucket}/{key}`, with `?version=` too.
+/// `GET` and `HEAD /v1/{bucket}/{key}`, with `?version=` and `?at=` too.
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
@@ -35,7 +36,7 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
         // What is in memory is sent from here; what needs the disk goes to a thread that may block.
         let cached = match asked.which {
             Which::Newest => app.engine.object_cached(&asked.authorized)?,
-            Which::Version(_) => None,
+            Which::Version(_) | Which::At(_) => None,
         };
         let opened = match cached {
             Some(reader) if to_head || reader.inline() => asked.answer(reader)?,
@@ -84,6 +85,7 @@ impl Asked {
             .map_err(|_| Fault::IfRange)?;
         let which = match parameters {
             Parameters::Version(version) => Which::Version(version),
+            Parameters::At(time) => Which::At(time),
             _ => Which::Newest,
         };
         Ok(Self {
@@ -320,4 +322,35 @@ pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
         Ok(reply)
     };
     rest.instrument(debug_span!("handlers::object::undelete")).await
+}
+
+/// `POST /v1/{bucket}/{key}?copy=`.
+pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let body = body::nothing(body).await;
+    let Admitted {
+        authorized,
+        parameters,
+    } = admit(&app, knock).await?;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        let Parameters::Copy(asked) = parameters else {
+            return Err(Fault::Forbidden(Forbidden));
+        };
+        let request = request(&authorized)?;
+        signed::check(request, signed::PUT)?;
+        let headers = ObjectHeaders::parse(request.signed_headers())?;
+        let conditions = preconditions(&authorized)?;
+        body?;
+        let source = CopySource {
+            bucket: asked.bucket,
+            key: asked.key,
+            version: asked.version,
+        };
+        let reveals = authorized.reveals_existence();
+        let copy = move |app: &Arc<App>| Ok(app.engine.copy(&authorized, &source, headers, conditions));
+        let stored = blocking(&app, copy).await?.await?;
+        Ok(stored_reply(&stored, reveals))
+    };
+    rest.instrument(debug_span!("handlers::object::copy")).await
 }

@@ -37,9 +37,6 @@ async fn begin(app: &Arc<App>, authorized: Authorized) -> Result<Begun, Fault> {
     let request = request(&authorized)?;
     signed::check(request, signed::PUT)?;
     let headers = ObjectHeaders::parse(request.signed_headers())?;
-    if headers.ttl_seconds.is_some() {
-        return Err(Fault::HeaderNotSupportedYet("x-wfldb-ttl"));
-    }
     let conditions = object::preconditions(&authorized)?;
     let content = *request.content();
     let cached = app.engine.begin_upload_cached(&authorized, content)?;
@@ -76,6 +73,12 @@ async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, 
     } else {
         large(app, begun, body).await?
     };
+    Ok(stored_reply(&stored, reveals))
+}
+
+/// The answer to whatever stored a version.
+pub(super) fn stored_reply(stored: &PutOutcome, reveals: bool) -> Reply {
+    // SECURITY: whether something was there is told to those only who could find out anyway.
     let status = if stored.created && reveals {
         StatusCode::CREATED
     } else {
@@ -89,7 +92,7 @@ async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, 
         stored.seq,
         stored.modified,
     );
-    Ok(reply)
+    reply
 }
 
 /// A body of at most 64 KiB: it stays in memory, so nothing here blocks and no second thread is asked.
@@ -116,7 +119,7 @@ async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutco
     Ok(pending.await?)
 }
 
-/// A larger body: while 4 MiB are written, the next 4 MiB are received.
+/// A larger body.
 async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcome, Fault> {
     let Begun {
         authorized,
@@ -128,6 +131,21 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
     } = begun;
     let _in_flight = in_flight;
     let _turn = app.budget.upload().await?;
+    let upload = receive_large(app, upload, body, len).await?;
+    let pending: Pending<PutOutcome> = blocking(app, move |app| {
+        Ok(app.engine.put(&authorized, upload.finish()?, headers, conditions))
+    })
+    .await?;
+    Ok(pending.await?)
+}
+
+/// Receives a body of more than one step: while 4 MiB are written, the next 4 MiB are received.
+pub(super) async fn receive_large(
+    app: &Arc<App>,
+    upload: Upload,
+    body: Incoming,
+    len: u64,
+) -> Result<Box<Upload>, Fault> {
     let mut frames = Frames::new(body, len, app.metrics.received());
     let mut upload = Writer::Idle(Box::new(upload));
     loop {
@@ -142,12 +160,7 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
         upload = upload.write(app, parts, share).await?;
         frames.forgive(begun.elapsed());
     }
-    let upload = upload.idle().await?;
-    let pending: Pending<PutOutcome> = blocking(app, move |app| {
-        Ok(app.engine.put(&authorized, upload.finish()?, headers, conditions))
-    })
-    .await?;
-    Ok(pending.await?)
+    upload.idle().await
 }
 
 /// An upload that is written to on another thread, one batch at a time.

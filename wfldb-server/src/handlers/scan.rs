@@ -27,6 +27,7 @@ pub(super) async fn scan(call: Call) -> Result<Reply, Fault> {
             limit: asked.limit,
             delimiter: asked.delimiter.clone(),
             reverse: asked.reverse,
+            tags: asked.tags.clone(),
         };
         let page = app.engine.scan(authorized, &query)?;
         let listing = Listing {

@@ -43,14 +43,18 @@ pub(super) const PUT: &[&str] = &[
     "if-none-match",
     "x-wfldb-if-version",
 ];
-/// On a put of a bucket.
-pub(super) const BUCKET: &[&str] = &["content-type"];
+/// On the start of an upload in parts, beside the object's metadata.
+pub(super) const UPLOAD: &[&str] = &["content-type", "expires", "x-wfldb-tags", "x-wfldb-ttl"];
+/// On the completion of an upload in parts.
+pub(super) const COMPLETE: &[&str] = &["content-type", "if-match", "if-none-match", "x-wfldb-if-version"];
+/// Where the body is a structure.
+pub(super) const STRUCTURE: &[&str] = &["content-type"];
 
 /// Refuses a header that would be passed over: a caller who sends a condition must not believe that it was checked.
 pub(super) fn check(request: &SignedRequest, known: &[&str]) -> Result<(), Fault> {
     for (name, _) in request.signed_headers() {
         let meaningful = name.starts_with(PREFIX) || MEANINGFUL.contains(&name);
-        let metadata = known == PUT && name.starts_with(ours::META_PREFIX);
+        let metadata = (known == PUT || known == UPLOAD) && name.starts_with(ours::META_PREFIX);
         if !meaningful || metadata || name == "cache-control" || known.contains(&name) {
             continue;
         }

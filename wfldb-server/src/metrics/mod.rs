@@ -202,6 +202,21 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "Reads of a newest version that went to the storage",
             stats.object_cache_misses,
         ),
+        (
+            "chunks_written_raw",
+            "Chunk files that were written with plain bytes",
+            stats.chunks_written_raw,
+        ),
+        (
+            "chunks_written_compressed",
+            "Chunk files that were written compressed",
+            stats.chunks_written_compressed,
+        ),
+        (
+            "chunk_bytes_saved",
+            "How much smaller the compressed chunk files are than plain ones",
+            stats.chunk_bytes_saved,
+        ),
     ] {
         registry.register(name, help, counter(value));
     }
@@ -260,7 +275,15 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::ObjectVersion => "object_version",
         RouteKind::ObjectVersions => "object_versions",
         RouteKind::ObjectUndelete => "object_undelete",
+        RouteKind::ObjectAt => "object_at",
+        RouteKind::ObjectCopy => "object_copy",
+        RouteKind::UploadStart => "upload_start",
+        RouteKind::Upload => "upload",
+        RouteKind::UploadPart => "upload_part",
         RouteKind::Scan => "scan",
+        RouteKind::Batch => "batch",
+        RouteKind::Stats => "stats",
+        RouteKind::Admin => "admin",
     }
 }
 

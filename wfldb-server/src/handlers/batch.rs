@@ -1,0 +1,117 @@
+//! `POST /v1/{bucket}/batch`: several keys of a bucket in one commit.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use tracing::{Instrument as _, debug_span};
+use wfldb_core::auth::{Authorized, Op, Target, Written};
+use wfldb_core::limits::BATCH_BYTES_MAX;
+use wfldb_core::name::ObjectKey;
+use wfldb_core::object::ObjectHeaders;
+use wfldb_engine::{BatchAction, BatchOp};
+use wfldb_net::accept;
+use wfldb_net::batch::{self, BatchEntry, BatchResult, BatchResults};
+use wfldb_net::codec;
+
+use super::bucket::is_json;
+use super::{Call, admit, blocking, request, signed, whole_body};
+use crate::app::App;
+use crate::fault::Fault;
+use crate::respond::{self, Reply};
+
+/// How the entries are spelled.
+#[derive(Clone, Copy)]
+enum Form {
+    Json,
+    FlatBuffers,
+}
+
+pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
+    let Call {
+        app,
+        knock,
+        body,
+        form,
+    } = call;
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        let request = request(&authorized)?;
+        signed::check(request, signed::STRUCTURE)?;
+        let spelled = match request.header("content-type") {
+            None => Form::Json,
+            Some(content_type) if is_json(content_type) => Form::Json,
+            Some(accept::FLATBUFFERS) => Form::FlatBuffers,
+            Some(_) => return Err(Fault::ContentType),
+        };
+        let form = form?;
+        let (bytes, _share) = whole_body(&app, &authorized, body, BATCH_BYTES_MAX).await?;
+        let entries = match spelled {
+            Form::Json => batch::parse_json(&bytes),
+            Form::FlatBuffers => codec::decode_batch(&bytes),
+        };
+        let entries = entries.map_err(Fault::Batch)?;
+        let shown = shown(&authorized, &entries);
+        let ops = entries.into_iter().map(op).collect();
+        let carry_out = move |app: &Arc<App>| Ok(app.engine.batch(&authorized, ops));
+        let done = blocking(&app, carry_out).await?.await?;
+        let results = BatchResults {
+            seq: done.seq.map(|seq| seq.get()),
+            results: shown
+                .into_iter()
+                .zip(done.results)
+                .map(|((key, shows), written)| {
+                    let written = written.filter(|_| shows);
+                    BatchResult {
+                        key,
+                        version: written.map(|(version, _)| version),
+                        etag: written.and_then(|(_, etag)| etag),
+                    }
+                })
+                .collect(),
+        };
+        respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)
+    };
+    rest.instrument(debug_span!("handlers::batch::batch")).await
+}
+
+/// The keys in order, and whether the caller is told what became of each.
+///
+/// SECURITY: that there was something to delete is told to those only who could find out anyway.
+fn shown(authorized: &Authorized, entries: &[BatchEntry]) -> Vec<(ObjectKey, bool)> {
+    let reveals = |entry: &BatchEntry| match entry.action {
+        batch::BatchAction::Put { .. } | batch::BatchAction::Check => true,
+        batch::BatchAction::Delete => authorized.bucket().is_some_and(|bucket| {
+            let target = Target::Key(bucket.clone(), entry.key.clone());
+            let may = |op| authorized.further(op, target.clone(), Written::Later).is_ok();
+            may(Op::Get) || may(Op::List)
+        }),
+    };
+    entries
+        .iter()
+        .map(|entry| (entry.key.clone(), reveals(entry)))
+        .collect()
+}
+
+fn op(entry: BatchEntry) -> BatchOp {
+    BatchOp {
+        key: entry.key,
+        preconditions: entry.preconditions,
+        action: match entry.action {
+            batch::BatchAction::Put {
+                body,
+                content_type,
+                tags,
+            } => BatchAction::Put {
+                body,
+                headers: Box::new(ObjectHeaders {
+                    content_type,
+                    tags,
+                    ..ObjectHeaders::default()
+                }),
+            },
+            batch::BatchAction::Delete => BatchAction::Delete,
+            batch::BatchAction::Check => BatchAction::Check,
+        },
+    }
+}
