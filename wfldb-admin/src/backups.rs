@@ -1,26 +1,22 @@
 //! `backup` and `restore`: of a running server through the client, of a stopped store and of backups on their files.
 
-use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use wfldb_admin::Error;
-use wfldb_client::{BackupFiles, Client, Profile, TakenBackup};
+use wfldb_client::{BackupFiles, TakenBackup};
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::limits::SKEW_MS_MAX;
 use wfldb_core::time::UnixMillis;
 use wfldb_engine::{
-    BackupReport, BackupVerdict, Engine, EngineOptions, Prober, RestoreOptions, list_backups, pick_backup,
+    BackupReport, BackupVerdict, Engine, EngineOptions, RestoreOptions, list_backups, pick_backup,
     verify_backup,
 };
 
+use crate::reach::{connected, prober};
 use crate::{Done, now};
-
-/// First argument of the child that opens a copy of a store. Not for people.
-const PROBE: &str = "__probe-store";
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -67,20 +63,6 @@ pub(crate) struct Restore {
     skew_future: u64,
 }
 
-/// The child's side of opening a copy, when this process is one.
-pub(crate) fn probe() -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    let (first, dir) = (arguments.next()?, arguments.next()?);
-    (first == OsStr::new(PROBE)).then(|| wfldb_engine::probe_main(Path::new(&dir)))
-}
-
-/// Damage can end whoever opens a store: a child of ours opens it first.
-fn prober() -> Prober {
-    std::env::current_exe().map_or(Prober::InProcess, |program| {
-        Prober::Child(program, vec![OsString::from(PROBE)])
-    })
-}
-
 pub(crate) fn backup(args: Backup) -> Result<Done, Error> {
     match (args.command, args.path) {
         (Some(BackupCommand::Verify { path }), _) => verify(&path),
@@ -123,19 +105,7 @@ fn online(profile: Option<PathBuf>, path: &Path) -> Result<TakenBackup, Error> {
         let why = "an absolute path on the server's machine is needed (or --data DIR for a stopped store)";
         Error::Usage(format!("{}: {why}", path.display()))
     })?;
-    let profile = profile.or_else(|| {
-        wfldb_client::profile::default_path(
-            std::env::var_os("XDG_CONFIG_HOME").as_deref(),
-            std::env::var_os("HOME").as_deref(),
-        )
-    });
-    let profile = profile.ok_or_else(|| Error::Usage("no profile: give --profile FILE".to_owned()))?;
-    let client = Client::from_profile(Profile::load(&profile)?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Usage(format!("cannot start: {error}")))?;
-    Ok(runtime.block_on(client.backup(path))?)
+    connected(profile, async |client| client.backup(path).await)
 }
 
 fn offline(data: &Path, path: &Path) -> Result<TakenBackup, Error> {

@@ -1,6 +1,8 @@
 //! `wfldb-admin`, the operator's command line: arguments in, one call, one report out.
 
 mod backups;
+mod reach;
+mod store;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,7 +26,8 @@ use wfldb_core::time::UnixMillis;
 /// A packet or profile is far smaller.
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
-/// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups.
+/// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups; checks
+/// and compacts stores.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -53,6 +56,12 @@ enum Command {
     Backup(backups::Backup),
     /// Make a store of a backup, in a new directory
     Restore(backups::Restore),
+    /// Check every row and chunk of a store against each other; exit code 1 when anything is wrong
+    Verify(store::Verify),
+    /// Figures of a running server's store
+    Stats(store::Reach),
+    /// Have a running server give back space: merge its storage, remove chunk files that nothing names
+    Compact(store::Reach),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -148,7 +157,7 @@ struct Done {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = backups::probe() {
+    if let Some(code) = reach::probe() {
         return code;
     }
     let arguments = Arguments::parse();
@@ -159,6 +168,9 @@ fn main() -> ExitCode {
         Command::Renew(args) => run_renew(&args),
         Command::Backup(args) => backups::backup(args),
         Command::Restore(args) => backups::restore(&args),
+        Command::Verify(args) => store::verify(args),
+        Command::Stats(args) => store::stats(args),
+        Command::Compact(args) => store::compact(args),
     };
     match done {
         Ok(done) => {

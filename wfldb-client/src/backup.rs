@@ -61,7 +61,7 @@ impl Client {
         call.headers
             .push(("content-type".to_owned(), "application/json".to_owned()));
         call.source = Source::of_bytes(body.into_bytes().into());
-        call.patience = PATIENCE;
+        call.silence_max = PATIENCE;
         let answer = self.caller.send(&call).await?;
         parse(&answer.bytes().await?)
     }

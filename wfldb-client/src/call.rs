@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::error::ApiError;
 use crate::outgoing::{Progress, Source, digest};
 use crate::pool::{Lost, Pool, SILENCE_MAX};
+use crate::problem;
 use crate::retry::{Failure, RetryPolicy, Safety, Verdict};
 
 /// A problem+json document is small; a listing page of 1000 items with long keys is not.
@@ -38,8 +39,8 @@ pub(crate) struct Call {
     pub(crate) source: Source,
     pub(crate) safety: Safety,
     pub(crate) progress: Option<Progress>,
-    /// How long the server may be silent before the request counts as lost.
-    pub(crate) patience: Duration,
+    /// How long neither side may move before the request counts as lost.
+    pub(crate) silence_max: Duration,
 }
 
 impl Call {
@@ -54,7 +55,7 @@ impl Call {
             source: Source::Empty,
             safety,
             progress: None,
-            patience: SILENCE_MAX,
+            silence_max: SILENCE_MAX,
         }
     }
 
@@ -112,7 +113,8 @@ impl Caller {
                 Err(failed) => failed,
             };
             // The precondition that made resending safe may fail because the unanswered one was carried out.
-            if unanswered && failed.error.is_precondition() {
+            let repeatable = call.safety == Safety::Idempotent;
+            if unanswered && failed.error.is_precondition() && !repeatable {
                 let why = "a resend met its own precondition; the first attempt may have been carried out";
                 return Err(Error::OutcomeUnknown(why.to_owned()));
             }
@@ -127,6 +129,8 @@ impl Caller {
             match policy.decide(failed.failure, call.safety, attempt, failing_for, jitter) {
                 Verdict::Resend { after } => tokio::time::sleep(after).await,
                 Verdict::Unknown => return Err(Error::OutcomeUnknown(failed.error.to_string())),
+                // What can be repeated is answered the same each time, so the last answer is the answer.
+                Verdict::GiveUp if repeatable && failed.failure == Failure::Final => return Err(failed.error),
                 Verdict::GiveUp if unanswered && call.safety != Safety::Read => {
                     return Err(Error::OutcomeUnknown(failed.error.to_string()));
                 }
@@ -154,7 +158,12 @@ impl Caller {
         let (head, ()) = request.into_parts();
         let sent = self
             .pool
-            .send(&mut lease, Request::from_parts(head, body), &meter, call.patience)
+            .send(
+                &mut lease,
+                Request::from_parts(head, body),
+                &meter,
+                call.silence_max,
+            )
             .await;
         let response = sent.map_err(|lost| {
             meter.take_back();
@@ -244,18 +253,9 @@ fn fatal(error: Error) -> Failed {
     }
 }
 
-/// The problem+json body; where there is none (HEAD, or a refusal below the protocol), the bare status.
+/// The problem, as JSON or FlatBuffers; where there is none (HEAD, or a refusal below the protocol), the bare status.
 fn problem_of(parts: &Parts, body: &[u8]) -> ApiError {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Problem {
-        title: Option<String>,
-        code: Option<String>,
-        detail: Option<String>,
-        request_id: Option<String>,
-        hint: Option<String>,
-    }
-    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let problem = problem::read(header(&parts.headers, "content-type"), body);
     let status = parts.status;
     // The answer to HEAD has no body, so the status has to speak for itself.
     let plain = || {
@@ -272,6 +272,7 @@ fn problem_of(parts: &Parts, body: &[u8]) -> ApiError {
             .request_id
             .or_else(|| header(&parts.headers, "x-wfldb-request-id").map(str::to_owned)),
         detail: problem.detail.or(problem.title).unwrap_or_else(plain),
+        entry: problem.entry,
     }
 }
 

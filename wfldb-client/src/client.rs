@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use wfldb_core::time::UnixMillis;
+
 use crate::call::Caller;
 use crate::clock::Clock;
 use crate::pool::Pool;
@@ -77,5 +79,10 @@ impl Client {
         Self {
             caller: Arc::new(caller),
         }
+    }
+    /// The server's time as far as this client knows it: this machine's, corrected by what the server said where it
+    /// refused a request for its time.
+    pub fn server_time(&self) -> UnixMillis {
+        self.caller.clock.now()
     }
 }

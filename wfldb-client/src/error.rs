@@ -15,6 +15,8 @@ pub struct ApiError {
     pub request_id: Option<String>,
     /// One sentence for people.
     pub detail: String,
+    /// Of a batch: the entry that was refused, from 0. The other entries were not carried out either.
+    pub entry: Option<u32>,
 }
 
 /// Every error of this crate.
@@ -55,6 +57,14 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Api(api) => Some(&api.code),
+            _ => None,
+        }
+    }
+
+    /// The entry of a batch that was refused, from 0.
+    pub fn refused_entry(&self) -> Option<usize> {
+        match self {
+            Self::Api(api) => api.entry.and_then(|entry| usize::try_from(entry).ok()),
             _ => None,
         }
     }

@@ -6,29 +6,42 @@
 //!
 //! Also here, because the `wfldb` program and others need it: the rules for copying directory trees ([`tree`]).
 //!
-//! Not here: TLS, sessions, multipart uploads, documents. They come with later releases.
+//! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
+//!
+//! Not here: TLS, sessions, documents. They come with later releases.
 
 mod backup;
+mod batch;
 mod bucket;
 mod call;
 mod client;
 mod clock;
 mod endpoint;
 mod error;
+mod file;
 mod listing;
+mod multipart;
 mod object;
 mod outgoing;
 mod pool;
+mod problem;
 pub mod profile;
 pub mod retry;
+mod store;
 pub mod tree;
 
 pub use backup::{BackupFiles, TakenBackup};
+pub use batch::Batch;
 pub use bucket::{BucketInfo, Usage};
 pub use client::{Client, ClientOptions};
 pub use endpoint::Endpoint;
 pub use error::{ApiError, Error};
 pub use listing::{Page, Scan, ScanQuery, Versions};
-pub use object::{GetOptions, Object, ObjectInfo, Prepared, PutOptions, Stored};
+pub use multipart::{SINGLE_PUT_BYTES_MAX, UploadOptions, Uploaded, default_upload_state};
+pub use object::{CopyOptions, CopySource, GetOptions, Object, ObjectInfo, Prepared, PutOptions, Stored};
 pub use outgoing::Progress;
 pub use profile::Profile;
+pub use store::{Compacted, StoreStats};
+pub use wfldb_net::accept::Representation;
+pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
+pub use wfldb_net::multipart::{Part, PartRef, Parts};

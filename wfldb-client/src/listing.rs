@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use wfldb_core::auth::Method;
 use wfldb_core::limits::SCAN_LIMIT_MAX;
 use wfldb_core::name::{BucketName, KeyPrefix, ObjectKey};
+use wfldb_core::object::Tags;
 use wfldb_net::listing::{Item, Listing};
 
 use crate::bucket::parse;
@@ -22,8 +23,31 @@ pub struct ScanQuery {
     pub delimiter: Option<String>,
     /// From the last key to the first.
     pub reverse: bool,
+    /// Only keys whose newest version has all of these tags.
+    pub tags: Tags,
     /// Keys on one page, at most 1000.
     pub page: usize,
+}
+
+impl ScanQuery {
+    /// The same query for keys that also have this tag.
+    ///
+    /// ```
+    /// use wfldb_client::ScanQuery;
+    ///
+    /// let query = ScanQuery::default().tag("colour", "red")?.tag("size", "5")?;
+    /// assert_eq!(query.tags.to_string(), "colour=red&size=5");
+    /// # Ok::<(), wfldb_client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Local` for a tag that cannot be, or whose name was given before.
+    pub fn tag(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        let pairs = self.tags.iter().chain([(name, value)]);
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.tags = Tags::from_pairs(pairs).map_err(|error| Error::Local(error.to_string()))?;
+        Ok(self)
+    }
 }
 
 impl Default for ScanQuery {
@@ -33,6 +57,7 @@ impl Default for ScanQuery {
             after: None,
             delimiter: None,
             reverse: false,
+            tags: Tags::default(),
             page: SCAN_LIMIT_MAX,
         }
     }
@@ -55,7 +80,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The next page; `None` after the last.
+    /// The next page; `None` after the last. With tags a page can be short or empty and not be the last.
     ///
     /// # Errors
     /// `Api`, `Transport`.
@@ -154,6 +179,9 @@ impl Client {
         parameters.extend(query.delimiter.clone().map(|delimiter| ("delimiter", delimiter)));
         if query.reverse {
             parameters.push(("reverse", "true".to_owned()));
+        }
+        if !query.tags.is_empty() {
+            parameters.push(("tag", query.tags.to_string()));
         }
         Scan {
             pages: self.pages(format!("{}/scan", bucket_path(bucket)), parameters),

@@ -1,9 +1,7 @@
 //! A request's body on its way out: nothing, bytes in memory, or a file that is read as it is sent. Each body knows
 //! its length and hash before the first byte leaves, because both are signed.
 
-use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,22 +14,21 @@ use wfldb_core::id::ContentHash;
 use wfldb_core::object::ContentDigest;
 
 use crate::Error;
-use crate::error::changed_meanwhile;
+use crate::file::{FilePart, OpenFile};
 
 /// Called with the number of body bytes that moved; negative when an attempt is given up and starts over.
 pub type Progress = Arc<dyn Fn(i64) + Send + Sync>;
 
 /// Files up to this size are read once into memory; larger ones are hashed first and then streamed.
 const IN_MEMORY_BYTES_MAX: u64 = 1024 * 1024;
-/// How much of a file is read at once. Two pieces wait in the channel, so an upload costs about 3 MiB.
-const PIECE_BYTES: usize = 1024 * 1024;
 
 /// What is to be sent.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     Empty,
     Bytes(Bytes, ContentHash),
-    File(Arc<FileSource>),
+    /// A file, or a part of one.
+    File(FilePart),
 }
 
 impl Source {
@@ -45,34 +42,22 @@ impl Source {
 
     /// Opens and hashes a file. Blocks.
     pub(crate) fn of_file(path: &Path) -> Result<Self, Error> {
-        let io = |what: &str, error: &std::io::Error| Error::io(what, path, error);
-        // A pipe put in the file's place would block an ordinary open for ever.
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = File::options().read(true).custom_flags(nonblocking).open(path);
-        let file = file.map_err(|error| io("cannot open", &error))?;
-        let before = Stamp::of(&file).map_err(|error| io("cannot read", &error))?;
-        if !before.regular {
-            return Err(Error::Local(format!("{}: is not a regular file", path.display())));
+        Self::of_open(Arc::new(OpenFile::open(path)?))
+    }
+
+    /// Hashes an open file. Blocks.
+    pub(crate) fn of_open(file: Arc<OpenFile>) -> Result<Self, Error> {
+        if file.len() <= IN_MEMORY_BYTES_MAX {
+            return Ok(Self::of_bytes(file.read_whole()?));
         }
-        let source = FileSource {
-            file,
-            path: path.to_owned(),
-            stamp: before,
-            hash: ContentHash::of(&[]),
-        };
-        if before.len <= IN_MEMORY_BYTES_MAX {
-            let bytes = source.read_whole()?;
-            return Ok(Self::of_bytes(bytes));
-        }
-        let hash = source.hash_whole()?;
-        Ok(Self::File(Arc::new(FileSource { hash, ..source })))
+        Ok(Self::File(FilePart::whole(file)?))
     }
 
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes, _) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Self::File(file) => file.stamp.len,
+            Self::File(file) => file.len(),
         }
     }
 
@@ -81,7 +66,7 @@ impl Source {
         match self {
             Self::Empty => ContentHash::of(&[]),
             Self::Bytes(_, hash) => *hash,
-            Self::File(file) => file.hash,
+            Self::File(file) => file.hash(),
         }
     }
 
@@ -104,115 +89,6 @@ impl Source {
             },
             meter,
         )
-    }
-}
-
-/// An open file with the hash its bytes had.
-#[derive(Debug)]
-pub(crate) struct FileSource {
-    file: File,
-    path: PathBuf,
-    stamp: Stamp,
-    hash: ContentHash,
-}
-
-/// What changes when a file does. The kernel's change time cannot be set back by a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    regular: bool,
-    len: u64,
-    mtime: (i64, i64),
-    ctime: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &File) -> std::io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self {
-            regular: metadata.is_file(),
-            len: metadata.len(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            ctime: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-}
-
-impl FileSource {
-    fn read_whole(&self) -> Result<Bytes, Error> {
-        let mut bytes = vec![0; usize::try_from(self.stamp.len).map_err(|_| changed_meanwhile(&self.path))?];
-        self.read_at(&mut bytes, 0)?;
-        self.check_unchanged()?;
-        Ok(Bytes::from(bytes))
-    }
-
-    fn hash_whole(&self) -> Result<ContentHash, Error> {
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; PIECE_BYTES];
-        let mut offset = 0;
-        while offset < self.stamp.len {
-            let piece = self.piece(&mut buffer, offset)?;
-            hasher.update(piece);
-            offset = offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        }
-        self.check_unchanged()?;
-        Ok(ContentHash::from_bytes(*hasher.finalize().as_bytes()))
-    }
-
-    fn piece<'a>(&self, buffer: &'a mut [u8], offset: u64) -> Result<&'a [u8], Error> {
-        let left = self.stamp.len.saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let piece = buffer.get_mut(..len).unwrap_or_default();
-        self.read_at(piece, offset)?;
-        Ok(piece)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => changed_meanwhile(&self.path),
-                _ => Error::io("cannot read", &self.path, &error),
-            })
-    }
-
-    fn check_unchanged(&self) -> Result<(), Error> {
-        let now = Stamp::of(&self.file).map_err(|error| Error::io("cannot read", &self.path, &error))?;
-        if now == self.stamp {
-            Ok(())
-        } else {
-            Err(changed_meanwhile(&self.path))
-        }
-    }
-
-    /// Reads on a blocking thread, two pieces ahead of the network.
-    fn pieces(self: &Arc<Self>) -> mpsc::Receiver<Result<Bytes, Error>> {
-        let (sender, receiver) = mpsc::channel(2);
-        let source = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let mut offset = 0;
-            while offset < source.stamp.len {
-                let mut buffer = vec![0; PIECE_BYTES];
-                let read = source.piece(&mut buffer, offset).map(<[u8]>::len);
-                // The last piece leaves only after another look at the file: a changed file never completes.
-                let read = read.and_then(|len| {
-                    offset = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-                    if offset >= source.stamp.len {
-                        source.check_unchanged().map(|()| len)
-                    } else {
-                        Ok(len)
-                    }
-                });
-                let failed = read.is_err();
-                let piece = read.map(|len| {
-                    buffer.truncate(len);
-                    Bytes::from(buffer)
-                });
-                if sender.blocking_send(piece).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        receiver
     }
 }
 

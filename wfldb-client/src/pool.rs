@@ -151,12 +151,12 @@ impl Pool {
         lease: &mut Lease,
         request: Request<OutgoingBody>,
         meter: &Meter,
-        patience: Duration,
+        silence_max: Duration,
     ) -> Result<Response<Incoming>, Lost> {
         let mut answer = std::pin::pin!(lease.sender.try_send_request(request));
         let mut left = meter.left();
         loop {
-            match timeout(patience, &mut answer).await {
+            match timeout(silence_max, &mut answer).await {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(mut failed)) => {
                     let untouched = failed.take_message().is_some();
@@ -167,7 +167,7 @@ impl Pool {
                 }
                 Err(_) if meter.left() != left => left = meter.left(),
                 Err(_) => {
-                    let why = format!("{} did not answer for {} s", self.endpoint, patience.as_secs());
+                    let why = format!("{} did not answer for {} s", self.endpoint, silence_max.as_secs());
                     return Err(lost(!meter.finished(), why));
                 }
             }

@@ -10,6 +10,8 @@ pub enum Safety {
     Read,
     /// A write whose precondition fails when the first one was carried out after all.
     Guarded,
+    /// A write that leaves the same when it is carried out twice: a part of an upload, a compaction.
+    Idempotent,
     /// A write that would be carried out twice.
     Write,
 }
@@ -115,7 +117,7 @@ impl RetryPolicy {
         };
         let resend = match failure {
             Failure::NotSent | Failure::ClockSkew | Failure::Refused { .. } => true,
-            Failure::NoAnswer => matches!(safety, Safety::Read | Safety::Guarded),
+            Failure::NoAnswer => safety != Safety::Write,
             Failure::OutcomeUnknown | Failure::Final => false,
         };
         if !resend || attempt >= self.attempts_max {
@@ -173,6 +175,7 @@ mod tests {
             (F::NotSent, S::Write, wait),
             (F::NoAnswer, S::Read, wait),
             (F::NoAnswer, S::Guarded, wait),
+            (F::NoAnswer, S::Idempotent, wait),
             (F::NoAnswer, S::Write, Verdict::Unknown),
             (F::ClockSkew, S::Read, at_once),
             (F::ClockSkew, S::Write, at_once),
@@ -180,6 +183,7 @@ mod tests {
             (refused, S::Write, wait),
             (F::OutcomeUnknown, S::Read, Verdict::GiveUp),
             (F::OutcomeUnknown, S::Guarded, Verdict::Unknown),
+            (F::OutcomeUnknown, S::Idempotent, Verdict::Unknown),
             (F::OutcomeUnknown, S::Write, Verdict::Unknown),
             (F::Final, S::Read, Verdict::GiveUp),
             (F::Final, S::Guarded, Verdict::GiveUp),

@@ -359,6 +359,16 @@ impl Engine {
         Health { writable }
     }
 
+    /// Why the store was opened read-only, when that is because it is damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        let asked_for = self.inner.options.read_only;
+        self.inner
+            .read_only
+            .clone()
+            .filter(|reason| !asked_for || reason != store::READ_ONLY_ASKED)
+    }
+
     /// Asks for an empty commit when there was none for a while, so that [`Engine::health`] notices a storage that
     /// does not answer although nobody writes. Does not wait.
     pub fn probe(&self) {

@@ -5,20 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use wfldb_core::id::VersionId;
+use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
+use super::help::{ABOUT, BATCH_RULES, COPY_RULES, TAG_RULES};
 use super::target::Target;
-
-/// What the program's long help begins with.
-const ABOUT: &str = "\
-Stores, lists and reads objects in a wflDB server.
-
-A TARGET is BUCKET or BUCKET/KEY. In `cp`, remote places are spelled wfldb://BUCKET/KEY, since everything else is a \
-local path; the other commands take that spelling too.
-
-The profile says where the server is and holds key and packet: --profile FILE, else the environment variable \
-WFLDB_PROFILE, else $XDG_CONFIG_HOME/wfldb/profile.json, else ~/.config/wfldb/profile.json. The file must be readable \
-by its owner only (mode 0600).";
 
 /// The command line of `wfldb`.
 #[derive(Debug, Parser)]
@@ -37,7 +28,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a bucket, or configure one
+    /// Make a bucket, or with --configure change how one is configured
     Mb(Mb),
     /// Remove a bucket
     Rb(Rb),
@@ -56,33 +47,53 @@ pub(crate) enum Command {
     Cp(Cp),
     /// Delete objects; their versions stay and can be restored
     Rm(Rm),
+    /// Change many objects in one commit, or none of them
+    #[command(long_about = BATCH_RULES)]
+    Batch(Batch),
+    /// Show the tags of an object, or set some of them
+    #[command(long_about = TAG_RULES)]
+    Tag(Tag),
     /// Show what is known about an object or a bucket
     Stat(Stat),
     /// List the versions of an object, newest first
     Versions(Versions),
     /// Bring back a deleted object, or make an old version the newest
     Restore(Restore),
+    /// Show figures of the store, or a bucket's configuration and usage
+    Stats(Stats),
+    /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
+    Compact,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Mb {
     pub(crate) bucket: Target,
-    /// Most bytes of all versions
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) quota_bytes: Option<u64>,
-    /// Most objects
-    #[arg(long, value_name = "N")]
-    pub(crate) quota_objects: Option<u64>,
-    /// Largest object
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) object_bytes_max: Option<u64>,
+    /// Versions of an object that are kept whatever their age; `none` for no such bound
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) keep: Option<Limit>,
+    /// Days for which versions are kept; `none` for no such bound
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) days: Option<Limit>,
+    /// Most bytes of all versions; `none` for no quota
+    #[arg(long, visible_alias = "quota", value_name = "BYTES|none", value_parser = limit)]
+    pub(crate) quota_bytes: Option<Limit>,
+    /// Most objects; `none` for no quota
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) quota_objects: Option<Limit>,
+    /// Largest object; `none` for the protocol's own limit
+    #[arg(long, value_name = "BYTES|none", value_parser = limit)]
+    pub(crate) object_bytes_max: Option<Limit>,
     /// Only full signatures, no sessions
-    #[arg(long)]
-    pub(crate) require_signature: bool,
-    /// If the bucket exists, replace its whole configuration by this one
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) require_signature: Option<bool>,
+    /// If the bucket exists, change what is given here and leave the rest of its configuration as it is
     #[arg(long)]
     pub(crate) configure: bool,
 }
+
+/// A bound, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<u64>);
 
 #[derive(Debug, Args)]
 pub(crate) struct Rb {
@@ -116,6 +127,9 @@ pub(crate) struct ScanArgs {
     /// From the last key to the first
     #[arg(long)]
     pub(crate) reverse: bool,
+    /// Only keys whose newest version has this tag; repeatable, all must be there
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) tag: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +140,17 @@ pub(crate) struct Conditions {
     /// Only if its newest version is this one
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(crate) if_version: Option<VersionId>,
+}
+
+/// Which version of an object.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// This version instead of the newest
+    #[arg(long, value_parser = version)]
+    pub(crate) version: Option<VersionId>,
+    /// The version that was current then: 2026-01-02T03:04:05.006Z, or shorter from the end: …05Z, or the date alone (UTC)
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "version")]
+    pub(crate) at: Option<UnixMillis>,
 }
 
 #[derive(Debug, Args)]
@@ -145,10 +170,10 @@ pub(crate) struct Put {
     /// Metadata, kept and returned as x-wfldb-meta-NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) meta: Vec<(String, String)>,
-    /// A tag
+    /// A tag; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tag: Vec<(String, String)>,
-    /// Seconds to live
+    /// Seconds to live: after them the object is gone, as if deleted
     #[arg(long, value_name = "SECONDS")]
     pub(crate) ttl: Option<u64>,
     #[command(flatten)]
@@ -164,59 +189,17 @@ pub(crate) struct Get {
     pub(crate) target: Target,
     /// File or directory to write to; - is standard output. The key's last name when left out
     pub(crate) file: Option<PathBuf>,
-    /// This version instead of the newest
-    #[arg(long, value_parser = version)]
-    pub(crate) version: Option<VersionId>,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Cat {
     #[arg(value_name = "BUCKET/KEY", required = true)]
     pub(crate) targets: Vec<Target>,
-    /// This version instead of the newest
-    #[arg(long, value_parser = version)]
-    pub(crate) version: Option<VersionId>,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
-
-/// The rules of `cp`, as its long help states them.
-const COPY_RULES: &str = "\
-Copy files up, down, or from key to key; with -r whole directory trees.
-
-  wfldb cp FILE wfldb://BUCKET/KEY       up; the file's name is added to a KEY that ends with /
-  wfldb cp wfldb://BUCKET/KEY FILE       down; into FILE, or into it if it is a directory
-  wfldb cp wfldb://A/KEY wfldb://B/KEY   from key to key, through this machine
-  wfldb cp -r DIR wfldb://BUCKET/PREFIX  what is in DIR goes below PREFIX/
-  wfldb cp -r wfldb://BUCKET/PREFIX DIR  what is below PREFIX/ goes into DIR
-
-Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is \
-skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes. A file that \
-comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; what is left of a \
-file over 8 MiB is gone on with, a smaller one is started over. Such names are not copied in either direction.
-
-Symbolic links are not followed: they are skipped with a warning. With --follow they are copied as what they point \
-at, unless that lies outside of DIR, or is a directory above the link, or is not there: then they are skipped.
-
-Empty directories are kept as objects of zero bytes whose key ends with `/`. Other directories exist through their \
-files; their own times and modes are not kept.
-
-Times and modes: the modification time and the nine permission bits travel as x-wfldb-meta-mtime \
-(SECONDS.NANOSECONDS) and x-wfldb-meta-mode (four octal digits), and are set again on the way down unless \
---no-preserve is given. Set-user-id and similar bits, owners, access lists and extended attributes do not travel.
-
-Names: bytes that are not valid UTF-8 and control characters are written %XX in the key (upper-case hexadecimal); a % \
-before two upper-case hexadecimal digits is written %25; where the whole key would be reserved (`scan`, `batch`, a \
-first segment like `_find`), its first byte is written %XX. On the way down the rule is undone, and only where it gives \
-that very key again: other keys with a % are taken literally. A name too long for a key (1024 bytes) is reported.
-
-On the way down nothing is written outside of DIR: keys with empty, `.` or `..` segments are reported, symbolic \
-links inside DIR are neither followed nor replaced, and of keys that cannot all be files (`a` and `a/b`) one is \
-reported, not overwritten. Existing files with other contents are replaced.
-
-Special files (sockets, pipes, devices) are skipped with a warning. The content-type is guessed from the name's \
-ending, or left out.
-
-Warnings do not change the exit code. Failures of single files are listed at the end, with exit code 1; when the server \
-goes away for longer than about 10 seconds the copy stops, with exit code 6.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -228,7 +211,7 @@ pub(crate) struct Cp {
     /// Whole directory trees
     #[arg(short, long)]
     pub(crate) recursive: bool,
-    /// Small files in flight; of files over 8 MiB a quarter of it
+    /// Small files in flight; of files over 8 MiB a quarter of it, over 64 MiB two
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) parallel: u32,
     /// Copy what symbolic links point at, inside of the tree
@@ -260,11 +243,36 @@ pub(crate) struct Rm {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Batch {
+    pub(crate) bucket: Target,
+    /// Entries as JSON; - or nothing is standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tag {
+    #[arg(value_name = "BUCKET/KEY")]
+    pub(crate) target: Target,
+    /// Tags to set
+    #[arg(value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) tags: Vec<(String, String)>,
+    /// Set exactly these, and take the object's other tags away
+    #[arg(long, requires = "tags")]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// A bucket; the whole store when left out, which needs `admin`
+    pub(crate) bucket: Option<Target>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Stat {
     pub(crate) target: Target,
-    /// This version instead of the newest
-    #[arg(long, value_parser = version)]
-    pub(crate) version: Option<VersionId>,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
 
 #[derive(Debug, Args)]
@@ -287,6 +295,27 @@ fn version(text: &str) -> Result<VersionId, String> {
     VersionId::parse(text).map_err(|error| error.to_string())
 }
 
+/// A number, or `none`.
+fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        number => match number.parse() {
+            Ok(number) => Ok(Limit(Some(number))),
+            Err(_) => Err("is a number or `none`".to_owned()),
+        },
+    }
+}
+
+/// The protocol's form of a time, or a beginning of it that names a second or a day.
+fn time(text: &str) -> Result<UnixMillis, String> {
+    let whole = match text.len() {
+        10 => format!("{text}T00:00:00.000Z"),
+        20 => format!("{}.000Z", text.trim_end_matches('Z')),
+        _ => text.to_owned(),
+    };
+    UnixMillis::parse(&whole).map_err(|error| error.to_string())
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("is NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -299,5 +328,36 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_may_be_cut_short_and_is_never_guessed() {
+        let time = |text: &str| super::time(text).map(|time| time.to_string());
+        let whole = "2026-01-02T03:04:05.006Z";
+        assert_eq!(time(whole).as_deref(), Ok(whole));
+        assert_eq!(
+            time("2026-01-02T03:04:05Z").as_deref(),
+            Ok("2026-01-02T03:04:05.000Z")
+        );
+        assert_eq!(time("2026-01-02").as_deref(), Ok("2026-01-02T00:00:00.000Z"));
+        for wrong in [
+            "",
+            "now",
+            "2026-13-02",
+            "2026-01-02T03:04:05",
+            "2026-01-02 03:04:05Z",
+            "2026-01-02T03:04:0500",
+        ] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_none() {
+        assert_eq!(super::limit("7"), Ok(super::Limit(Some(7))));
+        assert_eq!(super::limit("none"), Ok(super::Limit(None)));
+        for wrong in ["", "-1", "1G", "None"] {
+            assert!(super::limit(wrong).is_err(), "{wrong}");
+        }
     }
 }

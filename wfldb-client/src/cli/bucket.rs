@@ -1,33 +1,36 @@
-//! Making and removing buckets.
+//! Making, configuring and removing buckets.
 
 use serde_json::json;
-use wfldb_client::{ApiError, Client, Error};
-use wfldb_core::object::BucketConfig;
+use wfldb_client::{ApiError, BucketInfo, Client, Error};
+use wfldb_core::object::{BucketConfig, Retention};
 
-use super::args::{Mb, Rb};
+use super::args::{Limit, Mb, Rb};
 use super::exit::Failure;
 use super::output::Output;
 use super::target::Target;
 
 pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<(), Failure> {
     let bucket = &only_bucket(&args.bucket)?.bucket;
-    // The wire's PUT would silently replace the configuration of a bucket that exists. Nobody means that by `mb`.
-    if !args.configure && client.bucket(bucket).await.is_ok() {
+    // The wire's PUT replaces the whole configuration of a bucket that exists. Nobody means that by `mb`.
+    let there = match client.bucket(bucket).await {
+        Ok(info) => Some(info),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if there.is_some() && !args.configure {
         return Err(Failure::Client(Error::Api(Box::new(ApiError {
             status: 409,
             code: "BucketExists".to_owned(),
             hint: None,
             request_id: None,
-            detail: format!("the bucket {bucket} exists; --configure replaces its configuration"),
+            detail: format!("the bucket {bucket} exists; --configure changes its configuration"),
+            entry: None,
         }))));
     }
-    let config = BucketConfig {
-        quota_bytes: args.quota_bytes,
-        quota_objects: args.quota_objects,
-        object_bytes_max: args.object_bytes_max,
-        require_signature: args.require_signature,
-        ..BucketConfig::default()
-    };
+    let config = changed(
+        there.map_or_else(|| Ok(BucketConfig::default()), configuration)?,
+        args,
+    );
     let created = client.create_bucket(bucket, &config).await?;
     let human = || {
         format!(
@@ -35,8 +38,35 @@ pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<
             if created { "created" } else { "configured" }
         )
     };
-    output.line(human, || json!({"bucket": bucket.as_str(), "created": created}))?;
-    Ok(())
+    let json = || json!({"bucket": bucket.as_str(), "created": created, "configuration": config});
+    Ok(output.line(human, json)?)
+}
+
+/// The configuration that the server told about.
+fn configuration(info: BucketInfo) -> Result<BucketConfig, Failure> {
+    serde_json::from_value(info.config.into()).map_err(|_| {
+        let why = "the bucket's configuration has members that this program does not know: a newer wfldb is needed, or \
+                   they would be lost";
+        Failure::Client(Error::Local(why.to_owned()))
+    })
+}
+
+/// What is given takes the place of what is there.
+fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
+    let set = |member: &mut Option<u64>, given: Option<Limit>| {
+        if let Some(Limit(limit)) = given {
+            *member = limit;
+        }
+    };
+    let mut versions = config.versions.unwrap_or_default();
+    set(&mut versions.keep, args.keep);
+    set(&mut versions.days, args.days);
+    config.versions = Some(versions).filter(|versions| *versions != Retention::default());
+    set(&mut config.quota_bytes, args.quota_bytes);
+    set(&mut config.quota_objects, args.quota_objects);
+    set(&mut config.object_bytes_max, args.object_bytes_max);
+    config.require_signature = args.require_signature.unwrap_or(config.require_signature);
+    config
 }
 
 pub(crate) async fn remove(client: &Client, output: &Output, args: &Rb) -> Result<(), Failure> {
@@ -54,5 +84,69 @@ pub(crate) fn only_bucket(target: &Target) -> Result<&Target, Failure> {
         Ok(target)
     } else {
         Err(Failure::Usage(format!("`{target}` is not a bucket")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mb(target: &str) -> Mb {
+        Mb {
+            bucket: target.parse().unwrap(),
+            keep: None,
+            days: None,
+            quota_bytes: None,
+            quota_objects: None,
+            object_bytes_max: None,
+            require_signature: None,
+            configure: true,
+        }
+    }
+
+    #[test]
+    fn only_what_is_given_changes() {
+        let before = BucketConfig {
+            versions: Some(Retention {
+                keep: Some(3),
+                days: Some(7),
+            }),
+            quota_bytes: Some(10),
+            require_signature: true,
+            ..BucketConfig::default()
+        };
+        assert_eq!(changed(before.clone(), &mb("photos")), before);
+        let mut args = mb("photos");
+        args.days = Some(Limit(None));
+        args.quota_objects = Some(Limit(Some(5)));
+        let after = changed(before.clone(), &args);
+        let keep = Retention {
+            keep: Some(3),
+            days: None,
+        };
+        let expected = BucketConfig {
+            versions: Some(keep),
+            quota_objects: Some(5),
+            ..before.clone()
+        };
+        assert_eq!(after, expected);
+        args.keep = Some(Limit(None));
+        args.require_signature = Some(false);
+        let after = changed(before, &args);
+        assert_eq!((after.versions, after.require_signature), (None, false));
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_understood_is_not_written_back() {
+        let info = |more: &str| {
+            let json = format!(
+                r#"{{"name":"photos","created":"2026-01-02T03:04:05.006Z","kind":"objects",
+                "mirror":false,"audit_reads":false,"require_signature":false,
+                "usage":{{"objects":0,"versions":0,"bytes":0,"stored_bytes":0}}{more}}}"#
+            );
+            serde_json::from_str::<BucketInfo>(&json).unwrap()
+        };
+        assert_eq!(configuration(info("")).unwrap(), BucketConfig::default());
+        assert!(configuration(info(r#","colour":"red""#)).is_err());
     }
 }

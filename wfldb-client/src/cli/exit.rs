@@ -113,6 +113,23 @@ pub(crate) fn describe(error: &Error, as_json: bool) -> String {
     text
 }
 
+/// A refusal of one entry of a batch: which one, then as [`describe`].
+pub(crate) fn describe_entry(error: &Error, key: &str, as_json: bool) -> String {
+    if as_json {
+        let mut error = error_json(error);
+        if let Some(members) = error.as_object_mut() {
+            members.insert("key".to_owned(), json!(key));
+        }
+        return json!({"error": error}).to_string();
+    }
+    let number = error.refused_entry().unwrap_or_default();
+    format!(
+        "wfldb: nothing was changed: entry {number} (counted from 0), key {}: {}",
+        shown(key),
+        sentence(error)
+    )
+}
+
 /// One line: what went wrong.
 pub(crate) fn sentence(error: &Error) -> String {
     match error {
@@ -146,9 +163,14 @@ pub(crate) fn error_json(error: &Error) -> serde_json::Value {
                 hint,
                 request_id,
                 detail,
+                entry,
             } = &**api;
-            json!({"status": status, "code": code, "hint": hint, "request_id": request_id,
-                "message": detail, "exit": exit})
+            let mut value = json!({"status": status, "code": code, "hint": hint, "request_id": request_id,
+                "message": detail, "exit": exit});
+            if let Some((entry, members)) = entry.zip(value.as_object_mut()) {
+                members.insert("entry".to_owned(), json!(entry));
+            }
+            value
         }
         other => json!({"message": other.to_string(), "exit": exit}),
     }

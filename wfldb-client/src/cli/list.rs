@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use wfldb_client::{Client, ScanQuery};
 use wfldb_core::name::KeyPrefix;
+use wfldb_core::object::Tags;
 use wfldb_net::listing::Item;
 
 use super::args::{Ls, ScanArgs, Versions};
@@ -52,6 +53,7 @@ pub(crate) async fn scan(client: &Client, output: &Output, args: ScanArgs) -> Re
         after: args.after,
         delimiter: args.delimiter,
         reverse: args.reverse,
+        tags: Tags::from_pairs(args.tag).map_err(|error| Failure::Usage(format!("--tag: {error}")))?,
         page,
     };
     pages(client, output, target.bucket.clone(), &query, args.limit, 0).await

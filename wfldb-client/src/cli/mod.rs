@@ -1,15 +1,22 @@
 //! The commands of `wfldb`.
 
 mod args;
+mod batch;
 mod bucket;
 mod copy;
 mod exit;
+mod help;
 mod list;
 mod object;
 mod output;
+mod put;
 mod restore;
+mod show;
 mod spool;
+mod store;
+mod tag;
 mod target;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,12 +56,16 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Rb(args) => bucket::remove(&client, output, &args).await,
             Command::Ls(args) => list::ls(&client, output, &args).await,
             Command::Scan(args) => list::scan(&client, output, args).await,
-            Command::Put(args) => object::put(&client, output, args).await,
+            Command::Put(args) => put::put(&client, output, args).await,
             Command::Get(args) => object::get(&client, output, args).await,
             Command::Cat(args) => object::cat(&client, output, &args).await,
             Command::Cp(args) => copy::copy(&client, output, args).await,
             Command::Rm(args) => object::remove(&client, output, args).await,
-            Command::Stat(args) => object::stat(&client, output, &args).await,
+            Command::Stat(args) => show::stat(&client, output, &args).await,
+            Command::Batch(args) => batch::batch(&client, output, &args).await,
+            Command::Tag(args) => tag::tag(&client, output, &args).await,
+            Command::Stats(args) => store::stats(&client, output, &args).await,
+            Command::Compact => store::compact(&client, output).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

@@ -1,102 +1,23 @@
-//! Single objects: put, get, cat, rm, stat.
+//! Single objects: get, cat, rm.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use wfldb_client::tree::meta::FileMeta;
 use wfldb_client::tree::name::path_of;
-use wfldb_client::tree::walk::content_type;
-use wfldb_client::{Client, Error, GetOptions, Object, ObjectInfo, Prepared, PutOptions, ScanQuery, Stored};
+use wfldb_client::{Client, Error, Object, ObjectInfo, ScanQuery};
 use wfldb_core::id::{ContentHash, VersionId};
-use wfldb_core::object::{EtagCondition, HeaderText, ObjectHeaders, Preconditions, Tags};
+use wfldb_core::object::{EtagCondition, Preconditions};
 
-use super::args::{Cat, Conditions, Get, Put, Rm, Stat};
+use super::args::{Cat, Conditions, Get, Rm};
 use super::exit::{Code, Failure};
 use super::list::key_prefix;
 use super::output::{Output, counted, shown};
-use super::spool;
+use super::show::{info_json, which};
 use super::target::Target;
 
-pub(crate) async fn put(client: &Client, output: &Output, args: Put) -> Result<(), Failure> {
-    let mut target = args.target.clone();
-    let from_stdin = args.file.as_os_str() == "-";
-    if target.rest.is_empty() || target.rest.ends_with('/') {
-        let name = args
-            .file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .filter(|_| !from_stdin);
-        target
-            .rest
-            .push_str(name.ok_or_else(|| Failure::Usage("BUCKET/KEY needs a key".to_owned()))?);
-    }
-    let key = target.key()?;
-    let headers = headers(&args, key.as_str())?;
-    let preconditions = Preconditions {
-        if_none_match_any: args.if_none_match,
-        ..preconditions(&args.conditions)?
-    };
-    let options = PutOptions {
-        headers,
-        preconditions,
-        progress: None,
-    };
-    let stored = if from_stdin {
-        let mut spool = spool::stdin().await?;
-        let prepared = spool.prepare().await?;
-        client
-            .put_prepared(&target.bucket, &key, &prepared, options)
-            .await?
-    } else {
-        let prepared = Prepared::file(&args.file).await?;
-        client
-            .put_prepared(&target.bucket, &key, &prepared, options)
-            .await?
-    };
-    let human = || {
-        format!(
-            "stored {} as version {}",
-            shown(&target.to_string()),
-            stored.version
-        )
-    };
-    output.line(human, || stored_json(&target, &stored))?;
-    Ok(())
-}
-
-fn headers(args: &Put, key: &str) -> Result<ObjectHeaders, Failure> {
-    let usage = |what: &str, why: &dyn std::fmt::Display| Failure::Usage(format!("{what}: {why}"));
-    let text = |flag: &str, value: &Option<String>| {
-        let parse = |value: &String| HeaderText::parse(value).map_err(|error| usage(flag, &error));
-        value.as_ref().map(parse).transpose()
-    };
-    let named = if args.file.as_os_str() == "-" {
-        Path::new(key)
-    } else {
-        &args.file
-    };
-    let guessed = content_type(named).map(str::to_owned);
-    let meta = |(name, value): &(String, String)| {
-        let value = HeaderText::parse(value).map_err(|error| usage("--meta", &error))?;
-        Ok::<_, Failure>((name.to_ascii_lowercase(), value))
-    };
-    let mut headers = ObjectHeaders {
-        content_type: text("--content-type", &args.content_type.clone().or(guessed))?,
-        cache_control: text("--cache-control", &args.cache_control)?,
-        expires: text("--expires", &args.expires)?,
-        meta: args.meta.iter().map(meta).collect::<Result<_, _>>()?,
-        tags: Tags::from_pairs(args.tag.iter().cloned()).map_err(|error| usage("--tag", &error))?,
-        ttl_seconds: args.ttl,
-    };
-    headers.meta.sort_unstable();
-    headers
-        .check()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok(headers)
-}
-
-fn preconditions(conditions: &Conditions) -> Result<Preconditions, Failure> {
+pub(crate) fn preconditions(conditions: &Conditions) -> Result<Preconditions, Failure> {
     let etag = |text: &String| match text.as_str() {
         "*" => Ok(EtagCondition::Any),
         text => ContentHash::parse(text.trim_matches('"'))
@@ -110,17 +31,9 @@ fn preconditions(conditions: &Conditions) -> Result<Preconditions, Failure> {
     })
 }
 
-pub(crate) fn stored_json(target: &Target, stored: &Stored) -> Value {
-    json!({"bucket": target.bucket.as_str(), "key": target.rest, "version": stored.version.to_string(),
-        "seq": stored.seq.get(), "etag": stored.etag.to_string(), "created": stored.created})
-}
-
 pub(crate) async fn get(client: &Client, output: &Output, args: Get) -> Result<(), Failure> {
     let key = args.target.key()?;
-    let options = GetOptions {
-        version: args.version,
-        ..GetOptions::default()
-    };
+    let options = which(&args.which);
     if args.file.as_ref().is_some_and(|file| file.as_os_str() == "-") {
         return write_out(&mut client.get(&args.target.bucket, &key, options).await?).await;
     }
@@ -160,10 +73,7 @@ pub(crate) fn file_for(target: &Target, named: Option<PathBuf>) -> Result<PathBu
 
 pub(crate) async fn cat(client: &Client, _: &Output, args: &Cat) -> Result<(), Failure> {
     for target in &args.targets {
-        let options = GetOptions {
-            version: args.version,
-            ..GetOptions::default()
-        };
+        let options = which(&args.which);
         let mut object = client.get(&target.bucket, &target.key()?, options).await?;
         write_out(&mut object).await?;
     }
@@ -277,86 +187,6 @@ fn removed(output: &Output, target: &Target, tombstone: Option<&VersionId>) -> s
         json!({"bucket": target.bucket.as_str(), "key": target.rest, "deleted": tombstone.is_some(),
             "version": tombstone.map(VersionId::to_string)})
     })
-}
-
-pub(crate) async fn stat(client: &Client, output: &Output, args: &Stat) -> Result<(), Failure> {
-    if args.target.rest.is_empty() {
-        let bucket = client.bucket(&args.target.bucket).await?;
-        let value = serde_json::to_value(&bucket).unwrap_or_default();
-        return Ok(output.line(|| members(&value), || value.clone())?);
-    }
-    let options = GetOptions {
-        version: args.version,
-        ..GetOptions::default()
-    };
-    let info = client
-        .head(&args.target.bucket, &args.target.key()?, options)
-        .await?;
-    let value = info_json(&args.target, &info);
-    Ok(output.line(|| members(&value), || value.clone())?)
-}
-
-fn info_json(target: &Target, info: &ObjectInfo) -> Value {
-    let text = |value: &Option<HeaderText>| value.as_ref().map(HeaderText::as_str).map(str::to_owned);
-    let meta: serde_json::Map<String, Value> = info
-        .headers
-        .meta
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value.as_str())))
-        .collect();
-    let tags: serde_json::Map<String, Value> = info
-        .headers
-        .tags
-        .iter()
-        .map(|(name, value)| (name.to_owned(), json!(value)))
-        .collect();
-    let mut value = json!({
-        "bucket": target.bucket.as_str(),
-        "key": target.rest,
-        "size": info.len,
-        "etag": info.etag.to_string(),
-        "version": info.version.to_string(),
-        "seq": info.seq.get(),
-        "modified": info.modified,
-        "content_type": text(&info.headers.content_type),
-        "cache_control": text(&info.headers.cache_control),
-        "expires": text(&info.headers.expires),
-        "ttl": info.headers.ttl_seconds,
-        "meta": meta,
-        "tags": tags,
-    });
-    if let Some(members) = value.as_object_mut() {
-        members.retain(|_, member| !member.is_null() && *member != json!({}));
-    }
-    value
-}
-
-/// An object's members, one to a line; inner objects are written `outer.inner`.
-fn members(value: &Value) -> String {
-    fn collect(lines: &mut Vec<(String, String)>, name: &str, value: &Value) {
-        match value {
-            Value::Object(inner) => {
-                for (member, value) in inner {
-                    let name = if name.is_empty() {
-                        member.clone()
-                    } else {
-                        format!("{name}.{member}")
-                    };
-                    collect(lines, &name, value);
-                }
-            }
-            Value::String(text) => lines.push((name.to_owned(), text.clone())),
-            other => lines.push((name.to_owned(), other.to_string())),
-        }
-    }
-    let mut lines = Vec::new();
-    collect(&mut lines, "", value);
-    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let rows: Vec<String> = lines
-        .iter()
-        .map(|(name, value)| format!("{:width$}  {}", shown(name), shown(value)))
-        .collect();
-    rows.join("\n")
 }
 
 /// Time and mode of an object that was a file.

@@ -1,13 +1,13 @@
 //! Bringing back what was deleted or overwritten.
 
 use serde_json::json;
-use wfldb_client::{Client, GetOptions, PutOptions};
+use wfldb_client::{Client, CopyOptions, CopySource, GetOptions};
 use wfldb_core::object::Preconditions;
 
 use super::args::Restore;
 use super::exit::Failure;
 use super::output::{Output, shown};
-use super::spool;
+use super::show::stored_json;
 
 pub(crate) async fn restore(client: &Client, output: &Output, args: &Restore) -> Result<(), Failure> {
     let (bucket, key) = (&args.target.bucket, args.target.key()?);
@@ -20,7 +20,7 @@ pub(crate) async fn restore(client: &Client, output: &Output, args: &Restore) ->
                 stored.version
             )
         };
-        output.line(human, || super::object::stored_json(&args.target, &stored))?;
+        output.line(human, || stored_json(&args.target, &stored))?;
         return Ok(());
     };
     let current = match client.head(bucket, &key, GetOptions::default()).await {
@@ -36,25 +36,21 @@ pub(crate) async fn restore(client: &Client, output: &Output, args: &Restore) ->
         )?;
         return Ok(());
     }
-    let options = GetOptions {
+    let source = CopySource {
+        bucket: bucket.clone(),
+        key: key.clone(),
         version: Some(version),
-        ..GetOptions::default()
     };
-    let mut object = client.get(bucket, &key, options).await?;
-    let mut spool = spool::object(&mut object).await?;
-    let prepared = spool.prepare().await?;
     // Nobody's newer version is buried: the copy happens only on top of what we saw.
-    let preconditions = Preconditions {
-        if_version: current,
-        if_none_match_any: current.is_none(),
-        ..Preconditions::default()
+    let options = CopyOptions {
+        preconditions: Preconditions {
+            if_version: current,
+            if_none_match_any: current.is_none(),
+            ..Preconditions::default()
+        },
+        ..CopyOptions::default()
     };
-    let options = PutOptions {
-        headers: object.info().headers.clone(),
-        preconditions,
-        progress: None,
-    };
-    let stored = client.put_prepared(bucket, &key, &prepared, options).await?;
+    let stored = client.copy(&source, bucket, &key, options).await?;
     let human = || {
         format!(
             "restored {} from {version} as version {}",
@@ -62,6 +58,6 @@ pub(crate) async fn restore(client: &Client, output: &Output, args: &Restore) ->
             stored.version
         )
     };
-    output.line(human, || super::object::stored_json(&args.target, &stored))?;
+    output.line(human, || stored_json(&args.target, &stored))?;
     Ok(())
 }

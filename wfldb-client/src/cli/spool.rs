@@ -1,4 +1,4 @@
-//! A body whose length is not known beforehand (standard input, another object) gathered until it is: in memory while
+//! A body whose length is not known beforehand (standard input) gathered until it is: in memory while
 //! it is small, else in a temporary file that only we can read and that goes away with us.
 
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use wfldb_client::{Error, Object, Prepared};
+use wfldb_client::{Error, Prepared};
 
 const IN_MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -94,14 +94,4 @@ pub(crate) async fn stdin() -> Result<Spool, Error> {
     tokio::task::spawn_blocking(Spool::of_stdin)
         .await
         .map_err(|error| Error::Local(error.to_string()))?
-}
-
-/// All of an object, checked against its hash.
-pub(crate) async fn object(object: &mut Object) -> Result<Spool, Error> {
-    let mut spool = Spool::new();
-    while let Some(piece) = object.chunk().await? {
-        let writing = tokio::task::spawn_blocking(move || spool.push(&piece).map(|()| spool));
-        spool = writing.await.map_err(|error| Error::Local(error.to_string()))??;
-    }
-    Ok(spool)
 }

@@ -7,6 +7,7 @@ use wfldb_core::auth::Method;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{EtagCondition, format_etag};
+use wfldb_core::time::UnixMillis;
 
 use super::info::ObjectInfo;
 use crate::call::{Answer, Call, next_piece, object_path};
@@ -18,10 +19,32 @@ use crate::{Client, Error};
 pub struct GetOptions {
     /// This version instead of the newest.
     pub version: Option<VersionId>,
+    /// The version that was current at this time, inclusive. Not together with `version`: the server refuses that.
+    pub at: Option<UnixMillis>,
     /// Only if the object is (still) this one; otherwise 412.
     pub if_match: Option<EtagCondition>,
     /// Told how many bytes arrived.
     pub progress: Option<Progress>,
+}
+
+impl GetOptions {
+    /// One version.
+    #[must_use]
+    pub fn version(version: VersionId) -> Self {
+        Self {
+            version: Some(version),
+            ..Self::default()
+        }
+    }
+
+    /// What was current at a time.
+    #[must_use]
+    pub fn at(at: UnixMillis) -> Self {
+        Self {
+            at: Some(at),
+            ..Self::default()
+        }
+    }
 }
 
 impl std::fmt::Debug for GetOptions {
@@ -29,6 +52,7 @@ impl std::fmt::Debug for GetOptions {
         let mut shown = f.debug_struct("GetOptions");
         shown
             .field("version", &self.version)
+            .field("at", &self.at)
             .field("if_match", &self.if_match)
             .finish_non_exhaustive()
     }
@@ -37,9 +61,15 @@ impl std::fmt::Debug for GetOptions {
 impl Client {
     pub(super) fn read(method: Method, bucket: &BucketName, key: &ObjectKey, options: &GetOptions) -> Call {
         let mut call = Call::new(method, object_path(bucket, key));
-        if let Some(version) = &options.version {
-            call = call.query(&[("version", &version.to_string())]);
-        }
+        let version = options.version.map(|version| ("version", version.to_string()));
+        let at = options.at.map(|at| ("at", at.to_string()));
+        let chosen = [version, at].into_iter().flatten();
+        let chosen: Vec<(&str, String)> = chosen.collect();
+        let pairs: Vec<(&str, &str)> = chosen
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        call = call.query(&pairs);
         if let Some(condition) = &options.if_match {
             let value = match condition {
                 EtagCondition::Any => "*".to_owned(),
@@ -77,6 +107,32 @@ impl Client {
     ) -> Result<Object, Error> {
         let call = Self::read(Method::Get, bucket, key, &options);
         Object::of(self.caller.send(&call).await?, options.progress)
+    }
+
+    /// What the server knows about the version that was current at a time.
+    ///
+    /// # Errors
+    /// As [`Client::head`]; 404 where nothing or a tombstone was current then, or what was is not kept any more.
+    pub async fn head_at(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        at: UnixMillis,
+    ) -> Result<ObjectInfo, Error> {
+        self.head(bucket, key, GetOptions::at(at)).await
+    }
+
+    /// Begins to read the version that was current at a time.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; 404 where nothing or a tombstone was current then, or what was is not kept any more.
+    pub async fn get_at(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        at: UnixMillis,
+    ) -> Result<Object, Error> {
+        self.get(bucket, key, GetOptions::at(at)).await
     }
 }
 

@@ -41,7 +41,7 @@ fn missing(name: &str) -> Error {
     Error::Transport(format!("the server's answer has no valid `{name}`"))
 }
 
-pub(super) fn etag(headers: &HeaderMap) -> Result<ContentHash, Error> {
+pub(crate) fn etag(headers: &HeaderMap) -> Result<ContentHash, Error> {
     header(headers, "etag")
         .and_then(|text| wfldb_core::object::parse_etag(text).ok())
         .ok_or_else(|| missing("etag"))

@@ -12,7 +12,7 @@ use super::info::{self, Stored};
 use crate::call::{Answer, Call, object_path};
 use crate::outgoing::{Progress, Source};
 use crate::retry::Safety;
-use crate::{Client, Error};
+use crate::{Client, Error, UploadOptions};
 
 /// What goes with a write.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ impl std::fmt::Debug for PutOptions {
 
 /// Bytes that are ready to be sent, with their hash: so that a caller can compare before sending.
 #[derive(Debug, Clone)]
-pub struct Prepared(Source);
+pub struct Prepared(pub(crate) Source);
 
 impl Prepared {
     /// Bytes in memory.
@@ -90,7 +90,8 @@ impl Client {
             .await
     }
 
-    /// Stores a file: one pass to hash it, one to send it. Refuses if it changes meanwhile.
+    /// Stores a file: one pass to hash it, one to send it; above 64 MiB in parts, several at a time
+    /// ([`Client::upload_file`] says more). Refuses if it changes meanwhile.
     ///
     /// # Errors
     /// As [`Client::put`], and `Local` for the file.
@@ -101,11 +102,15 @@ impl Client {
         path: &Path,
         options: PutOptions,
     ) -> Result<Stored, Error> {
-        self.put_prepared(bucket, key, &Prepared::file(path).await?, options)
-            .await
+        let options = UploadOptions {
+            put: options,
+            ..UploadOptions::default()
+        };
+        let uploaded = self.upload_file(bucket, key, path, options).await?;
+        Ok(uploaded.stored)
     }
 
-    /// Stores what was prepared.
+    /// Stores what was prepared, by one request.
     ///
     /// # Errors
     /// As [`Client::put`].
@@ -122,7 +127,8 @@ impl Client {
             .map_err(|error| Error::Local(error.to_string()))?;
         let mut call = Call::new(Method::Put, object_path(bucket, key));
         call.headers = options.headers.to_pairs();
-        guard(&mut call, &options.preconditions);
+        condition(&mut call, &options.preconditions);
+        call.safety = put_safety(&options.preconditions, Some(prepared.etag()));
         call.source = prepared.0.clone();
         call.progress = options.progress;
         let stored = stored(&self.caller.send(&call).await?)?;
@@ -147,7 +153,8 @@ impl Client {
         preconditions: &Preconditions,
     ) -> Result<Option<(VersionId, Seq)>, Error> {
         let mut call = Call::new(Method::Delete, object_path(bucket, key));
-        guard(&mut call, preconditions);
+        condition(&mut call, preconditions);
+        call.safety = delete_safety(preconditions);
         let answer = self.caller.send(&call).await?;
         let headers = &answer.parts.headers;
         Ok(info::version(headers).ok().zip(info::seq(headers).ok()))
@@ -168,7 +175,8 @@ impl Client {
         let path = object_path(bucket, key);
         let version = version.to_string();
         let mut call = Call::new(Method::Delete, path).query(&[("version", &version)]);
-        guard(&mut call, preconditions);
+        condition(&mut call, preconditions);
+        call.safety = delete_safety(preconditions);
         let answer = self.caller.send(&call).await?;
         Ok(info::seq(&answer.parts.headers).ok())
     }
@@ -183,11 +191,8 @@ impl Client {
     }
 }
 
-fn guard(call: &mut Call, preconditions: &Preconditions) {
-    if preconditions.is_empty() {
-        return;
-    }
-    call.safety = Safety::Guarded;
+/// Writes the conditions into the request's headers.
+pub(crate) fn condition(call: &mut Call, preconditions: &Preconditions) {
     let mut header = |name: &str, value: String| call.headers.push((name.to_owned(), value));
     match &preconditions.if_match {
         Some(EtagCondition::Any) => header("if-match", "*".to_owned()),
@@ -202,8 +207,31 @@ fn guard(call: &mut Call, preconditions: &Preconditions) {
     }
 }
 
+/// Whether what was put makes its own conditions false, so that a second one is refused. `etag` is that of what is put,
+/// where it is known.
+pub(crate) fn put_safety(preconditions: &Preconditions, etag: Option<ContentHash>) -> Safety {
+    let replaces = match &preconditions.if_match {
+        Some(EtagCondition::Is(before)) => etag.is_some_and(|etag| etag != *before),
+        Some(EtagCondition::Any) | None => false,
+    };
+    if replaces || preconditions.if_none_match_any || preconditions.if_version.is_some() {
+        Safety::Guarded
+    } else {
+        Safety::Write
+    }
+}
+
+/// The same of a delete: a tombstone counts as absent, so each condition is false after it, or it writes nothing.
+pub(crate) fn delete_safety(preconditions: &Preconditions) -> Safety {
+    if preconditions.is_empty() {
+        Safety::Write
+    } else {
+        Safety::Guarded
+    }
+}
+
 /// A write was answered 2xx, so it happened; an answer that does not say what happened leaves that open.
-fn stored(answer: &Answer) -> Result<Stored, Error> {
+pub(crate) fn stored(answer: &Answer) -> Result<Stored, Error> {
     let headers = &answer.parts.headers;
     let read = || {
         Ok(Stored {
@@ -214,4 +242,48 @@ fn stored(answer: &Answer) -> Result<Stored, Error> {
         })
     };
     read().map_err(|error: Error| Error::OutcomeUnknown(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_condition_that_the_write_itself_makes_false_guards_it() {
+        let version = VersionId::parse("01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap();
+        let (old, new) = (ContentHash::of(b"old"), ContentHash::of(b"new"));
+        let is = |etag| Preconditions {
+            if_match: Some(EtagCondition::Is(etag)),
+            ..Preconditions::default()
+        };
+        let any = Preconditions {
+            if_match: Some(EtagCondition::Any),
+            ..Preconditions::default()
+        };
+        let none = Preconditions {
+            if_none_match_any: true,
+            ..Preconditions::default()
+        };
+        let on_version = Preconditions {
+            if_version: Some(version),
+            ..Preconditions::default()
+        };
+        let table = [
+            (Preconditions::default(), Safety::Write, Safety::Write),
+            (any, Safety::Write, Safety::Guarded),
+            (is(old), Safety::Guarded, Safety::Guarded),
+            (is(new), Safety::Write, Safety::Guarded),
+            (none, Safety::Guarded, Safety::Guarded),
+            (on_version, Safety::Guarded, Safety::Guarded),
+        ];
+        for (conditions, put, delete) in table {
+            assert_eq!(put_safety(&conditions, Some(new)), put, "{conditions:?}");
+            assert_eq!(delete_safety(&conditions), delete, "{conditions:?}");
+        }
+        assert_eq!(
+            put_safety(&is(old), None),
+            Safety::Write,
+            "a copy may bring the same bytes"
+        );
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::create::random;
 pub(crate) use self::file::FORMAT;
 pub(crate) use self::file::StoreFile;
 pub(crate) use self::layout::{Layout, remove_all, sync_dir, write_synced};
-pub(crate) use self::open::open;
+pub(crate) use self::open::{READ_ONLY_ASKED, open};
 pub(crate) use self::probe::{Probed, copy_database, run_probe};
 pub use self::probe::{Prober, probe_main};
 pub use self::replay::ReplayMark;

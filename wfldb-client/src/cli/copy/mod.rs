@@ -17,6 +17,7 @@ use super::args::Cp;
 use super::exit::Failure;
 use super::output::Output;
 use super::target::Place;
+use super::upload;
 use tally::{Outcome, Tally};
 
 /// Files above this size count for several, so that a few large ones do not hold all memory and disk at once.
@@ -66,10 +67,11 @@ impl Crew {
         len: u64,
         work: impl Future<Output = Outcome> + Send + 'static,
     ) -> Result<bool, Failure> {
-        let weight = if len > LARGE_BYTES {
-            (self.parallel / 4).max(1)
-        } else {
-            1
+        let weight = match len {
+            // Several parts of it are on their way at once.
+            _ if upload::is_large(len) => (self.parallel / 2).max(1),
+            _ if len > LARGE_BYTES => (self.parallel / 4).max(1),
+            _ => 1,
         };
         let place = Arc::clone(&self.places).acquire_many_owned(weight).await;
         self.collect_finished()?;

@@ -6,15 +6,17 @@ use serde_json::json;
 use wfldb_client::tree::meta::FileMeta;
 use wfldb_client::tree::name::key_of;
 use wfldb_client::tree::part::PartFile;
-use wfldb_client::{Client, Error, GetOptions, ObjectInfo, Prepared, PutOptions};
+use wfldb_client::{
+    Client, CopyOptions, CopySource, Error, GetOptions, ObjectInfo, Prepared, PutOptions, Uploaded,
+};
 
-use super::up::{headers, put_surely};
+use super::up::headers;
 use crate::cli::args::Cp;
 use crate::cli::exit::Failure;
 use crate::cli::object::{file_for, file_meta};
 use crate::cli::output::{Output, counted, shown};
-use crate::cli::spool;
 use crate::cli::target::Target;
+use crate::cli::upload;
 
 pub(super) async fn up(
     client: &Client,
@@ -43,13 +45,26 @@ pub(super) async fn up(
     } else {
         FileMeta::of(&metadata)
     };
-    let prepared = Prepared::file(from).await?;
     let options = PutOptions {
         headers: headers(Some(from), meta),
         ..PutOptions::default()
     };
-    put_surely(client, &to.bucket, &to.key()?, &prepared, options).await?;
-    copied(output, &from.to_string_lossy(), &to.to_string(), prepared.len())
+    let key = to.key()?;
+    let (bytes, uploaded) = if upload::is_large(metadata.len()) {
+        let uploaded = upload::large(client, &to.bucket, &key, from, options).await?;
+        (uploaded.bytes, Some(uploaded))
+    } else {
+        let prepared = Prepared::file(from).await?;
+        upload::small(client, &to.bucket, &key, &prepared, options).await?;
+        (prepared.len(), None)
+    };
+    copied(
+        output,
+        &from.to_string_lossy(),
+        &to.to_string(),
+        bytes,
+        uploaded.as_ref(),
+    )
 }
 
 pub(super) async fn down(
@@ -73,7 +88,7 @@ pub(super) async fn down(
     let info = client
         .get_to_part(&from.bucket, &from.key()?, GetOptions::default(), begin, meta)
         .await?;
-    copied(output, &from.to_string(), &path.to_string_lossy(), info.len)
+    copied(output, &from.to_string(), &path.to_string_lossy(), info.len, None)
 }
 
 pub(super) async fn across(
@@ -85,30 +100,40 @@ pub(super) async fn across(
     if to.rest.is_empty() || to.rest.ends_with('/') {
         to.rest.push_str(from.rest.rsplit('/').next().unwrap_or_default());
     }
-    let mut object = client
-        .get(&from.bucket, &from.key()?, GetOptions::default())
-        .await?;
-    let mut spool = spool::object(&mut object).await?;
-    let prepared = spool.prepare().await?;
-    let options = PutOptions {
-        headers: object.info().headers.clone(),
-        ..PutOptions::default()
+    let (source, key) = (from.key()?, to.key()?);
+    let info = client.head(&from.bucket, &source, GetOptions::default()).await?;
+    let source = CopySource {
+        bucket: from.bucket.clone(),
+        key: source,
+        version: Some(info.version),
     };
-    put_surely(client, &to.bucket, &to.key()?, &prepared, options).await?;
-    copied(output, &from.to_string(), &to.to_string(), prepared.len())
+    let copy = || client.copy(&source, &to.bucket, &key, CopyOptions::default());
+    upload::surely(client, &to.bucket, &key, info.etag, copy).await?;
+    copied(output, &from.to_string(), &to.to_string(), info.len, None)
 }
 
-fn copied(output: &Output, from: &str, to: &str, bytes: u64) -> Result<(), Failure> {
+fn copied(
+    output: &Output,
+    from: &str,
+    to: &str,
+    bytes: u64,
+    uploaded: Option<&Uploaded>,
+) -> Result<(), Failure> {
     let human = || {
         format!(
-            "copied {} to {} ({})",
+            "copied {} to {} ({}){}",
             shown(from),
             shown(to),
-            counted(bytes, "byte", "bytes")
+            counted(bytes, "byte", "bytes"),
+            uploaded.map(upload::kept_words).unwrap_or_default()
         )
     };
-    Ok(output.line(
-        human,
-        || json!({"action": "copied", "from": from, "to": to, "bytes": bytes}),
-    )?)
+    let json = || {
+        let mut value = json!({"action": "copied", "from": from, "to": to, "bytes": bytes});
+        if let Some(uploaded) = uploaded {
+            upload::mark(&mut value, uploaded);
+        }
+        value
+    };
+    Ok(output.line(human, json)?)
 }

@@ -2,11 +2,12 @@
 //! to be in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use wfldb_client::tree::meta::FileMeta;
 use wfldb_client::tree::walk::{Found, Walk, content_type};
-use wfldb_client::{Client, Error, GetOptions, Prepared, Progress, PutOptions, Scan, ScanQuery, Stored};
+use wfldb_client::{Client, Error, Prepared, Progress, PutOptions, Scan, ScanQuery};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{HeaderText, ObjectHeaders};
 use wfldb_net::listing::Item;
@@ -18,9 +19,7 @@ use crate::cli::exit::Failure;
 use crate::cli::list::key_prefix;
 use crate::cli::output::Output;
 use crate::cli::target::Target;
-
-/// How often a write whose outcome is unknown is looked up and, when it did not happen, made again.
-const UNKNOWN_ATTEMPTS_MAX: u32 = 3;
+use crate::cli::upload;
 
 pub(super) async fn tree(
     client: &Client,
@@ -67,6 +66,7 @@ pub(super) async fn tree(
             bucket: to.bucket.clone(),
             key,
             path,
+            len,
             headers: headers(
                 None,
                 if args.no_preserve {
@@ -173,6 +173,7 @@ struct Upload {
     bucket: BucketName,
     key: ObjectKey,
     path: PathBuf,
+    len: u64,
     headers: ObjectHeaders,
     known: Option<Item>,
     progress: Progress,
@@ -181,61 +182,54 @@ struct Upload {
 impl Upload {
     async fn run(mut self) -> Outcome {
         let name = self.path.to_string_lossy().into_owned();
-        let directory = self.key.as_str().ends_with('/');
-        let prepared = if directory {
-            Prepared::bytes("")
+        let outcome = if self.key.as_str().ends_with('/') {
+            self.small(Prepared::bytes("")).await
         } else {
             self.headers.content_type =
                 content_type(&self.path).and_then(|text| HeaderText::parse(text).ok());
-            match Prepared::file(&self.path).await {
-                Ok(prepared) => prepared,
-                Err(error) => return Outcome::Failed { name, error },
+            // Hashing a large file first is worth it only where the server may have it already.
+            let known = self.known.as_ref().is_some_and(|item| item.size == self.len);
+            if upload::is_large(self.len) && !known {
+                self.large().await
+            } else {
+                match Prepared::file(&self.path).await {
+                    Ok(prepared) if self.is_there(&prepared) => Ok((prepared.len(), false)),
+                    Ok(prepared) if upload::is_large(prepared.len()) => self.large().await,
+                    Ok(prepared) => self.small(prepared).await,
+                    Err(error) => Err(error),
+                }
             }
         };
-        let bytes = prepared.len();
-        if self
-            .known
-            .as_ref()
-            .is_some_and(|item| item.etag == Some(prepared.etag()) && item.size == bytes)
-        {
-            return Outcome::Unchanged { name, bytes };
-        }
-        let options = PutOptions {
-            headers: self.headers,
-            progress: Some(self.progress),
-            ..PutOptions::default()
-        };
-        match put_surely(&self.client, &self.bucket, &self.key, &prepared, options).await {
-            Ok(()) => Outcome::Copied { name, bytes },
+        match outcome {
+            Ok((bytes, true)) => Outcome::Copied { name, bytes },
+            Ok((bytes, false)) => Outcome::Unchanged { name, bytes },
             Err(error) => Outcome::Failed { name, error },
         }
     }
-}
 
-/// Stores; when the outcome is unknown, reads back, and stores again only if it is not there.
-pub(super) async fn put_surely(
-    client: &Client,
-    bucket: &BucketName,
-    key: &ObjectKey,
-    prepared: &Prepared,
-    options: PutOptions,
-) -> Result<(), Error> {
-    let mut attempt = 1;
-    loop {
-        let put: Result<Stored, Error> = client.put_prepared(bucket, key, prepared, options.clone()).await;
-        match put {
-            Err(Error::OutcomeUnknown(why)) if attempt < UNKNOWN_ATTEMPTS_MAX => {
-                match client.head(bucket, key, GetOptions::default()).await {
-                    Ok(info) if info.etag == prepared.etag() => return Ok(()),
-                    Ok(_) => {}
-                    Err(error) if error.is_not_found() => {}
-                    Err(error) if error.stops_everything() => return Err(error),
-                    Err(_) => return Err(Error::OutcomeUnknown(why)),
-                }
-            }
-            Err(error) => return Err(error),
-            Ok(_) => return Ok(()),
+    fn is_there(&self, prepared: &Prepared) -> bool {
+        let there = self.known.as_ref();
+        there.is_some_and(|item| item.etag == Some(prepared.etag()) && item.size == prepared.len())
+    }
+
+    fn options(&self) -> PutOptions {
+        PutOptions {
+            headers: self.headers.clone(),
+            progress: Some(Arc::clone(&self.progress)),
+            ..PutOptions::default()
         }
-        attempt += 1;
+    }
+
+    async fn small(&self, prepared: Prepared) -> Result<(u64, bool), Error> {
+        if self.is_there(&prepared) {
+            return Ok((prepared.len(), false));
+        }
+        upload::small(&self.client, &self.bucket, &self.key, &prepared, self.options()).await?;
+        Ok((prepared.len(), true))
+    }
+
+    async fn large(&self) -> Result<(u64, bool), Error> {
+        let uploaded = upload::large(&self.client, &self.bucket, &self.key, &self.path, self.options());
+        Ok((uploaded.await?.bytes, true))
     }
 }

@@ -1,0 +1,89 @@
+//! Long help texts.
+
+/// What the program's long help begins with.
+pub(super) const ABOUT: &str = "\
+Stores, lists and reads objects in a wflDB server.
+
+A TARGET is BUCKET or BUCKET/KEY. In `cp`, remote places are spelled wfldb://BUCKET/KEY, since everything else is a \
+local path; the other commands take that spelling too.
+
+The profile says where the server is and holds key and packet: --profile FILE, else the environment variable \
+WFLDB_PROFILE, else $XDG_CONFIG_HOME/wfldb/profile.json, else ~/.config/wfldb/profile.json. The file must be readable \
+by its owner only (mode 0600).";
+
+/// The rules of `cp`, as its long help states them.
+pub(super) const COPY_RULES: &str = "\
+Copy files up, down, or from key to key; with -r whole directory trees.
+
+  wfldb cp FILE wfldb://BUCKET/KEY       up; the file's name is added to a KEY that ends with /
+  wfldb cp wfldb://BUCKET/KEY FILE       down; into FILE, or into it if it is a directory
+  wfldb cp wfldb://A/KEY wfldb://B/KEY   from key to key, by the server itself
+  wfldb cp -r DIR wfldb://BUCKET/PREFIX  what is in DIR goes below PREFIX/
+  wfldb cp -r wfldb://BUCKET/PREFIX DIR  what is below PREFIX/ goes into DIR
+
+Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is \
+skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes.
+
+A file over 64 MiB goes up in parts of 16 MiB, 4 at a time. What an interrupted upload sent stays on the server for \
+seven days, and the next run sends the rest: which upload to go on with is noted in $XDG_STATE_HOME/wfldb/uploads, else \
+~/.local/state/wfldb/uploads, while it lasts. Every part is hashed again and sent when the server's is another one. \
+After a refusal for good (no right, too large, over a quota), or when the file changed, the upload is ended instead.
+
+A file that \
+comes down is written as `.NAME.wfldb-part` and renamed when it is whole and its hash is right; what is left of a \
+file over 8 MiB is gone on with, a smaller one is started over. Such names are not copied in either direction.
+
+Symbolic links are not followed: they are skipped with a warning. With --follow they are copied as what they point \
+at, unless that lies outside of DIR, or is a directory above the link, or is not there: then they are skipped.
+
+Empty directories are kept as objects of zero bytes whose key ends with `/`. Other directories exist through their \
+files; their own times and modes are not kept.
+
+Times and modes: the modification time and the nine permission bits travel as x-wfldb-meta-mtime \
+(SECONDS.NANOSECONDS) and x-wfldb-meta-mode (four octal digits), and are set again on the way down unless \
+--no-preserve is given. Set-user-id and similar bits, owners, access lists and extended attributes do not travel.
+
+Names: bytes that are not valid UTF-8 and control characters are written %XX in the key (upper-case hexadecimal); a % \
+before two upper-case hexadecimal digits is written %25; where the whole key would be reserved (`scan`, `batch`, a \
+first segment like `_find`), its first byte is written %XX. On the way down the rule is undone, and only where it gives \
+that very key again: other keys with a % are taken literally. A name too long for a key (1024 bytes) is reported.
+
+On the way down nothing is written outside of DIR: keys with empty, `.` or `..` segments are reported, symbolic \
+links inside DIR are neither followed nor replaced, and of keys that cannot all be files (`a` and `a/b`) one is \
+reported, not overwritten. Existing files with other contents are replaced.
+
+Special files (sockets, pipes, devices) are skipped with a warning. The content-type is guessed from the name's \
+ending, or left out.
+
+Warnings do not change the exit code. Failures of single files are listed at the end, with exit code 1; when the server \
+goes away for longer than about 10 seconds the copy stops, with exit code 6.";
+
+/// The forms of a batch, as its long help states them.
+pub(super) const BATCH_RULES: &str = "\
+Change many objects of a bucket in one commit, or none of them.
+
+The entries come from FILE or standard input: either the protocol's JSON,
+
+  {\"ops\":[{\"op\":\"put\",\"key\":\"a\",\"body\":\"text\"},{\"op\":\"delete\",\"key\":\"b\"}]}
+
+or one entry per line:
+
+  {\"op\":\"put\",\"key\":\"a\",\"body\":\"text\",\"content_type\":\"text/plain\",\"tags\":{\"colour\":\"red\"},\"if_none_match\":\"*\"}
+  {\"op\":\"put\",\"key\":\"b\",\"body_base64\":\"AAEC\"}
+  {\"op\":\"delete\",\"key\":\"c\",\"if_version\":\"01JGFJJZ00AAAAAAAAAAAAAAAA\"}
+  {\"op\":\"check\",\"key\":\"d\",\"if_match\":\"ETAG\"}
+
+At most 1000 entries and 8 MiB, each key once; more than that is refused, never split. `if_match` is an etag or *, \
+`if_none_match` is *; every condition of every entry must hold, or nothing happens, and the entry that was refused is \
+named, counted from 0.";
+
+/// What `tag` does, as its long help states it.
+pub(super) const TAG_RULES: &str = "\
+Show the tags of an object, or set some of them.
+
+Without NAME=VALUE the tags are shown. With it they are set, and the object's other tags stay; --replace sets exactly \
+those that are given. The object is copied onto itself by the server, so no bytes move and a new version begins; type, \
+metadata and what is left of its time to live stay. If the object changes meanwhile, nothing happens (exit code 5).
+
+The last tag of an object cannot be taken away: in the protocol a copy without tags takes those of its source. Store the \
+object again without tags (`wfldb get`, `wfldb put`) where that is needed.";
