@@ -517,7 +517,7 @@ ask("no type", [g("photos", "", "put", content_type=["image/png"])], put={"len":
 ask("an empty list of types allows nothing", [g("photos", "", "put", content_type=[])], put={"len": 1}, **PUTS)
 ask("limits do not combine", [g("photos", "", "put", max_bytes=10), g("photos", "", "put", content_type=["a/b"])], put={"len": 11, "content_type": "c/d"}, **PUTS)
 ask("limits of writing do not limit reading", [g("photos", "", "get", max_bytes=0, content_type=[], create_only=True)], "GET", "object", **OBJ, op="get", charged=[0])
-ask("what is restored is asked about later", [g("photos", "", "put", max_bytes=10)], "POST", "undelete", **OBJ, op="put", charged=[0])
+ask("what is restored is asked about later", [g("photos", "", "put", max_bytes=10)], "POST", "undelete", **OBJ, op="put", charged=[0], object_bytes_max=10)
 ask("create only", [g("photos", "", "put", create_only=True)], put={"len": 1}, **PUTS, op="put", charged=[0], create_only=True)
 ask("create only before a plain grant", [g("photos", "", "put", create_only=True), g("photos", "a", "put")], put={"len": 1}, **PUTS, op="put", charged=[1])
 ask("create only limits deletes", [g("photos", "", "delete", create_only=True)], "DELETE", "object", **OBJ, op="delete", charged=[0], create_only=True)

@@ -15,6 +15,15 @@ pub enum Error {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// A backup was not taken, checked or restored.
+    #[error(transparent)]
+    Backup(#[from] wfldb_engine::BackupError),
+    /// The store did not open.
+    #[error(transparent)]
+    Open(#[from] wfldb_engine::OpenError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] wfldb_engine::EngineError),
     /// The operating system gave no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),

@@ -1,7 +1,8 @@
 //! What operators do with keys: make them, issue packets and profiles, look into them, renew them.
 //!
 //! All of it works offline. Packet rules are `wfldb-core`'s; nothing here has rules of its own.
-//! Not here yet: revocation, backup, restore, verification of a store, metrics.
+//! Not here: backups, which the program passes on to the server (`wfldb-client`) or to the files (`wfldb-engine`); and
+//! not yet: revocation, verification of a store, metrics.
 
 mod error;
 mod grant;

@@ -1,5 +1,9 @@
 //! `wfldb-admin`, the operator's command line: arguments in, one call, one report out.
 
+mod backups;
+mod reach;
+mod store;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +26,8 @@ use wfldb_core::time::UnixMillis;
 /// A packet or profile is far smaller.
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
-/// Makes keys, issues and renews key packets, and looks into them. Needs no server.
+/// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups; checks
+/// and compacts stores.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -47,6 +52,16 @@ enum Command {
     Inspect(Inspect),
     /// Give a profile a new term: same key, same grants; the file is replaced atomically
     Renew(Renew),
+    /// Take a backup of a running server or of a stopped store; verify and list backups
+    Backup(backups::Backup),
+    /// Make a store of a backup, in a new directory
+    Restore(backups::Restore),
+    /// Check every row and chunk of a store against each other; exit code 1 when anything is wrong
+    Verify(store::Verify),
+    /// Figures of a running server's store
+    Stats(store::Reach),
+    /// Have a running server give back space: merge its storage, remove chunk files that nothing names
+    Compact(store::Reach),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -142,12 +157,20 @@ struct Done {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = reach::probe() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Keygen(args) => keygen(&args),
         Command::Issue(args) => run_issue(&args),
         Command::Inspect(args) => run_inspect(&args),
         Command::Renew(args) => run_renew(&args),
+        Command::Backup(args) => backups::backup(args),
+        Command::Restore(args) => backups::restore(&args),
+        Command::Verify(args) => store::verify(args),
+        Command::Stats(args) => store::stats(args),
+        Command::Compact(args) => store::compact(args),
     };
     match done {
         Ok(done) => {

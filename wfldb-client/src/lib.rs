@@ -10,6 +10,7 @@
 //!
 //! Not here: TLS, sessions, documents. They come with later releases.
 
+mod backup;
 mod batch;
 mod bucket;
 mod call;
@@ -29,6 +30,7 @@ pub mod retry;
 mod store;
 pub mod tree;
 
+pub use backup::{BackupFiles, TakenBackup};
 pub use batch::Batch;
 pub use bucket::{BucketInfo, Usage};
 pub use client::{Client, ClientOptions};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use wfldb_core::auth::Method;
@@ -13,7 +14,7 @@ use crate::retry::Safety;
 use crate::{Client, Error};
 
 /// The answer comes when the work is done, which takes as long as the store is large.
-const COMPACT_SILENCE_MAX: Duration = Duration::from_hours(6);
+const ADMIN_SILENCE_MAX: Duration = Duration::from_hours(6);
 
 /// Figures of the store. What a newer server says beside these is in `more`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,12 +70,25 @@ impl Client {
     /// # Errors
     /// `Api`, `Transport`, `OutcomeUnknown`.
     pub async fn compact(&self) -> Result<Compacted, Error> {
+        parse(&self.admin("compact").await?)
+    }
+
+    /// Has every row and chunk of the store checked against each other. Answers the verdict as the server gives it, with
+    /// the member `sound`; returns when it is done.
+    ///
+    /// # Errors
+    /// `Api`, `Transport`.
+    pub async fn verify(&self) -> Result<Value, Error> {
+        parse(&self.admin("verify").await?)
+    }
+
+    async fn admin(&self, work: &'static str) -> Result<Bytes, Error> {
         let mut call = Call::new(Method::Post, "/v1/_admin".to_owned());
         call.headers
             .push(("content-type".to_owned(), "application/json".to_owned()));
-        call.source = Source::of_bytes(json!({"do": "compact"}).to_string().into());
+        call.source = Source::of_bytes(json!({"do": work}).to_string().into());
         call.safety = Safety::Idempotent;
-        call.silence_max = COMPACT_SILENCE_MAX;
-        parse(&self.caller.send(&call).await?.bytes().await?)
+        call.silence_max = ADMIN_SILENCE_MAX;
+        self.caller.send(&call).await?.bytes().await
     }
 }

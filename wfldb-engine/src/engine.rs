@@ -2,8 +2,8 @@
 //! `object`.
 
 use std::fs::File;
-use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -115,6 +115,9 @@ pub(crate) struct Inner {
     pub(crate) chunks: Arc<ChunkStore>,
     pub(crate) cache: RowCache,
     pub(crate) options: EngineOptions,
+    /// Running backups end, and no new one begins.
+    pub(crate) backups_stopped: AtomicBool,
+    dir: PathBuf,
     realm: Realm,
     trust: Vec<KeyId>,
     created: bool,
@@ -286,6 +289,8 @@ impl Engine {
             chunks,
             cache: RowCache::new(stamps, parts.options.object_cache_bytes),
             options: parts.options,
+            backups_stopped: AtomicBool::new(false),
+            dir: dir.to_path_buf(),
             realm: parts.realm,
             trust: parts.trust,
             created: parts.created,
@@ -352,6 +357,16 @@ impl Engine {
             Ok(())
         };
         Health { writable }
+    }
+
+    /// Why the store was opened read-only, when that is because it is damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        let asked_for = self.inner.options.read_only;
+        self.inner
+            .read_only
+            .clone()
+            .filter(|reason| !asked_for || reason != store::READ_ONLY_ASKED)
     }
 
     /// Asks for an empty commit when there was none for a while, so that [`Engine::health`] notices a storage that
@@ -547,7 +562,22 @@ impl Inner {
         self.lifecycle.wake();
     }
 
+    /// The store's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only.is_some()
+    }
+
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
     fn shut_down(&self) -> Result<(), EngineError> {
+        // A backup holds back the removals that the sweeper may wait for.
+        self.backups_stopped.store(true, Ordering::SeqCst);
         self.sweeper.let_go();
         self.lifecycle.let_go();
         self.garbage.stop();

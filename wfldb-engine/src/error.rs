@@ -89,6 +89,15 @@ pub enum EngineError {
     /// The store is closing.
     #[error("the store is closing")]
     Closing,
+    /// Another backup is being made in that place.
+    #[error("another backup is being made in that place")]
+    BackupRunning,
+    /// The place of the backup has no room.
+    #[error("the place of the backup is full")]
+    BackupFull,
+    /// The place of the backup cannot be used; the text names paths and is for logs.
+    #[error("the backup failed: {0}")]
+    BackupFailed(String),
 }
 
 impl EngineError {
@@ -98,7 +107,7 @@ impl EngineError {
         match self {
             Self::Entry { error, .. } => error.kind(),
             Self::NoSuchBucket | Self::NoSuchKey | Self::VersionPruned | Self::NoSuchUpload => Kind::NotFound,
-            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted => Kind::Conflict,
+            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
@@ -108,8 +117,8 @@ impl EngineError {
             | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
-            Self::StorageFull => Kind::StorageFull,
-            Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) => Kind::Internal,
+            Self::StorageFull | Self::BackupFull => Kind::StorageFull,
+            Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
             Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,
         }
     }
@@ -143,6 +152,9 @@ impl EngineError {
             Self::Busy => "Busy",
             Self::Read(_) => "ReadFailed",
             Self::Closing => "Closing",
+            Self::BackupRunning => "BackupRunning",
+            Self::BackupFull => "BackupFull",
+            Self::BackupFailed(_) => "BackupFailed",
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! [`Authorized`]: wfldb_core::auth::Authorized
 
+mod backup;
 mod bucket;
 mod cache;
 mod check;
@@ -26,6 +27,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use self::backup::{
+    BackupError, BackupFinding, BackupInfo, BackupReport, BackupVerdict, RestoreOptions, RestoreReport,
+    Tally, list_backups, pick_backup, restore, verify_backup,
+};
 pub use self::bucket::{BucketInfo, BucketPut, Usage};
 pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
@@ -41,7 +46,7 @@ pub use self::object::{
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
 pub use self::storage::{
-    Batch, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space, Storage, StorageError,
-    StorageFigures,
+    Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,
+    Storage, StorageError, StorageFigures,
 };
 pub use self::store::{OpenError, Prober, ReplayMark, probe_main};

@@ -208,6 +208,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                 let kind = match service {
                     Service::Stats => RouteKind::Stats,
                     Service::Admin => RouteKind::Admin,
+                    Service::Backup => RouteKind::Backup,
                 };
                 (kind, Target::Service(service))
             }
@@ -329,7 +330,8 @@ impl Route {
             | RouteKind::Object
             | RouteKind::Batch
             | RouteKind::Stats
-            | RouteKind::Admin => Parameters::None,
+            | RouteKind::Admin
+            | RouteKind::Backup => Parameters::None,
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

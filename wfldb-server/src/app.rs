@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wfldb_engine::Engine;
 
 use crate::auth::Gate;
+use crate::backups::BackupRoot;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cursor::Cursors;
@@ -18,6 +19,7 @@ pub(crate) struct App {
     pub(crate) gate: Gate,
     pub(crate) clock: Arc<Clock>,
     pub(crate) budget: Budget,
+    pub(crate) backups: BackupRoot,
     pub(crate) cursors: Cursors,
     pub(crate) metrics: Metrics,
     /// Held while `/readyz` asks the engine.
@@ -27,13 +29,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, gate: Gate, clock: Arc<Clock>) -> Self {
+    pub(crate) fn new(engine: Engine, gate: Gate, clock: Arc<Clock>, backups: BackupRoot) -> Self {
         let cursors = Cursors::new(engine.store_secret("cursor"));
         Self {
             engine,
             gate,
             clock,
             budget: Budget::new(),
+            backups,
             cursors,
             metrics: Metrics::new(),
             readiness: tokio::sync::Mutex::new(()),
@@ -47,6 +50,8 @@ impl App {
 
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        // A stop does not wait for a backup; the next one removes what this one has made.
+        self.engine.stop_backups();
     }
 
     /// Whether requests can be accepted at all: server time is after the mark that the last process left.

@@ -61,6 +61,8 @@ pub struct Config {
     pub object_cache_bytes: u64,
     /// Whether large bodies are compressed on disk where that pays.
     pub compression: Compression,
+    /// The directory below which callers may put backups; `None`: nowhere.
+    pub backup_dir: Option<PathBuf>,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Serve without TLS on an address that is not loopback.
@@ -144,6 +146,9 @@ struct Flags {
     /// Compress bodies above 64 KiB on disk where that saves an eighth [default: on]
     #[arg(long, env = "WFLDB_COMPRESSION", value_name = "ON OR OFF")]
     compression: Option<Compression>,
+    /// Directory below which backups may be taken through the server [default: none may]
+    #[arg(long, env = "WFLDB_BACKUP_DIR", value_name = "DIR")]
+    backup_dir: Option<PathBuf>,
     /// Root key (wr1…) to trust beside the store's own; may be repeated
     #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
     trust: Option<Vec<String>>,
@@ -188,6 +193,7 @@ struct File {
     block_cache: Option<u64>,
     object_cache: Option<u64>,
     compression: Option<Compression>,
+    backup_dir: Option<PathBuf>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -212,6 +218,7 @@ impl Config {
             block_cache_bytes: BLOCK_CACHE_BYTES,
             object_cache_bytes: OBJECT_CACHE_BYTES,
             compression: Compression::On,
+            backup_dir: None,
             trust: Vec::new(),
             danger_plaintext: false,
             danger_metrics: false,
@@ -244,6 +251,8 @@ impl Config {
             .or(file.realm)
             .map(|realm| Realm::parse(&realm))
             .transpose();
+        let backup_dir = flags.backup_dir.or(file.backup_dir);
+        let backup_dir = backup_dir.map(std::path::absolute).transpose();
         let trust = flags.trust.or(file.trust).unwrap_or_default();
         let default_log = if std::io::stderr().is_terminal() {
             LogForm::Text
@@ -277,6 +286,7 @@ impl Config {
                 .or(file.object_cache)
                 .unwrap_or(OBJECT_CACHE_BYTES),
             compression: flags.compression.or(file.compression).unwrap_or(Compression::On),
+            backup_dir: backup_dir.map_err(|error| value("--backup-dir", &error))?,
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),

@@ -97,6 +97,10 @@ pub(crate) enum Fault {
     Precondition,
     #[error("there is no such version")]
     NoSuchVersion,
+    #[error("this server takes no backups: it was started without --backup-dir")]
+    BackupNotConfigured,
+    #[error("the path is not below the directory that this server allows, or goes through a link")]
+    BackupPath,
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("a task of the request panicked")]
@@ -147,6 +151,7 @@ impl Fault {
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
             Self::NoSuchVersion => Kind::NotFound,
+            Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
             Self::Engine(error) => error.kind(),
             Self::Panicked => Kind::Internal,
         }
@@ -188,6 +193,8 @@ impl Fault {
             Self::Range(_) => "RangeNotSatisfiable",
             Self::Precondition => "PreconditionFailed",
             Self::NoSuchVersion => "NoSuchVersion",
+            Self::BackupNotConfigured => "BackupNotConfigured",
+            Self::BackupPath => "BackupPathNotAllowed",
             Self::Engine(error) => error.code(),
             Self::Panicked => "Internal",
         }
@@ -214,6 +221,7 @@ impl Fault {
             Self::Fresh(error) => error.reason().into(),
             Self::BeforeStart => "BeforeStart".into(),
             Self::ReplayMark(source) => format!("the replay mark cannot be made durable: {source}").into(),
+            // Of a backup that failed: with the operator's directory in it.
             Self::Engine(error) => error.to_string().into(),
             other => other.to_string().into(),
         }
@@ -281,6 +289,9 @@ impl Fault {
             // Internal text never leaves.
             (Kind::Internal, Self::Engine(EngineError::OutcomeUnknown)) => {
                 "whether the write happened is not known; read back before trying again".into()
+            }
+            (Kind::Internal, Self::Engine(EngineError::BackupFailed(_))) => {
+                "the backup failed; the server's log says why".into()
             }
             (Kind::Internal, Self::Engine(EngineError::Corrupt(_))) => "stored data is damaged".into(),
             (Kind::Internal, _) => "the server failed; its log knows the request id".into(),

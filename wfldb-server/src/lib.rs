@@ -6,6 +6,7 @@
 
 mod app;
 mod auth;
+mod backups;
 mod body;
 mod bootstrap;
 mod budget;

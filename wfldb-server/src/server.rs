@@ -21,6 +21,7 @@ use wfldb_engine::{Engine, EngineError, EngineOptions, OpenError};
 
 use crate::app::App;
 use crate::auth::{Gate, Replay};
+use crate::backups::BackupRoot;
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
 use crate::clock::Clock;
 use crate::config::{Compression, Config};
@@ -120,6 +121,12 @@ impl Server {
         if !config.metrics_listen.ip().is_loopback() && !config.danger_metrics {
             return Err(StartError::OpenMetrics(config.metrics_listen));
         }
+        if let Some(dir) = config.backup_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            return Err(StartError::Directory {
+                path: dir.display().to_string(),
+                source: io::ErrorKind::NotADirectory.into(),
+            });
+        }
         let clock = Arc::new(Clock::default());
         let opening = (config.clone(), Arc::clone(&clock));
         let opened = tokio::task::spawn_blocking(move || open(&opening.0, opening.1));
@@ -146,7 +153,12 @@ impl Server {
         }
 
         let gate = Gate::new(trust, realm.audience(), replay);
-        let app = Arc::new(App::new(engine, gate, clock));
+        let app = Arc::new(App::new(
+            engine,
+            gate,
+            clock,
+            BackupRoot::new(config.backup_dir.clone()),
+        ));
         let (stopping, stop) = watch::channel(false);
         let (stopped, end) = watch::channel(false);
         let (failure, failed) = watch::channel(false);

@@ -82,11 +82,13 @@ pub enum RouteKind {
     Stats,
     /// `/v1/_admin`.
     Admin,
+    /// `/v1/_backup`.
+    Backup,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -103,6 +105,7 @@ impl RouteKind {
         Self::Batch,
         Self::Stats,
         Self::Admin,
+        Self::Backup,
     ];
 }
 
@@ -165,7 +168,7 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Get => Some(&[Op::Admin]),
             Head | Put | Post | Delete => None,
         },
-        RouteKind::Admin => match method {
+        RouteKind::Admin | RouteKind::Backup => match method {
             Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
@@ -196,6 +199,7 @@ mod tests {
             (RouteKind::Batch, "POST:put"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
+            (RouteKind::Backup, "POST:admin"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

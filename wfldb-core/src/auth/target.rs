@@ -28,17 +28,20 @@ pub enum Service {
     Stats,
     /// `/v1/_admin`.
     Admin,
+    /// `/v1/_backup`.
+    Backup,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 2] = [Self::Stats, Self::Admin];
+    pub const ALL: [Self; 3] = [Self::Stats, Self::Admin, Self::Backup];
 
     /// The reserved word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Stats => "_stats",
             Self::Admin => "_admin",
+            Self::Backup => "_backup",
         }
     }
 }
@@ -101,6 +104,7 @@ impl Target {
             RouteKind::Batch => matches!(self, Self::Batch(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
+            RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Chunks: immutable files addressed by the BLAKE3 of their bytes, one directory per bucket.
 //!
-//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept; `file`
-//! holds the file's layout, `pack` what is compressed in it, `pool` and `buffers` what is used again; `link` shares
-//! files between buckets; `garbage` removes what nothing names. Which version refers to which chunk is a row in
-//! `chunks`, not known here.
+//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept, `hold` all of
+//! them while a backup runs; `file` holds the file's layout, `pack` what is compressed in it, `pool` and `buffers` what
+//! is used again; `link` shares files between buckets, `outside` looks at a backup's; `garbage` removes what nothing
+//! names. Which version refers to which chunk is a row in `chunks`, not known here.
 
 mod buffers;
 mod file;
 mod garbage;
+mod hold;
 mod link;
+mod outside;
 mod pack;
 mod pins;
 mod pool;
@@ -20,6 +22,8 @@ mod tests;
 pub(crate) use self::file::ChunkReader;
 pub use self::garbage::Collected;
 pub(crate) use self::garbage::GarbageWorker;
+pub(crate) use self::hold::Hold;
+pub(crate) use self::outside::Checker;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::store::{ChunkStore, References};
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wfldb_core::id::{BucketId, ChunkHash};
 
 use super::file::{plain_file_bytes, plain_trailer, seal};
+use super::hold::Holds;
 use super::{ChunkError, ChunkReader, Pins, Resources};
 use crate::storage::StorageError;
 
@@ -48,6 +49,7 @@ pub(crate) struct ChunkStore {
     pub(super) dir: PathBuf,
     pub(super) references: References,
     pins: Mutex<PinTable>,
+    pub(super) holds: Holds,
     next_temp: AtomicU64,
     resources: Arc<Resources>,
     compress: bool,
@@ -79,6 +81,7 @@ impl ChunkStore {
             dir,
             references,
             pins: Mutex::new(HashMap::new()),
+            holds: Holds::default(),
             next_temp: AtomicU64::new(0),
             resources: Arc::new(Resources::new()),
             compress,
@@ -139,6 +142,8 @@ impl ChunkStore {
 
     /// Removes the file unless a pin or a row names it. `true` when it is gone by this.
     pub(super) fn remove_if_unnamed(&self, bucket: &BucketId, chunk: &ChunkHash) -> bool {
+        // ORDER: before the pins, which writers need; kept to the end, so that a hold that begins sees no removal.
+        let _nobody_holds = self.holds.wait();
         // ORDER: the lock is held from the look at the pins to the removal. A writer pins under the same lock
         // before it looks for the file, so it finds either the file and its pin, or neither.
         let pins = self.pins();
@@ -162,7 +167,7 @@ impl ChunkStore {
         self.dir.join(bucket.to_string())
     }
 
-    pub(super) fn path(&self, bucket: &BucketId, chunk: &ChunkHash) -> PathBuf {
+    pub(crate) fn path(&self, bucket: &BucketId, chunk: &ChunkHash) -> PathBuf {
         let name = chunk.to_string();
         self.bucket_dir(bucket)
             .join(name.get(..2).unwrap_or("00"))
@@ -293,6 +298,7 @@ impl ChunkStore {
 
     /// Removes all chunks of a bucket that no row names any more.
     pub(crate) fn remove_bucket(&self, bucket: &BucketId) -> std::io::Result<()> {
+        let _nobody_holds = self.holds.wait();
         match fs::remove_dir_all(self.bucket_dir(bucket)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

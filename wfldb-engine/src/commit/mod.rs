@@ -5,6 +5,7 @@
 //! `apply`; who waits where, in `queue`.
 
 mod apply;
+mod gate;
 mod health;
 mod overlay;
 pub(crate) mod plan;
@@ -13,6 +14,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wfldb_core::id::{BucketId, ChunkHash, CommitNumber};
 
+use self::gate::Job;
 pub(crate) use self::health::CommitHealth;
 pub use self::health::Unready;
 use self::overlay::{BucketMemo, Overlay};
@@ -80,6 +83,8 @@ struct Answer {
 
 struct Inbox {
     queue: FairQueue<Submitted>,
+    /// Run before the next group is taken.
+    jobs: VecDeque<Job>,
     closing: bool,
 }
 
@@ -114,6 +119,7 @@ impl Committer {
         let shared = Arc::new(Shared {
             inbox: Mutex::new(Inbox {
                 queue: FairQueue::new(),
+                jobs: VecDeque::new(),
                 closing: false,
             }),
             arrived: Condvar::new(),
@@ -226,6 +232,7 @@ impl Drop for PanicLatch {
             self.0.health.poison();
             let mut inbox = lock(&self.0.inbox);
             inbox.closing = true;
+            inbox.jobs.clear();
             // Dropping the senders tells the callers that the outcome is unknown.
             for submitted in inbox.queue.drain() {
                 if let Some(pins) = submitted.pins {
@@ -236,10 +243,26 @@ impl Drop for PanicLatch {
     }
 }
 
+/// What the worker does next.
+enum Next {
+    Group(Vec<Submitted>),
+    Job(Job),
+}
+
 impl Worker {
     fn run(mut self) {
         let latch = PanicLatch(Arc::clone(&self.shared));
-        while let Some(group) = self.next_group() {
+        while let Some(next) = self.next_work() {
+            let group = match next {
+                Next::Group(group) => group,
+                Next::Job(job) => {
+                    // A poisoned store may hold a batch that nobody was promised: a job is dropped, its caller told.
+                    if !self.shared.health.is_poisoned() {
+                        job(&self.mark);
+                    }
+                    continue;
+                }
+            };
             if self.shared.health.is_poisoned() {
                 for submitted in group {
                     drop(submitted.reply.send(Err(EngineError::ReadOnly)));
@@ -252,11 +275,15 @@ impl Worker {
         drop(latch);
     }
 
-    fn next_group(&self) -> Option<Vec<Submitted>> {
+    fn next_work(&self) -> Option<Next> {
         let mut inbox = lock(&self.shared.inbox);
         loop {
+            if let Some(job) = inbox.jobs.pop_front() {
+                return Some(Next::Job(job));
+            }
             if inbox.queue.plans() > 0 {
-                return Some(inbox.queue.take_group(GROUP_PLANS_MAX, GROUP_BYTES_MAX));
+                let group = inbox.queue.take_group(GROUP_PLANS_MAX, GROUP_BYTES_MAX);
+                return Some(Next::Group(group));
             }
             if inbox.closing {
                 return None;

@@ -3,7 +3,7 @@
 //! What is banned and why stands in `clippy.toml`: reads beside a snapshot tear batches, writes beside a batch
 //! can poison the database, and deleting keyspaces can resurrect their rows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable,
 };
 
-use super::{Batch, Row, Rows, Snapshot, Space, Storage, StorageError, StorageFigures};
+use super::{Batch, Captured, Row, Rows, Snapshot, Space, Storage, StorageError, StorageFigures};
 
 /// Journals beyond this count mean that an idle keyspace pins them: each keyspace then gets a heartbeat row.
 const JOURNALS_MAX: usize = 6;
@@ -23,6 +23,7 @@ const HEARTBEAT_KEY: &[u8] = &[0];
 
 /// fjall in one directory.
 pub struct FjallStorage {
+    dir: PathBuf,
     spaces: Arc<[Keyspace; 8]>,
     database: Database,
 }
@@ -77,7 +78,11 @@ impl FjallStorage {
             open(Space::Chunks)?,
             open(Space::Index)?,
         ]);
-        Ok(Self { spaces, database })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            spaces,
+            database,
+        })
     }
 
     /// The folder name of each keyspace under `keyspaces/`, for the `STORE` file.
@@ -87,6 +92,16 @@ impl FjallStorage {
             .iter()
             .map(|space| (space.name().to_owned(), keyspace(&self.spaces, *space).id()))
             .collect()
+    }
+}
+
+#[cfg(test)]
+impl FjallStorage {
+    /// Starts a flush of every keyspace, as a full memtable does.
+    pub(crate) fn flush_some(&self) {
+        for space in self.spaces.iter() {
+            space.rotate_memtable().unwrap();
+        }
     }
 }
 
@@ -204,5 +219,9 @@ impl Storage for FjallStorage {
             disk_bytes: self.database.disk_space().unwrap_or(0),
             stale_bytes: self.spaces.iter().map(Keyspace::fragmented_blob_bytes).sum(),
         }
+    }
+
+    fn capture(&self) -> Result<Captured, StorageError> {
+        super::fjall_files::capture(&self.dir, &self.database, self.spaces.as_slice())
     }
 }

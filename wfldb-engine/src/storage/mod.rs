@@ -3,7 +3,9 @@
 //! Two implementations stand behind it, [`FjallStorage`] and the deterministic [`MemoryStorage`], under one
 //! conformance suite ([`conformance`]). Chunk files are not here: they have a seam of their own in `chunk`.
 
+mod capture;
 mod fjall;
+mod fjall_files;
 mod memory;
 
 #[cfg(test)]
@@ -13,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::capture::{Captured, CapturedFile, Content};
 pub use self::fjall::FjallStorage;
 pub use self::memory::{Fault, MemoryStorage};
 
@@ -153,6 +156,14 @@ pub trait Storage: Send + Sync {
 
     /// Figures of now.
     fn figures(&self) -> StorageFigures;
+
+    /// What a backup needs of the storage's files as they stand now. The caller sees to it that no commit runs.
+    ///
+    /// # Errors
+    /// [`StorageError::Read`], also when the storage has no files.
+    fn capture(&self) -> Result<Captured, StorageError> {
+        Err(StorageError::Read("this storage has no files".to_owned()))
+    }
 }
 
 /// The smallest key above every key that begins with `prefix`; empty when there is none.

@@ -21,12 +21,16 @@ mod slots;
 mod upgrade;
 mod verify;
 
+pub(crate) use self::create::random;
+#[cfg(test)]
+pub(crate) use self::file::FORMAT;
 pub(crate) use self::file::StoreFile;
-pub(crate) use self::open::open;
+pub(crate) use self::layout::{Layout, remove_all, sync_dir, write_synced};
+pub(crate) use self::open::{READ_ONLY_ASKED, open};
+pub(crate) use self::probe::{Probed, copy_database, run_probe};
 pub use self::probe::{Prober, probe_main};
 pub use self::replay::ReplayMark;
-pub(crate) use self::slots::HighWaterMark;
-#[cfg(test)]
+pub(crate) use self::slots::{HighWaterMark, file_of as slot_file};
 pub(crate) use self::verify::{Verdict, verify};
 
 /// Why a store was not opened at all. Damage that leaves something to read opens it read-only instead.

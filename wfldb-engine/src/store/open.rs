@@ -22,6 +22,9 @@ use crate::storage::{Batch, FjallStorage, Rows, Snapshot, Space, Storage, Storag
 /// Magic numbers of file systems whose locks and syncs cannot be relied on: NFS, SMB, CIFS, SMB2, FUSE-less AFS, 9P.
 const NETWORK_FILESYSTEMS: [u64; 6] = [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42, 0x5346_414F, 0x0102_1997];
 
+/// Why a store takes no writes that is as it should be.
+pub(crate) const READ_ONLY_ASKED: &str = "it was opened for reading only";
+
 /// A store that is open, for reading at least.
 pub(crate) struct Opened {
     pub(crate) file: StoreFile,
@@ -106,8 +109,10 @@ fn open_storage(
     match verdict {
         Probed::Sound if lost.is_empty() && read_only => {
             let storage = FjallStorage::open(&layout.probe(), cache_bytes)?;
-            let (Verdict::Sound(mark) | Verdict::Damaged(_, mark)) = verify(&*storage.snapshot(), durable);
-            let reason = "it was opened for reading only".to_owned();
+            let (mark, reason) = match verify(&*storage.snapshot(), durable) {
+                Verdict::Sound(mark) => (mark, READ_ONLY_ASKED.to_owned()),
+                Verdict::Damaged(reason, mark) => (mark, reason),
+            };
             Ok((Arc::new(storage), mark, Some(reason)))
         }
         Probed::Sound if lost.is_empty() => {

@@ -68,7 +68,12 @@ fn probe_here(layout: &Layout) -> Probed {
 
 /// Makes the copy and has it opened.
 pub(crate) fn probe(layout: &Layout, prober: &Prober) -> io::Result<Probed> {
-    copy(layout)?;
+    copy_database(&layout.database(), &layout.probe())?;
+    run_probe(layout, prober)
+}
+
+/// Has the copy in `layout`'s `probe/` opened.
+pub(crate) fn run_probe(layout: &Layout, prober: &Prober) -> io::Result<Probed> {
     match prober {
         Prober::InProcess => {
             let layout = layout.clone();
@@ -102,13 +107,12 @@ pub(crate) fn probe(layout: &Layout, prober: &Prober) -> io::Result<Probed> {
     }
 }
 
-/// Copies `db` to `probe`: tables and blobs are immutable and are linked; journals and manifests are copied, since
-/// an open changes them.
-fn copy(layout: &Layout) -> io::Result<()> {
-    let (from, to) = (layout.database(), layout.probe());
-    remove_all(&to)?;
+/// Copies a database: tables and blobs are immutable and are linked; journals and manifests are copied, since an open
+/// changes them.
+pub(crate) fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
+    remove_all(to)?;
     fs::create_dir_all(to.join("keyspaces"))?;
-    copy_files(&from, &to)?;
+    copy_files(from, to)?;
     for keyspace in fs::read_dir(from.join("keyspaces"))? {
         let keyspace = keyspace?;
         if !keyspace.file_type()?.is_dir() {
@@ -126,7 +130,11 @@ fn copy(layout: &Layout) -> io::Result<()> {
             fs::create_dir_all(&to)?;
             for file in fs::read_dir(from)? {
                 let file = file?;
-                fs::hard_link(file.path(), to.join(file.file_name()))?;
+                let target = to.join(file.file_name());
+                if fs::hard_link(file.path(), &target).is_err() {
+                    // Another file system, or one without links.
+                    fs::copy(file.path(), target)?;
+                }
             }
         }
     }

@@ -47,6 +47,14 @@ fn decode(slot: &[u8]) -> Option<(u64, Vec<u8>)> {
     (blake3::hash(checked).as_bytes() == check).then(|| (u64::from_be_bytes(*count), content.to_vec()))
 }
 
+/// A whole file with `content` as its only write.
+pub(crate) fn file_of(content: &[u8]) -> Vec<u8> {
+    let first = usize::try_from(SLOT_BYTES).unwrap_or_default();
+    let mut file = vec![0; first];
+    file.extend_from_slice(&encode(1, content));
+    file
+}
+
 impl Slots {
     /// Opens the file at `path`, and returns the newest whole content; `None` when there is none.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Option<Vec<u8>>)> {
@@ -56,6 +64,13 @@ impl Slots {
             .create(true)
             .truncate(false)
             .open(path)?;
+        let newest = Self::read(&file)?;
+        let count = newest.as_ref().map_or(0, |(count, _)| *count);
+        Ok((Self { file, count }, newest.map(|(_, content)| content)))
+    }
+
+    /// The newest whole content with its count.
+    fn read(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
         let mut newest: Option<(u64, Vec<u8>)> = None;
         for slot in 0..2 {
             let mut bytes = vec![0; MAGIC.len() + 16 + CONTENT_BYTES_MAX + 32];
@@ -72,8 +87,7 @@ impl Slots {
                 newest = found;
             }
         }
-        let count = newest.as_ref().map_or(0, |(count, _)| *count);
-        Ok((Self { file, count }, newest.map(|(_, content)| content)))
+        Ok(newest)
     }
 
     /// Writes `content` over the older slot. Safe from a killed process at once, from a power cut after a sync.
@@ -113,6 +127,13 @@ impl HighWaterMark {
             stop: Mutex::new(None),
         };
         Ok((mark, found))
+    }
+
+    /// Where the mark in the file at `path` stands; nothing is written.
+    pub(crate) fn read(path: &Path) -> io::Result<Option<CommitMark>> {
+        let content = Slots::read(&File::open(path)?)?.map(|(_, content)| content);
+        let found = content.as_deref().map(CommitMark::decode).transpose();
+        found.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Starts the thread that syncs each second while the mark moves.
@@ -158,6 +179,17 @@ impl HighWaterMark {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_made_whole_reads_like_one_that_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("HWM");
+        std::fs::write(&path, file_of(&[7; 56])).unwrap();
+        let (mut slots, found) = Slots::open(&path).unwrap();
+        assert_eq!(found, Some(vec![7; 56]));
+        slots.write(&[8; 56]).unwrap();
+        assert_eq!(Slots::open(&path).unwrap().1, Some(vec![8; 56]));
+    }
 
     #[test]
     fn a_torn_write_leaves_the_slot_before() {

@@ -33,6 +33,12 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A copy of a whole directory, which is made.
+pub(super) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    copy(from, to);
+}
+
 /// INVARIANT 1. A defect it catches: answering before `storage.commit`. A batch without `SyncAll` would pass here; that
 /// each group is synced before its answer is seen by the black-box test `every_answer_comes_after_a_sync`.
 #[test]

@@ -1,5 +1,6 @@
 //! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
 
+mod backup;
 mod batch;
 mod bucket;
 mod health;
@@ -63,6 +64,7 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Batch, Method::Post) => batch::batch(call).await,
         (RouteKind::Stats, Method::Get) => store::stats(call).await,
         (RouteKind::Admin, Method::Post) => store::admin(call).await,
+        (RouteKind::Backup, Method::Post) => backup::backup(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -83,7 +85,8 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
             | RouteKind::Scan
             | RouteKind::Batch
             | RouteKind::Stats
-            | RouteKind::Admin,
+            | RouteKind::Admin
+            | RouteKind::Backup,
             _,
         ) => Err(Fault::Forbidden(Forbidden)),
     }

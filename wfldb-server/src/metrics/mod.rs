@@ -284,6 +284,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Batch => "batch",
         RouteKind::Stats => "stats",
         RouteKind::Admin => "admin",
+        RouteKind::Backup => "backup",
     }
 }
 
