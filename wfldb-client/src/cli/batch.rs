@@ -90,8 +90,8 @@ fn words(entries: &[BatchEntry], results: &BatchResults) -> String {
             (BatchAction::Put { .. }, Some(version)) => format!("stored {key} as version {version}"),
             (BatchAction::Put { .. }, None) => format!("stored {key}"),
             (BatchAction::Delete, Some(_)) => format!("deleted {key}"),
-            // Whoever may neither read nor list is not told whether something was there.
-            (BatchAction::Delete, None) => format!("nothing to tell about the deletion of {key}"),
+            // Nothing was there; or the caller may neither read nor list, and is not told.
+            (BatchAction::Delete, None) => format!("{key} is not there"),
             (BatchAction::Check, _) => format!("checked {key}"),
         }
     };

@@ -123,10 +123,10 @@ pub(crate) fn describe_entry(error: &Error, key: &str, as_json: bool) -> String 
         return json!({"error": error}).to_string();
     }
     let number = error.refused_entry().unwrap_or_default();
+    let key = shown(key);
+    let sentence = sentence(error);
     format!(
-        "wfldb: nothing was changed: entry {number} (counted from 0), key {}: {}",
-        shown(key),
-        sentence(error)
+        "wfldb: nothing was changed, because of key {key}, entry {number} (counted from 0):\n  {sentence}"
     )
 }
 

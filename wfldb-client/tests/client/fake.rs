@@ -21,6 +21,8 @@ use crate::local::profile_text;
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
+    /// Path and query.
+    pub(crate) target: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Bytes,
 }
@@ -108,6 +110,7 @@ async fn read(request: Request<Incoming>) -> Seen {
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     Seen {
         method: parts.method.to_string(),
+        target: parts.uri.path_and_query().unwrap().to_string(),
         headers: parts
             .headers
             .iter()

@@ -19,9 +19,9 @@ use wfldb_core::object::Preconditions;
 
 use crate::fake::{Fake, Reply, Seen, answer, problem};
 
-const VERSION: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+pub(crate) const VERSION: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
-fn place() -> (BucketName, ObjectKey) {
+pub(crate) fn place() -> (BucketName, ObjectKey) {
     (
         BucketName::parse("photos").unwrap(),
         ObjectKey::parse("a b/cat.jpg").unwrap(),
@@ -41,7 +41,7 @@ fn object(status: u16, body: &[u8], of: &[u8], length: Option<usize>) -> Reply {
 }
 
 /// A PUT's answer has no body but names what was stored.
-fn stored(seen: &Seen) -> Reply {
+pub(crate) fn stored(seen: &Seen) -> Reply {
     let etag = format!("\"{}\"", ContentHash::of(&seen.body));
     answer(
         201,
@@ -65,7 +65,7 @@ fn create_only() -> PutOptions {
     }
 }
 
-fn nonces(seen: &[Seen]) -> HashSet<String> {
+pub(crate) fn nonces(seen: &[Seen]) -> HashSet<String> {
     seen.iter()
         .map(|seen| seen.headers["x-wfldb-nonce"].clone())
         .collect()
