@@ -26,7 +26,7 @@ pub(crate) struct Backup {
     /// Directory of the series of backups. Online: an absolute path on the server's machine, below its --backup-dir
     #[arg(required = true)]
     path: Option<PathBuf>,
-    /// Profile with the op `admin`; else WFLDB_PROFILE, else the user's configuration directory
+    /// Profile with the op `admin`; else the one in the user's configuration directory
     #[arg(long, value_name = "FILE", env = "WFLDB_PROFILE")]
     profile: Option<PathBuf>,
     /// Offline: the directory of a store that no server has open
@@ -161,13 +161,12 @@ fn verify(path: &Path) -> Result<Done, Error> {
 
 fn verdict_in_words(verdict: &BackupVerdict) -> String {
     let mut text = format!(
-        "{}\n{} at position {}, {}: {} changes, {} versions, {} chunks",
+        "{}\n{} at position {}, {}: {} files, {} chunks",
         verdict.path.display(),
         if verdict.sound { "sound" } else { "NOT SOUND" },
         verdict.position,
         verdict.time,
-        verdict.changes,
-        verdict.versions,
+        verdict.files.files,
         verdict.chunks.files,
     );
     for finding in &verdict.findings {

@@ -15,7 +15,7 @@ use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::ByteLen;
 use wfldb_core::name::{BucketName, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
-use wfldb_engine::{Engine, EngineOptions};
+use wfldb_engine::{BatchAction, BatchOp, Engine, EngineOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("wfldb-fixture-{}", std::process::id()));
@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     put("inline", b"first")?;
     put("inline", b"second")?;
+    // Its chunk file is a compressed one.
     put("a/chunked", &vec![7; 70_000])?;
     put("deleted", b"gone")?;
     let deleted = proof(
@@ -57,6 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Target::Key(bucket.clone(), ObjectKey::parse("deleted")?),
     );
     engine.delete(&deleted, Preconditions::default()).wait()?;
+    more(&engine, &bucket)?;
     engine.close()?;
 
     let mut files = Vec::new();
@@ -64,6 +66,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort_by_key(|file| file["path"].to_string());
     writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&files)?)?;
     fs::remove_dir_all(&dir)?;
+    Ok(())
+}
+
+/// What came with format 2: a batch, a version with an end, an upload that is not finished.
+fn more(engine: &Engine, bucket: &BucketName) -> Result<(), Box<dyn Error>> {
+    let proof = |op, target| Authorized::local("fixture", op, target);
+    let entry = |key: &str, headers: &[(&str, &str)]| -> Result<BatchOp, Box<dyn Error>> {
+        Ok(BatchOp {
+            key: ObjectKey::parse(key)?,
+            preconditions: Preconditions::default(),
+            action: BatchAction::Put {
+                body: Bytes::from_static(b"batched"),
+                headers: Box::new(ObjectHeaders::parse(headers.iter().copied())?),
+            },
+        })
+    };
+    let ops = vec![
+        entry("batch/1", &[("x-wfldb-tags", "colour=red")])?,
+        entry("batch/2", &[("x-wfldb-ttl", "3153600000")])?,
+    ];
+    engine
+        .batch(&proof(Op::Put, Target::Batch(bucket.clone())), ops)
+        .wait()?;
+    let part = proof(Op::Put, Target::Key(bucket.clone(), ObjectKey::parse("parts")?));
+    let upload = engine
+        .start_upload(&part, 5 << 20, ObjectHeaders::default())
+        .wait()?;
+    let body = b"a part that is not finished";
+    let mut received = engine.begin_part(&part, upload, 1, ContentDigest::of(body))?;
+    received.upload.write(Bytes::from_static(body))?;
+    engine.put_part(&part, received.finish()?).wait()?;
     Ok(())
 }
 

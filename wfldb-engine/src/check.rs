@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use wfldb_core::auth::{Authorized, GrantId, Op};
-use wfldb_core::id::{BucketId, LogPosition};
+use wfldb_core::id::{BucketId, ChunkHash, LogPosition};
 
+use crate::chunk::ChunkError;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::row::{BucketRow, CommitMark, counters, key};
-use crate::storage::{Rows, Snapshot, Space, StorageError, prefix_end};
+use crate::storage::{Rows, Snapshot, Space, Storage, StorageError, prefix_end};
 
 /// Findings that a verdict lists; more are counted.
 const FINDINGS_MAX: usize = 1000;
@@ -93,7 +94,8 @@ pub struct CheckReport {
 
 /// A check on its way.
 struct Check<'a> {
-    inner: &'a Inner,
+    storage: &'a dyn Storage,
+    read_chunk: &'a ReadChunk<'a>,
     snapshot: &'a dyn Snapshot,
     report: CheckReport,
     /// What every grant is charged by the versions and parts that are there.
@@ -120,11 +122,24 @@ impl Engine {
     }
 }
 
+/// Reads a whole chunk of that length and compares it with its hash, wherever its file is.
+pub(crate) type ReadChunk<'a> = dyn Fn(&BucketId, &ChunkHash, usize) -> Result<(), ChunkError> + 'a;
+
 impl Inner {
     pub(crate) fn check(&self, pace: &mut dyn FnMut(u64)) -> CheckReport {
-        let snapshot: Arc<dyn Snapshot> = self.storage.snapshot();
+        let read_chunk =
+            |bucket: &BucketId, chunk: &ChunkHash, len: usize| self.chunks.check(bucket, chunk, len);
+        CheckReport::of(&*self.storage, &read_chunk, pace)
+    }
+}
+
+impl CheckReport {
+    /// Checks a storage whose chunks `read_chunk` finds: a store's, or a backup's.
+    pub(crate) fn of(storage: &dyn Storage, read_chunk: &ReadChunk<'_>, pace: &mut dyn FnMut(u64)) -> Self {
+        let snapshot: Arc<dyn Snapshot> = storage.snapshot();
         let mut check = Check {
-            inner: self,
+            storage,
+            read_chunk,
             snapshot: &*snapshot,
             report: CheckReport::default(),
             charged: HashMap::new(),

@@ -24,6 +24,7 @@ use crate::lifecycle;
 use crate::options::EngineOptions;
 use crate::pending::Pending;
 use crate::row::{CommitMark, EvidenceRow, key};
+use crate::scrub::{self, ScrubFigures};
 use crate::space::SpaceGuard;
 use crate::storage::{Space, Storage, prefix_end};
 use crate::store::{self, HighWaterMark, OpenError, ReplayMark};
@@ -102,6 +103,20 @@ pub struct EngineStats {
     pub object_cache_misses: u64,
     /// Bytes in the object cache.
     pub object_cache_bytes: u64,
+    /// Reads of blocks that the block cache answered.
+    pub block_cache_hits: u64,
+    /// Those that it did not.
+    pub block_cache_misses: u64,
+    /// Point reads of tables that the bloom filters answered.
+    pub filter_skips: u64,
+    /// Bytes of bodies on disk that were overwritten or removed.
+    pub stale_bytes: u64,
+    /// Rounds of the scrub.
+    pub scrub_rounds: u64,
+    /// Bytes that it read.
+    pub scrub_bytes: u64,
+    /// Bodies and chunks that it found damaged.
+    pub scrub_damaged: u64,
     /// Chunk files that were written with plain bytes.
     pub chunks_written_raw: u64,
     /// Chunk files that were written compressed.
@@ -129,6 +144,8 @@ pub(crate) struct Inner {
     high_water: Option<Arc<HighWaterMark>>,
     sweeper: Worker,
     lifecycle: Worker,
+    scrubber: Worker,
+    pub(crate) scrub: ScrubFigures,
     pub(crate) garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
@@ -162,15 +179,7 @@ impl Engine {
     /// When nothing can be opened at all: another process has it, another realm, a newer format, no `STORE` file
     /// beside data, a network file system.
     pub fn open(dir: &Path, options: EngineOptions) -> Result<Self, OpenError> {
-        let opened = store::open(
-            dir,
-            options.realm.as_ref(),
-            &options.create_trust,
-            &options.prober,
-            options.cache_bytes,
-            options.read_only,
-            (options.clock)(),
-        )?;
+        let opened = store::open(dir, &options, (options.clock)())?;
         let high_water = Arc::new(opened.high_water);
         if opened.read_only.is_none() {
             high_water.start_syncing().map_err(OpenError::io("HWM"))?;
@@ -302,12 +311,17 @@ impl Engine {
             high_water: parts.high_water,
             sweeper: Worker::default(),
             lifecycle: Worker::default(),
+            scrubber: Worker::default(),
+            scrub: ScrubFigures::default(),
             garbage,
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
             inner.sweeper.start("wfldb-sweep", &inner, sweep::run)?;
             inner.lifecycle.start("wfldb-life", &inner, lifecycle::run)?;
+            if inner.options.scrub_every.is_some() {
+                inner.scrubber.start("wfldb-scrub", &inner, scrub::run)?;
+            }
         }
         Ok(Self { inner })
     }
@@ -406,6 +420,13 @@ impl Engine {
             object_cache_hits: cache.hits,
             object_cache_misses: cache.misses,
             object_cache_bytes: cache.bytes,
+            block_cache_hits: storage.block_cache_hits,
+            block_cache_misses: storage.block_cache_misses,
+            filter_skips: storage.filter_skips,
+            stale_bytes: storage.stale_bytes,
+            scrub_rounds: self.inner.scrub.rounds.load(Ordering::Relaxed),
+            scrub_bytes: self.inner.scrub.bytes.load(Ordering::Relaxed),
+            scrub_damaged: self.inner.scrub.damaged.load(Ordering::Relaxed),
             chunks_written_raw: chunks.plain.load(Ordering::Relaxed),
             chunks_written_compressed: chunks.packed.load(Ordering::Relaxed),
             chunk_bytes_saved: chunks.saved_bytes.load(Ordering::Relaxed),
@@ -580,10 +601,12 @@ impl Inner {
         self.backups_stopped.store(true, Ordering::SeqCst);
         self.sweeper.let_go();
         self.lifecycle.let_go();
+        self.scrubber.let_go();
         self.garbage.stop();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();
+        self.scrubber.join();
         self.chunks.close();
         match &self.high_water {
             Some(high_water) => high_water

@@ -20,6 +20,7 @@ mod object;
 mod options;
 mod pending;
 mod row;
+mod scrub;
 mod space;
 mod storage;
 mod store;

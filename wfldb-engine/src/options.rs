@@ -1,6 +1,7 @@
 //! What an engine is opened with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
@@ -20,6 +21,8 @@ pub struct EngineOptions {
     pub create_trust: Vec<KeyId>,
     /// Free bytes of the file system below which nothing is stored (507).
     pub min_free: ByteLen,
+    /// How long after a scrub the next begins; `None`: stored bytes are checked only when they are read.
+    pub scrub_every: Option<Duration>,
     /// Opens an existing store for reading only, from a copy made of links: nothing in it is changed.
     pub read_only: bool,
     /// How a copy of the store is opened before the store itself.
@@ -28,6 +31,8 @@ pub struct EngineOptions {
     pub clock: Clock,
     /// Bytes of fjall's block cache.
     pub cache_bytes: u64,
+    /// Whether a new store has bloom filters; an existing one keeps what it was made with. Without is for comparison.
+    pub bloom_filters: bool,
     /// Bytes of newest versions that are kept decoded, inline bodies included; 0 keeps none.
     pub object_cache_bytes: u64,
     /// Whether new chunk files are compressed where that pays. Compressed ones are read either way.
@@ -53,10 +58,12 @@ impl Default for EngineOptions {
             realm: None,
             create_trust: Vec::new(),
             min_free: ByteLen::new(1 << 30),
+            scrub_every: Some(Duration::from_hours(7 * 24)),
             read_only: false,
             prober: Prober::InProcess,
             clock: Arc::new(system_time),
             cache_bytes: 128 << 20,
+            bloom_filters: true,
             object_cache_bytes: 64 << 20,
             compress: true,
         }

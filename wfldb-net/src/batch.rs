@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wfldb_core::encoding::base64url;
+use wfldb_core::encoding::{JsonObject, base64url};
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
 use wfldb_core::name::ObjectKey;
@@ -80,9 +80,14 @@ pub struct BatchResults {
     pub results: Vec<BatchResult>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonBatch {
+    ops: Vec<JsonObject<JsonEntry>>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonBatchOut {
     ops: Vec<JsonEntry>,
 }
 
@@ -123,15 +128,13 @@ pub fn parse_json(json: &[u8]) -> Result<Vec<BatchEntry>, BatchError> {
     if json.len() > BATCH_BYTES_MAX {
         return Err(BatchError::TooLarge);
     }
-    // A derived struct would read a JSON array too, member by member; only an object is ours.
-    if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(BatchError::Malformed);
-    }
-    let batch: JsonBatch = serde_json::from_slice(json).map_err(|_| BatchError::Malformed)?;
+    let batch = serde_json::from_slice::<JsonObject<JsonBatch>>(json);
+    let JsonObject(batch) = batch.map_err(|_| BatchError::Malformed)?;
     if !(1..=BATCH_ENTRIES_MAX).contains(&batch.ops.len()) {
         return Err(BatchError::Entries);
     }
-    batch.ops.into_iter().map(JsonEntry::parsed).collect()
+    let entries = batch.ops.into_iter();
+    entries.map(|JsonObject(entry)| entry.parsed()).collect()
 }
 
 /// Writes a batch as JSON; a body that is not UTF-8 as `body_base64`.
@@ -139,7 +142,7 @@ pub fn parse_json(json: &[u8]) -> Result<Vec<BatchEntry>, BatchError> {
 pub fn to_json(entries: &[BatchEntry]) -> Vec<u8> {
     let ops = entries.iter().map(JsonEntry::of).collect();
     // Strings and maps of strings always serialise.
-    serde_json::to_vec(&JsonBatch { ops }).unwrap_or_default()
+    serde_json::to_vec(&JsonBatchOut { ops }).unwrap_or_default()
 }
 
 impl JsonEntry {
@@ -273,6 +276,8 @@ mod tests {
             "[]",
             "{}",
             r#"[[]]"#,
+            r#"[[{"op":"check","key":"k"}]]"#,
+            r#"{"ops":[["put","k","x"]]}"#,
             r#"{"ops":[{"op":"move","key":"k"}]}"#,
             r#"{"ops":[{"op":"check","key":"k","body":""}]}"#,
             r#"{"ops":[{"op":"check","key":""}]}"#,

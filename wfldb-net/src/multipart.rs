@@ -1,6 +1,7 @@
 //! Uploads in parts: the JSON of their requests and answers.
 
 use serde::{Deserialize, Serialize};
+use wfldb_core::encoding::JsonObject;
 use wfldb_core::id::{ContentHash, UploadId};
 use wfldb_core::limits::{PART_LIST_BYTES_MAX, PARTS_MAX};
 use wfldb_core::time::UnixMillis;
@@ -63,7 +64,8 @@ pub fn parse_list(json: &[u8]) -> Result<Vec<PartRef>, PartListError> {
     if json.len() > PART_LIST_BYTES_MAX {
         return Err(PartListError);
     }
-    let list: Vec<PartRef> = serde_json::from_slice(json).map_err(|_| PartListError)?;
+    let list = serde_json::from_slice::<Vec<JsonObject<PartRef>>>(json).map_err(|_| PartListError)?;
+    let list: Vec<_> = list.into_iter().map(|JsonObject(part)| part).collect();
     let counted = list.iter().zip(1u16..).all(|(part, number)| part.part == number);
     if list.is_empty() || list.len() > usize::from(PARTS_MAX) || !counted {
         return Err(PartListError);
@@ -88,7 +90,15 @@ mod tests {
         }
         assert!(list(&(1..=10_000).collect::<Vec<_>>()));
         assert!(!list(&(1..=10_001).collect::<Vec<_>>()));
-        for json in ["", "{}", r#"[{"part":1}]"#, r#"[{"part":1,"etag":"x"}]"#, "[1]"] {
+        let as_array = format!(r#"[[1,"{}"]]"#, ContentHash::of(b""));
+        for json in [
+            &as_array,
+            "",
+            "{}",
+            r#"[{"part":1}]"#,
+            r#"[{"part":1,"etag":"x"}]"#,
+            "[1]",
+        ] {
             assert!(parse_list(json.as_bytes()).is_err(), "{json}");
         }
     }

@@ -20,6 +20,7 @@ const MIN_FREE_BYTES: u64 = 1 << 30;
 /// Bytes of the storage's block cache: 128 MiB.
 const BLOCK_CACHE_BYTES: u64 = 128 << 20;
 /// Bytes of newest versions that are kept in memory: 64 MiB.
+const SCRUB_DAYS: u64 = 7;
 const OBJECT_CACHE_BYTES: u64 = 64 << 20;
 
 /// The form of the log.
@@ -32,13 +33,13 @@ pub enum LogForm {
     Json,
 }
 
-/// Whether large bodies are compressed on disk.
+/// Something that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Where it saves an eighth.
+pub enum Switch {
+    /// As it should be.
     On,
-    /// Never. What is compressed already stays so.
+    /// Not; what is there already stays.
     Off,
 }
 
@@ -60,7 +61,11 @@ pub struct Config {
     /// Bytes of newest versions that are kept in memory; 0 keeps none.
     pub object_cache_bytes: u64,
     /// Whether large bodies are compressed on disk where that pays.
-    pub compression: Compression,
+    pub compression: Switch,
+    /// Whether a new store has bloom filters.
+    pub bloom_filters: Switch,
+    /// Days from one scrub to the next; 0: none.
+    pub scrub_days: u64,
     /// The directory below which callers may put backups; `None`: nowhere.
     pub backup_dir: Option<PathBuf>,
     /// Root keys that are trusted beside the store's own.
@@ -145,7 +150,13 @@ struct Flags {
     object_cache: Option<u64>,
     /// Compress bodies above 64 KiB on disk where that saves an eighth [default: on]
     #[arg(long, env = "WFLDB_COMPRESSION", value_name = "ON OR OFF")]
-    compression: Option<Compression>,
+    compression: Option<Switch>,
+    /// Bloom filters of a new store; off only for comparison [default: on]
+    #[arg(long, env = "WFLDB_BLOOM_FILTERS", value_name = "ON OR OFF")]
+    bloom_filters: Option<Switch>,
+    /// Days from one check of all stored bytes to the next; 0 for none [default: 7]
+    #[arg(long, env = "WFLDB_SCRUB_DAYS", value_name = "DAYS")]
+    scrub_days: Option<u64>,
     /// Directory below which backups may be taken through the server [default: none may]
     #[arg(long, env = "WFLDB_BACKUP_DIR", value_name = "DIR")]
     backup_dir: Option<PathBuf>,
@@ -192,7 +203,9 @@ struct File {
     min_free: Option<u64>,
     block_cache: Option<u64>,
     object_cache: Option<u64>,
-    compression: Option<Compression>,
+    compression: Option<Switch>,
+    bloom_filters: Option<Switch>,
+    scrub_days: Option<u64>,
     backup_dir: Option<PathBuf>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
@@ -217,7 +230,9 @@ impl Config {
             min_free_bytes: MIN_FREE_BYTES,
             block_cache_bytes: BLOCK_CACHE_BYTES,
             object_cache_bytes: OBJECT_CACHE_BYTES,
-            compression: Compression::On,
+            compression: Switch::On,
+            bloom_filters: Switch::On,
+            scrub_days: SCRUB_DAYS,
             backup_dir: None,
             trust: Vec::new(),
             danger_plaintext: false,
@@ -285,7 +300,9 @@ impl Config {
                 .object_cache
                 .or(file.object_cache)
                 .unwrap_or(OBJECT_CACHE_BYTES),
-            compression: flags.compression.or(file.compression).unwrap_or(Compression::On),
+            compression: flags.compression.or(file.compression).unwrap_or(Switch::On),
+            bloom_filters: flags.bloom_filters.or(file.bloom_filters).unwrap_or(Switch::On),
+            scrub_days: flags.scrub_days.or(file.scrub_days).unwrap_or(SCRUB_DAYS),
             backup_dir: backup_dir.map_err(|error| value("--backup-dir", &error))?,
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),

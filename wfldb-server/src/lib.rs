@@ -25,6 +25,6 @@ mod service;
 mod watchdog;
 
 pub use bootstrap::{Bootstrap, BootstrapError};
-pub use config::{Compression, Config, ConfigError, LogForm};
+pub use config::{Config, ConfigError, LogForm, Switch};
 pub use logging::start as start_logging;
 pub use server::{Server, StartError, StopError};

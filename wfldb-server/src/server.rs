@@ -24,7 +24,7 @@ use crate::auth::{Gate, Replay};
 use crate::backups::BackupRoot;
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
 use crate::clock::Clock;
-use crate::config::{Compression, Config};
+use crate::config::{Config, Switch};
 use crate::{listen, metrics, watchdog};
 
 /// How long a stop waits for requests that run.
@@ -291,12 +291,15 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
     };
     let options = EngineOptions {
         read_only: false,
+        bloom_filters: config.bloom_filters == Switch::On,
+        scrub_every: (config.scrub_days > 0)
+            .then(|| Duration::from_secs(config.scrub_days.saturating_mul(24 * 3600))),
         realm: config.realm.clone(),
         create_trust: begun.iter().map(bootstrap::Unfinished::root).collect(),
         min_free: ByteLen::new(config.min_free_bytes),
         cache_bytes: config.block_cache_bytes,
         object_cache_bytes: config.object_cache_bytes,
-        compress: config.compression == Compression::On,
+        compress: config.compression == Switch::On,
         prober: config.prober.clone(),
         clock: Arc::new(move || clock.now()),
     };

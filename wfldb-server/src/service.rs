@@ -52,6 +52,7 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
     let mut must_close = arrival.verdict.is_none_or(|verdict| verdict.transfer_encoding);
 
     let mut label = "none";
+    let mut bucket = None;
     let outcome = match inspect(&head, arrival, seen.http1) {
         Err(fault) => Err(fault),
         Ok(path) => match handlers::health(&app, &head.method, path).await {
@@ -63,6 +64,7 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
                 Err(fault) => Err(fault),
                 Ok(call) => {
                     label = metrics::route_label(call.knock.route.kind);
+                    bucket = call.knock.route.target.bucket().cloned();
                     guarded(handlers::serve(call)).instrument(span.clone()).await
                 }
             },
@@ -92,8 +94,11 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let status = reply.status().as_u16();
-    app.metrics
-        .request_ends(label, seen.method, status, begun.elapsed());
+    let took = begun.elapsed();
+    app.metrics.request_ends(label, seen.method, status, took);
+    if let Some(bucket) = bucket.and_then(|name| app.engine.known_bucket(&name)) {
+        app.metrics.of_bucket(&bucket, took);
+    }
     tracing::debug!(request_id = %id, route = label, method = seen.method, status, "answered");
     drop(present);
     reply.map(|body| body.counted(app.metrics.sent()))

@@ -4,7 +4,10 @@
 pub mod base32;
 pub mod base64url;
 pub mod hex;
+mod json_object;
 pub mod percent;
+
+pub use self::json_object::JsonObject;
 
 use crate::Kind;
 

@@ -1,8 +1,9 @@
 //! The configuration of a bucket.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ObjectError;
+use crate::encoding::JsonObject;
 use crate::limits::BUCKET_CONFIG_BYTES_MAX;
 use crate::time::UnixMillis;
 
@@ -58,6 +59,11 @@ impl Retention {
     }
 }
 
+fn retention<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Retention>, D::Error> {
+    let retention = Option::<JsonObject<Retention>>::deserialize(deserializer)?;
+    Ok(retention.map(|JsonObject(retention)| retention))
+}
+
 /// The configuration of a bucket. The default is a plain bucket that keeps every version.
 ///
 /// ```
@@ -75,7 +81,7 @@ pub struct BucketConfig {
     /// What the bucket holds.
     pub kind: BucketKind,
     /// Which versions are kept; all when not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "retention")]
     pub versions: Option<Retention>,
     /// Most bytes of all versions.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,11 +113,8 @@ impl BucketConfig {
         if json.is_empty() {
             return Ok(Self::default());
         }
-        // A derived struct would read a JSON array too, member by member; only an object is ours.
-        if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(ObjectError::BucketConfig);
-        }
-        let config: Self = serde_json::from_slice(json).map_err(|_| ObjectError::BucketConfig)?;
+        let config = serde_json::from_slice::<JsonObject<Self>>(json);
+        let JsonObject(config) = config.map_err(|_| ObjectError::BucketConfig)?;
         // The newest version always stays, so none kept is a mistake.
         if config.versions.is_some_and(|versions| versions.keep == Some(0)) {
             return Err(ObjectError::BucketConfig);
@@ -177,5 +180,6 @@ mod tests {
     #[test]
     fn to_keep_no_version_is_refused() {
         assert!(BucketConfig::parse_json(br#"{"versions":{"keep":0}}"#).is_err());
+        assert!(BucketConfig::parse_json(br#"{"versions":[3,10]}"#).is_err());
     }
 }

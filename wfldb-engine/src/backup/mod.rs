@@ -13,7 +13,6 @@
 //!
 //! SECURITY: no key is in a backup, neither `keys/` nor `bootstrap/`. It still holds all that was stored.
 
-mod check;
 mod chunks;
 mod copy;
 mod error;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use wfldb_core::auth::{Authorized, Op, Service, Target};
+use wfldb_core::time::UnixMillis;
 
 use super::copy::{Copier, Previous};
 use super::manifest::{self, Manifest};
@@ -45,6 +46,7 @@ impl Engine {
 
 /// The state that a backup is of.
 struct Cut {
+    time: UnixMillis,
     mark: CommitMark,
     captured: Captured,
     snapshot: Arc<dyn Snapshot>,
@@ -95,21 +97,24 @@ impl Inner {
         let mut copier = Copier::begin(partial, previous, &stop);
         // ORDER: held before the cut, so that every chunk that the cut names is there until the hold goes.
         let hold = Hold::new(Arc::clone(&self.chunks));
-        let storage = Arc::clone(&self.storage);
+        let (storage, clock) = (Arc::clone(&self.storage), Arc::clone(&self.options.clock));
         let (cut, pause) = self.committer().between_groups(move |mark| {
             let captured = storage.capture()?;
             Ok::<_, StorageError>(Cut {
+                // In here, so that nothing is answered between the cut and its time.
+                time: clock(),
                 mark: *mark,
                 captured,
                 snapshot: storage.snapshot(),
             })
         })?;
         let Cut {
+            time,
             mark,
             captured,
             snapshot,
         } = cut.map_err(|error| BackupError::Engine(error.into()))?;
-        let (path, time) = place.free_name(self.now(), mark.position.get())?;
+        let (path, time) = place.free_name(time, mark.position.get())?;
         // ORDER: the list first, because a snapshot that is kept long keeps old memtables in memory.
         chunks::write_list(&mut copier, &*snapshot)?;
         drop(snapshot);

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use wfldb_core::id::{BucketId, ChunkHash};
 use wfldb_core::time::UnixMillis;
 
-use super::check::{self, Counts};
-use super::chunks::List;
+use super::chunks::{self, List, NamedChunk};
 use super::copy::hash_file;
 use super::manifest::{self, Manifest};
 use super::place::{SCRATCH, make_dir};
 use super::{BackupError, Tally};
+use crate::check::CheckReport;
+use crate::chunk::Checker;
 use crate::row::CommitMark;
 use crate::storage::{FjallStorage, Snapshot, Storage};
 use crate::store::{
@@ -26,11 +28,11 @@ use crate::store::{
 /// Findings that are named; more are counted only.
 const FINDINGS_MAX: usize = 100;
 
-/// One thing that is wrong with a backup.
+/// One thing that is wrong with a backup's files; what is wrong with its rows and chunks is in `rows`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackupFinding {
     /// A stable word: `FileMissing`, `FileDamaged`, `FileUnlisted`, `StoreFile`, `Mark`, `Unopenable`, `StoreDamaged`,
-    /// `ChainBroken`, `EvidenceDamaged`, `RowDamaged`, `BodyDamaged`, `ChunkDamaged`, `ListWrong`, `Unreadable`.
+    /// `ListWrong`, `Unreadable`.
     pub code: &'static str,
     /// What and where, for people.
     pub what: String,
@@ -70,16 +72,14 @@ pub struct BackupVerdict {
     pub position: u64,
     /// Files that were compared with the manifest.
     pub files: Tally,
-    /// Changes whose chain was walked.
-    pub changes: u64,
-    /// Versions whose bytes are there.
-    pub versions: u64,
-    /// Chunks that were read.
+    /// Chunks in it, as its rows name them.
     pub chunks: Tally,
-    /// What is wrong, the first hundred.
+    /// What is wrong with its files, the first hundred.
     pub findings: Vec<BackupFinding>,
-    /// How much is wrong.
+    /// How much is.
     pub findings_count: u64,
+    /// The full check of its rows, bodies and chunks; absent when its files are not what was written.
+    pub rows: Option<CheckReport>,
 }
 
 /// Reads the backup in `dir` from end to end.
@@ -90,7 +90,8 @@ pub struct BackupVerdict {
 pub fn verify_backup(dir: &Path, prober: &Prober) -> Result<BackupVerdict, BackupError> {
     let manifest = Manifest::read(dir)?;
     let mut findings = Findings::default();
-    let mut counts = Counts::default();
+    let mut chunks = Tally::default();
+    let mut rows = None;
     let files = check_files(dir, &manifest, &mut findings);
     // A database whose files are not what was written can end or hold up whoever opens it, and what it says is worth
     // nothing.
@@ -99,25 +100,22 @@ pub fn verify_backup(dir: &Path, prober: &Prober) -> Result<BackupVerdict, Backu
         check_store_file(dir, &manifest, &mut findings);
         check_mark(dir, &mark, &mut findings);
         if is_intact {
-            check_rows(dir, &mark, prober, &mut findings, &mut counts)?;
-        }
-        if findings.count == 0 && counts.chunks != manifest.chunks {
-            findings.add("ListWrong", format!("{} counts other chunks", manifest::NAME));
+            rows = check_rows(dir, &mark, prober, &mut findings)?;
+            chunks = check_list(dir, &manifest, &mut findings);
         }
     }
     Ok(BackupVerdict {
-        sound: findings.count == 0,
+        sound: findings.count == 0 && rows.as_ref().is_some_and(|rows| rows.sound),
         path: dir.to_path_buf(),
         time: manifest.taken_at(),
         position: manifest.position(),
         store: manifest.store,
         realm: manifest.realm,
         files,
-        changes: counts.changes,
-        versions: counts.versions,
-        chunks: counts.chunks,
+        chunks,
         findings: findings.named,
         findings_count: findings.count,
+        rows,
     })
 }
 
@@ -181,18 +179,18 @@ fn check_mark(dir: &Path, mark: &CommitMark, findings: &mut Findings) {
     }
 }
 
+/// Opens a copy of the database, as a server's start does, and checks everything in it.
 fn check_rows(
     dir: &Path,
     mark: &CommitMark,
     prober: &Prober,
     findings: &mut Findings,
-    counts: &mut Counts,
-) -> Result<(), BackupError> {
+) -> Result<Option<CheckReport>, BackupError> {
     let scratch = Scratch::beside(dir)?;
     let layout = Layout::new(&scratch.dir);
     if let Err(error) = copy_database(&dir.join("db"), &layout.probe()) {
         findings.add("Unopenable", format!("db: {error}"));
-        return Ok(());
+        return Ok(None);
     }
     let high_water = fs::read(dir.join("HWM")).unwrap_or_default();
     fs::write(layout.high_water_mark(), high_water).map_err(BackupError::io("the copy"))?;
@@ -201,49 +199,65 @@ fn check_rows(
         Probed::Damaged(reason) => findings.add("StoreDamaged", reason),
         Probed::Unopenable(reason) => {
             findings.add("Unopenable", reason);
-            return Ok(());
+            return Ok(None);
         }
     }
     let storage = match FjallStorage::open(&layout.probe(), 32 << 20) {
         Ok(storage) => storage,
         Err(error) => {
             findings.add("Unopenable", error.to_string());
-            return Ok(());
+            return Ok(None);
         }
     };
     let snapshot = storage.snapshot();
-    check_snapshot(dir, &*snapshot, mark, findings, counts);
-    Ok(())
+    // What is damaged was said by the probe already.
+    if let Verdict::Sound(found) = verify(&*snapshot, Some(*mark))
+        && found != *mark
+    {
+        let what = format!(
+            "the rows are of commit {}, the backup of {}",
+            found.number, mark.number
+        );
+        findings.add("Mark", what);
+    }
+    list_is_of_rows(dir, &*snapshot, findings);
+    drop(snapshot);
+    let checker = Checker::new();
+    let read_chunk = |bucket: &BucketId, hash: &ChunkHash, len: usize| {
+        let chunk = NamedChunk {
+            bucket: *bucket,
+            hash: *hash,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+        };
+        checker.check(&dir.join(chunk.path()), hash, chunk.len)
+    };
+    Ok(Some(CheckReport::of(&storage, &read_chunk, &mut |_| {})))
 }
 
-fn check_snapshot(
-    dir: &Path,
-    snapshot: &dyn Snapshot,
-    mark: &CommitMark,
-    findings: &mut Findings,
-    counts: &mut Counts,
-) {
-    match verify(snapshot, Some(*mark)) {
-        Verdict::Sound(found) if found == *mark => {}
-        Verdict::Sound(found) => findings.add(
-            "Mark",
-            format!(
-                "the rows are of commit {}, the backup of {}",
-                found.number, mark.number
-            ),
-        ),
-        // The probe has said so already.
-        Verdict::Damaged(..) => {}
-    }
-    check::chain(snapshot, mark, findings, counts);
-    check::versions(snapshot, findings, counts);
-    check::parts(snapshot, findings);
-    let list: Box<dyn Iterator<Item = _>> = match List::open(dir) {
-        Ok(list) => Box::new(list),
+/// `CHUNKS` names exactly the chunks that the rows name.
+fn list_is_of_rows(dir: &Path, snapshot: &dyn Snapshot, findings: &mut Findings) {
+    let Ok(mut list) = List::open(dir) else {
         // Its absence was found among the files.
-        Err(_) => Box::new(std::iter::empty()),
+        return;
     };
-    check::chunks(snapshot, list, |chunk| dir.join(chunk.path()), findings, counts);
+    let same = |named: Result<NamedChunk, BackupError>, list: &mut List| matches!((named, list.next()), (Ok(named), Some(Ok(listed))) if named == listed);
+    let all = chunks::named_by_rows(snapshot).all(|named| same(named, &mut list));
+    if !all || list.next().is_some() {
+        findings.add("ListWrong", format!("{} is not what the rows name", chunks::NAME));
+    }
+}
+
+/// The files of the chunks are as many and as long as the manifest says. What is in them is read with the rows.
+fn check_list(dir: &Path, manifest: &Manifest, findings: &mut Findings) -> Tally {
+    let mut found = Tally::default();
+    for chunk in List::open(dir).into_iter().flatten().flatten() {
+        found.add(Checker::file_bytes(&dir.join(chunk.path()), chunk.len).unwrap_or(0));
+    }
+    if found != manifest.chunks {
+        let what = format!("{} counts other chunks than there are", manifest::NAME);
+        findings.add("ListWrong", what);
+    }
+    found
 }
 
 /// A directory for the copy, removed in the end.

@@ -88,21 +88,24 @@ impl Inner {
     }
 }
 
-fn info(snapshot: &dyn Snapshot, row: BucketRow) -> Result<BucketInfo, EngineError> {
-    let counters = snapshot.get(Space::Counters, &key::bucket_counters(&row.id))?;
-    let counters = BucketCounters::decode(&counters.ok_or(EngineError::Corrupt("counters"))?)?;
-    let usage = Usage {
+fn usage(counters: &BucketCounters) -> Usage {
+    Usage {
         objects: counters.objects,
         versions: counters.versions,
         bytes: counters.bytes,
         stored_bytes: counters.stored_bytes,
-    };
+    }
+}
+
+fn info(snapshot: &dyn Snapshot, row: BucketRow) -> Result<BucketInfo, EngineError> {
+    let counters = snapshot.get(Space::Counters, &key::bucket_counters(&row.id))?;
+    let counters = BucketCounters::decode(&counters.ok_or(EngineError::Corrupt("counters"))?)?;
     Ok(BucketInfo {
         name: row.name,
         id: row.id,
         created: row.created,
         config: row.config,
-        usage,
+        usage: usage(&counters),
     })
 }
 
@@ -184,6 +187,26 @@ impl Engine {
             }
         }
         Ok(buckets)
+    }
+
+    /// The id of a bucket that is in memory, for figures: nothing is read.
+    #[must_use]
+    pub fn known_bucket(&self, name: &BucketName) -> Option<BucketId> {
+        self.inner.cache.bucket(name).map(|bucket| bucket.id)
+    }
+
+    /// What buckets hold, at most `max` of them by name, for figures. What cannot be read is left out.
+    #[must_use]
+    pub fn usage_of_buckets(&self, max: usize) -> Vec<(BucketId, Usage)> {
+        let snapshot = self.inner.storage.snapshot();
+        let end = prefix_end(key::BUCKET_NAME);
+        let names = snapshot.range(Space::Meta, key::BUCKET_NAME, &end, false);
+        let usage = |(_, id): (bytes::Bytes, bytes::Bytes)| {
+            let id = BucketId::from_bytes((&*id).try_into().ok()?);
+            let row = snapshot.get(Space::Counters, &key::bucket_counters(&id)).ok()??;
+            Some((id, usage(&BucketCounters::decode(&row).ok()?)))
+        };
+        names.take(max).filter_map(|row| usage(row.ok()?)).collect()
     }
 
     /// Deletes the bucket that `proof` names. Its name is free at once; its rows and chunks go in the background.

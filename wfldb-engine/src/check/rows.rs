@@ -206,7 +206,7 @@ impl Check<'_> {
         for (chunk, len) in distinct(&row.chunks, lens) {
             let gone = |check: &Self| -> Result<bool, StorageError> {
                 let version = key::version(bucket, object, &row.version);
-                let now = check.inner.storage.snapshot();
+                let now = check.storage.snapshot();
                 Ok(now.get(Space::Versions, &version)?.is_none())
             };
             let place = Place::of(bucket).key(object.as_str()).named(chunk);
@@ -244,7 +244,7 @@ impl Check<'_> {
         let Ok(bytes) = usize::try_from(len) else {
             return Ok(());
         };
-        if let Err(error) = self.inner.chunks.check(bucket, &chunk, bytes)
+        if let Err(error) = (self.read_chunk)(bucket, &chunk, bytes)
             // What was erased since the snapshot may take its files along.
             && !gone(self)?
         {
@@ -338,12 +338,7 @@ impl Check<'_> {
         };
         for (chunk, len) in distinct(&part.chunks, lens(part.len, size)) {
             let gone = |check: &Self| -> Result<bool, StorageError> {
-                Ok(check
-                    .inner
-                    .storage
-                    .snapshot()
-                    .get(Space::Index, row_key)?
-                    .is_none())
+                Ok(check.storage.snapshot().get(Space::Index, row_key)?.is_none())
             };
             let place = Place::of(bucket).named(chunk);
             self.chunk(bucket, &part.reference, chunk, len, place, &gone, sum)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fjall::config::CompressionPolicy;
+use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable,
 };
@@ -34,8 +34,12 @@ impl std::fmt::Debug for FjallStorage {
     }
 }
 
-fn options(space: Space) -> KeyspaceCreateOptions {
-    let base = KeyspaceCreateOptions::default();
+fn options(space: Space, filters: bool) -> KeyspaceCreateOptions {
+    let base = if filters {
+        KeyspaceCreateOptions::default()
+    } else {
+        KeyspaceCreateOptions::default().filter_policy(FilterPolicy::disabled())
+    };
     match space {
         // A body is written once and read whole: kept out of the tree so that compaction does not copy it.
         // Compression stays off, because clients' bytes are often compressed already and are hashed as they are.
@@ -60,6 +64,14 @@ impl FjallStorage {
     /// # Errors
     /// [`StorageError::Open`] with fjall's reason.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StorageError> {
+        Self::open_with(dir, cache_bytes, true)
+    }
+
+    /// The same; keyspaces that are made get bloom filters, or for comparison none. Those that are there keep theirs.
+    ///
+    /// # Errors
+    /// Those of [`FjallStorage::open`].
+    pub fn open_with(dir: &Path, cache_bytes: u64, filters: bool) -> Result<Self, StorageError> {
         let failed = |error: fjall::Error| StorageError::Open(error.to_string());
         let database = Database::builder(dir)
             .cache_size(cache_bytes)
@@ -67,7 +79,11 @@ impl FjallStorage {
             .journal_compression(CompressionType::None)
             .open()
             .map_err(failed)?;
-        let open = |space: Space| database.keyspace(space.name(), || options(space)).map_err(failed);
+        let open = |space: Space| {
+            database
+                .keyspace(space.name(), || options(space, filters))
+                .map_err(failed)
+        };
         let spaces = Arc::new([
             open(Space::Meta)?,
             open(Space::Heads)?,
@@ -83,6 +99,10 @@ impl FjallStorage {
             spaces,
             database,
         })
+    }
+
+    fn sum(&self, figure: impl Fn(&Keyspace) -> usize) -> u64 {
+        self.spaces.iter().map(|space| figure(space) as u64).sum()
     }
 
     /// The folder name of each keyspace under `keyspaces/`, for the `STORE` file.
@@ -218,6 +238,9 @@ impl Storage for FjallStorage {
             journals: u64::try_from(self.database.journal_count()).unwrap_or(u64::MAX),
             disk_bytes: self.database.disk_space().unwrap_or(0),
             stale_bytes: self.spaces.iter().map(Keyspace::fragmented_blob_bytes).sum(),
+            block_cache_hits: self.sum(|space| space.metrics().block_load_cached_count()),
+            block_cache_misses: self.sum(|space| space.metrics().block_load_io_count()),
+            filter_skips: self.sum(|space| space.metrics().io_skipped_by_filter()),
         }
     }
 

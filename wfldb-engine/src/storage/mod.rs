@@ -118,6 +118,12 @@ pub struct StorageFigures {
     pub disk_bytes: u64,
     /// Bytes of bodies on disk that were overwritten or removed.
     pub stale_bytes: u64,
+    /// Reads of blocks that the block cache answered.
+    pub block_cache_hits: u64,
+    /// Those that it did not.
+    pub block_cache_misses: u64,
+    /// Point reads of tables that the bloom filters answered.
+    pub filter_skips: u64,
 }
 
 /// Ordered keyspaces with atomic, durable batches.

@@ -37,6 +37,7 @@ pub(crate) fn create(
     layout: &Layout,
     realm: Option<Realm>,
     trust: Vec<KeyId>,
+    filters: bool,
 ) -> Result<StoreFile, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
     let dir = layout.dir.display().to_string();
@@ -58,7 +59,7 @@ pub(crate) fn create(
     // A first start of fjall that is cut off can leave a directory that never opens: it is made aside.
     let aside = layout.dir.join("db.tmp");
     remove_all(&aside).map_err(io("db.tmp"))?;
-    let storage = FjallStorage::open(&aside, 8 * 1024 * 1024)?;
+    let storage = FjallStorage::open_with(&aside, 8 * 1024 * 1024, filters)?;
     let keyspaces = storage.keyspace_ids();
     drop(storage);
     fs::rename(&aside, layout.database()).map_err(io("db"))?;

@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock, statfs};
-use wfldb_core::id::KeyId;
-use wfldb_core::name::Realm;
 use wfldb_core::time::UnixMillis;
 
 use super::create::create;
@@ -16,6 +14,7 @@ use super::probe::{Probed, Prober, probe};
 use super::upgrade::upgrade;
 use super::verify::{Verdict, verify};
 use super::{HighWaterMark, OpenError, ReplayMark, StoreFile};
+use crate::options::EngineOptions;
 use crate::row::CommitMark;
 use crate::storage::{Batch, FjallStorage, Rows, Snapshot, Space, Storage, StorageError, StorageFigures};
 
@@ -40,16 +39,18 @@ pub(crate) struct Opened {
 }
 
 /// Opens the store in `dir`, making it when there is none.
-pub(crate) fn open(
-    dir: &Path,
-    realm: Option<&Realm>,
-    create_trust: &[KeyId],
-    prober: &Prober,
-    cache_bytes: u64,
-    read_only: bool,
-    now: UnixMillis,
-) -> Result<Opened, OpenError> {
+pub(crate) fn open(dir: &Path, options: &EngineOptions, now: UnixMillis) -> Result<Opened, OpenError> {
     let io = |what: &'static str| OpenError::io(what);
+    let EngineOptions {
+        realm,
+        create_trust,
+        prober,
+        cache_bytes,
+        read_only,
+        bloom_filters,
+        ..
+    } = options;
+    let (realm, cache_bytes, read_only) = (realm.as_ref(), *cache_bytes, *read_only);
     fs::create_dir_all(dir).map_err(OpenError::io(dir.display()))?;
     let layout = Layout::new(dir);
     refuse_network_filesystem(dir)?;
@@ -60,7 +61,10 @@ pub(crate) fn open(
             (file, false)
         }
         None if read_only => return Err(OpenError::StoreFile(dir.display().to_string())),
-        None => (create(&layout, realm.cloned(), create_trust.to_vec())?, true),
+        None => (
+            create(&layout, realm.cloned(), create_trust.clone(), *bloom_filters)?,
+            true,
+        ),
     };
     if let Some(wanted) = realm
         && *wanted != file.realm

@@ -38,15 +38,56 @@ fn a_store_of_format_1_opens_with_everything_in_it() {
     let dir = tempfile::tempdir().unwrap();
     unpack(include_str!("../../fixtures/format-1.json"), dir.path());
     let engine = open(dir.path());
+    holds_what_format_1_knew(&engine);
+    let info = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap();
+    assert_eq!((info.usage.objects, info.usage.versions), (2, 5));
+    // Brought up to this format: its tags are found, and it opens again as what it is now.
+    assert_eq!(tagged(&engine, "colour=blue"), ["a/chunked", "inline"]);
+    put(&engine, "kept", "new", b"1").unwrap();
+    assert_sound(&engine);
+    engine.close().unwrap();
+    let engine = open(dir.path());
+    assert_eq!(engine.health().writable, Ok(()));
+    assert_eq!(tagged(&engine, "colour=blue"), ["a/chunked", "inline"]);
+}
+
+#[test]
+fn a_store_of_format_2_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack(include_str!("../../fixtures/format-2.json"), dir.path());
+    let engine = open(dir.path());
+    holds_what_format_1_knew(&engine);
+    assert_sound(&engine);
+    assert_eq!(tagged(&engine, "colour=red"), ["batch/1"]);
+    let batched = engine
+        .object(&object("kept", "batch/2", Op::Get), Which::Newest)
+        .unwrap();
+    assert_eq!(batched.meta().headers.ttl_seconds, Some(3_153_600_000));
+    let usage = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap().usage;
+    assert_eq!((usage.objects, usage.versions), (4, 7));
+    put(&engine, "kept", "new", b"1").unwrap();
+}
+
+fn tagged(engine: &Engine, tags: &str) -> Vec<String> {
+    let query = crate::ScanQuery {
+        tags: wfldb_core::object::Tags::parse(tags).unwrap(),
+        ..crate::ScanQuery::default()
+    };
+    let proof = Authorized::local("test", Op::List, Target::Listing(name("kept")));
+    let page = engine.scan(&proof, &query).unwrap();
+    page.items.iter().map(|item| item.key.to_string()).collect()
+}
+
+fn holds_what_format_1_knew(engine: &Engine) {
     assert_eq!(engine.health().writable, Ok(()));
     assert_eq!(engine.realm().as_str(), "kept");
-    assert_eq!(read(&engine, "kept", "inline", Which::Newest).unwrap(), b"second");
+    assert_eq!(read(engine, "kept", "inline", Which::Newest).unwrap(), b"second");
     assert_eq!(
-        read(&engine, "kept", "a/chunked", Which::Newest).unwrap(),
+        read(engine, "kept", "a/chunked", Which::Newest).unwrap(),
         vec![7; 70_000]
     );
     assert!(matches!(
-        read(&engine, "kept", "deleted", Which::Newest),
+        read(engine, "kept", "deleted", Which::Newest),
         Err(EngineError::NoSuchKey)
     ));
     let versions = engine
@@ -60,7 +101,4 @@ fn a_store_of_format_1_opens_with_everything_in_it() {
         Some("text/plain")
     );
     assert_eq!(headers.tags.to_string(), "colour=blue");
-    let info = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap();
-    assert_eq!((info.usage.objects, info.usage.versions), (2, 5));
-    put(&engine, "kept", "new", b"1").unwrap();
 }

@@ -87,11 +87,8 @@ fn every_flag_is_understood() {
         (flags.danger_plaintext, flags.danger_metrics, flags.log),
         (Some(true), Some(false), Some(LogForm::Json))
     );
-    assert_eq!(flags.compression, Some(Compression::Off));
-    assert_eq!(Config::merge(flags).unwrap().compression, Compression::Off);
-    assert_eq!(
-        Config::merge(Flags::default()).unwrap().compression,
-        Compression::On
-    );
+    assert_eq!(flags.compression, Some(Switch::Off));
+    assert_eq!(Config::merge(flags).unwrap().compression, Switch::Off);
+    assert_eq!(Config::merge(Flags::default()).unwrap().compression, Switch::On);
     assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
 }

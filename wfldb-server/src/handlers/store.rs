@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde::Deserialize;
 use tracing::{Instrument as _, debug_span};
+use wfldb_core::encoding::JsonObject;
 
 use super::{Call, admit, blocking, request, signed, structured, whole_body};
 use crate::app::App;
@@ -45,7 +46,7 @@ pub(super) async fn admin(call: Call) -> Result<Reply, Fault> {
         let _in_flight = app.budget.enter(&authorized)?;
         signed::check(request(&authorized)?, signed::STRUCTURE)?;
         let (json, _share) = whole_body(&app, &authorized, body, ASKED_BYTES_MAX).await?;
-        let asked: Asked = serde_json::from_slice(&json).map_err(|_| Fault::Body)?;
+        let JsonObject(asked): JsonObject<Asked> = serde_json::from_slice(&json).map_err(|_| Fault::Body)?;
         let work = move |app: &Arc<App>| match asked.r#do {
             Work::Compact => respond::json(StatusCode::OK, &app.engine.compact(&authorized)?),
             Work::Verify => respond::json(StatusCode::OK, &app.engine.verify(&authorized)?),

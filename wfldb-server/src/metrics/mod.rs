@@ -1,5 +1,6 @@
 //! Figures for Prometheus. Labels are routes, methods, statuses and codes: never a name, a key or a key id.
 
+mod buckets;
 mod listener;
 mod process;
 
@@ -14,8 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use wfldb_core::auth::{Method, RouteKind};
+use wfldb_core::id::BucketId;
 use wfldb_engine::Engine;
 
+use buckets::Buckets;
 pub(crate) use listener::serve;
 
 /// Upper bounds of the latency histogram, in seconds: 0.5 ms to 8 s, each twice the one before.
@@ -49,6 +52,7 @@ pub(crate) struct Metrics {
     requests: Family<Answered, Counter>,
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
     faults: Family<Refused, Counter>,
+    buckets: Buckets,
     in_flight: Gauge,
     connections: Gauge,
     received: Counter,
@@ -88,6 +92,7 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(latency),
             faults: Family::default(),
+            buckets: Buckets::new(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             received: Counter::default(),
@@ -120,6 +125,11 @@ impl Metrics {
         self.seconds
             .get_or_create(&Asked { route, method })
             .observe(took.as_secs_f64());
+    }
+
+    /// The time of a request to a bucket that is there.
+    pub(crate) fn of_bucket(&self, bucket: &BucketId, took: Duration) {
+        self.buckets.observe(bucket, took);
     }
 
     pub(crate) fn fault(&self, code: &'static str) {
@@ -164,6 +174,7 @@ impl Metrics {
         );
         ours.register_with_unit("sent", "Bytes of answers", Unit::Bytes, self.sent.clone());
         register_engine(ours, engine);
+        self.buckets.register(ours, engine);
         process::register(&mut registry);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -191,6 +202,28 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "throttled_milliseconds",
             "Time that commits waited for the storage to flush",
             stats.throttled_ms,
+        ),
+        (
+            "block_cache_hits",
+            "Reads of blocks that the block cache answered",
+            stats.block_cache_hits,
+        ),
+        (
+            "block_cache_misses",
+            "Reads of blocks that went to the disk or its cache",
+            stats.block_cache_misses,
+        ),
+        (
+            "filter_skips",
+            "Point reads of tables that the bloom filters answered",
+            stats.filter_skips,
+        ),
+        ("scrub_rounds", "Rounds of the scrub", stats.scrub_rounds),
+        ("scrub_read_bytes", "Bytes that the scrub read", stats.scrub_bytes),
+        (
+            "scrub_damaged",
+            "Bodies and chunks that the scrub found damaged",
+            stats.scrub_damaged,
         ),
         (
             "object_cache_hits",
@@ -247,6 +280,11 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "Bytes in the object cache",
             stats.object_cache_bytes,
         ),
+        (
+            "stale_bytes",
+            "Bytes of small bodies on disk that were overwritten or removed",
+            stats.stale_bytes,
+        ),
         ("writable", "Whether writes succeed", writable),
     ] {
         registry.register(name, help, gauge(value));
@@ -261,8 +299,12 @@ fn counter(value: u64) -> Counter {
 
 fn gauge(value: u64) -> Gauge {
     let gauge = Gauge::default();
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge.set(gauge_of(value));
     gauge
+}
+
+fn gauge_of(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// The label of a route.

@@ -14,14 +14,19 @@
 )]
 
 mod bad_input;
+mod batch;
+mod copy;
 mod erase;
 mod harness;
 mod lifecycle;
 mod limits;
+mod multipart;
+mod object_life;
 mod permissions;
 mod raw;
 mod replay;
 mod routes;
+mod services;
 mod spans;
 mod streaming;
 mod tampering;

@@ -64,9 +64,12 @@ fn engine_that_flushes(dir: &Path) -> (Engine, Arc<FjallStorage>) {
     (engine, storage)
 }
 
-/// A body that goes through chunk files.
+/// A body that goes through chunk files, and that does not compress.
 fn large(seed: u8) -> Vec<u8> {
-    (0..150_000u32)
-        .map(|n| u8::try_from((n / 7 + u32::from(seed) * 31) % 251).unwrap())
-        .collect()
+    let mut bytes = vec![0; 150_000];
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
 }
