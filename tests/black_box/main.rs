@@ -14,3 +14,5 @@ mod damage;
 mod edges;
 mod lifecycle;
 mod memory;
+mod transfer;
+mod verbs;

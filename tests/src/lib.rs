@@ -12,9 +12,11 @@
 )]
 
 mod http1;
+mod proxy;
 mod server;
 
 pub use self::http1::{Answer, Request, send_raw};
+pub use self::proxy::Proxy;
 pub use self::server::{Server, binary, wait_until};
 
 use wfldb_core::name::{BucketName, ObjectKey};

@@ -95,6 +95,9 @@ impl Client {
     /// with when the same file is uploaded to the same key again: parts whose etag is the hash of the bytes here are kept,
     /// the others sent.
     ///
+    /// Where the future is dropped before it ends, what was sent stays on the server until the upload ends by itself,
+    /// seven days after its start.
+    ///
     /// # Errors
     /// Any of [`Error`]; after `OutcomeUnknown`, read back, or with a state directory just upload again.
     pub async fn upload_file(
