@@ -185,7 +185,7 @@ fn batch_entry<'a>(
             tags,
         } => (
             wire::BatchKind::Put,
-            Some(builder.create_vector(&**body)),
+            Some(builder.create_vector(body)),
             content_type
                 .as_ref()
                 .map(|text| builder.create_string(text.as_str())),

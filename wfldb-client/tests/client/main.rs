@@ -3,5 +3,6 @@
 mod changes;
 mod fake;
 mod local;
+mod parts;
 mod upload;
 mod wire;

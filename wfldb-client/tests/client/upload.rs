@@ -1,142 +1,23 @@
 //! Uploads in parts against a server that keeps them in memory and fails where the test says.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "test helpers fail by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use serde_json::json;
 use tempfile::TempDir;
 use wfldb_client::{Client, Error, PutOptions, UploadOptions, Uploaded};
 use wfldb_core::id::ContentHash;
 use wfldb_core::object::{HeaderText, ObjectHeaders, Preconditions};
-use wfldb_net::multipart::parse_list;
-use wfldb_net::route::{Parameters, parse};
 
 use crate::fake::{Fake, Reply, Seen, answer, problem};
+use crate::parts::{PART_BYTES, Shared, Store, fake, object};
 use crate::wire::{VERSION, place};
 
 const MIB: usize = 1024 * 1024;
 /// Five parts of 5 MiB, the last of them short.
 const FILE_BYTES: usize = 21 * MIB + 7;
-
-/// What the server holds.
-#[derive(Default)]
-struct Store {
-    uploads: HashMap<String, BTreeMap<u16, Bytes>>,
-    completed: HashMap<String, (Bytes, ContentHash)>,
-    started: u32,
-    aborted: Vec<String>,
-    /// Parts in the order in which they came.
-    parts: Vec<u16>,
-}
-
-type Shared = Arc<Mutex<Store>>;
-
-impl Store {
-    fn answer(&mut self, seen: &Seen) -> Reply {
-        let route = parse(&seen.method, &seen.target).unwrap();
-        match (seen.method.as_str(), route.parameters().unwrap()) {
-            ("POST", Parameters::UploadStart(part_bytes)) => {
-                assert_eq!(part_bytes, 5 * MIB as u64);
-                self.started += 1;
-                let id = format!("{:032x}", self.started);
-                self.uploads.insert(id.clone(), BTreeMap::new());
-                answer(200, &[], json!({"upload": id}).to_string())
-            }
-            ("PUT", Parameters::UploadPart(id, number)) => self.part(&id.to_string(), number, &seen.body),
-            ("GET", Parameters::Upload(id)) => self.list(&id.to_string()),
-            ("POST", Parameters::Upload(id)) => self.complete(&id.to_string(), &seen.body),
-            ("DELETE", Parameters::Upload(id)) => {
-                self.aborted.push(id.to_string());
-                match self.uploads.remove(&id.to_string()) {
-                    Some(_) => answer(204, &[], ""),
-                    None => no_such_upload(),
-                }
-            }
-            ("HEAD", Parameters::None) => problem(404, "NoSuchKey", None, &[]),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn part(&mut self, id: &str, number: u16, body: &Bytes) -> Reply {
-        self.parts.push(number);
-        let Some(upload) = self.uploads.get_mut(id) else {
-            return no_such_upload();
-        };
-        upload.insert(number, body.clone());
-        answer(200, &[("etag", &format!("\"{}\"", ContentHash::of(body)))], "")
-    }
-
-    fn list(&self, id: &str) -> Reply {
-        let Some(upload) = self.uploads.get(id) else {
-            return no_such_upload();
-        };
-        let part = |(number, body): (&u16, &Bytes)| json!({"part": number, "etag": ContentHash::of(body).to_string(), "size": body.len()});
-        let parts: Vec<_> = upload.iter().map(part).collect();
-        let list = json!({"part_bytes": 5 * MIB, "expires": "2099-01-02T03:04:05.006Z", "parts": parts});
-        answer(200, &[], list.to_string())
-    }
-
-    fn complete(&mut self, id: &str, body: &Bytes) -> Reply {
-        let list = parse_list(body).unwrap();
-        if let Some((before, etag)) = self.completed.get(id) {
-            return if before == body {
-                object(etag)
-            } else {
-                no_such_upload()
-            };
-        }
-        let Some(upload) = self.uploads.remove(id) else {
-            return no_such_upload();
-        };
-        let mut whole = Vec::new();
-        for part in list {
-            assert_eq!(part.etag, ContentHash::of(&upload[&part.part]));
-            whole.extend_from_slice(&upload[&part.part]);
-        }
-        let etag = ContentHash::of(&whole);
-        self.completed.insert(id.to_owned(), (body.clone(), etag));
-        object(&etag)
-    }
-}
-
-fn object(etag: &ContentHash) -> Reply {
-    let etag = format!("\"{etag}\"");
-    answer(
-        201,
-        &[
-            ("etag", &etag),
-            ("x-wfldb-version", VERSION),
-            ("x-wfldb-seq", "7"),
-        ],
-        "",
-    )
-}
-
-fn no_such_upload() -> Reply {
-    problem(404, "NoSuchUpload", None, &[])
-}
-
-/// A server whose answer the test may replace, after the request was carried out or before.
-async fn fake(
-    store: &Shared,
-    instead: impl Fn(&Seen, &mut Store) -> Option<Reply> + Send + Sync + 'static,
-) -> Fake {
-    let store = Arc::clone(store);
-    Fake::start(move |_, seen| {
-        let mut store = store.lock().unwrap();
-        instead(seen, &mut store).unwrap_or_else(|| store.answer(seen))
-    })
-    .await
-}
 
 /// A file and a directory for state.
 struct Local {
@@ -172,7 +53,7 @@ impl Local {
 
     fn options(&self, resumable: bool) -> UploadOptions {
         UploadOptions {
-            part_bytes: Some(5 * MIB as u64),
+            part_bytes: Some(PART_BYTES),
             single_bytes_max: MIB as u64,
             state: resumable.then(|| self.state()),
             ..UploadOptions::default()
