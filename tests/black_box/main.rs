@@ -9,7 +9,12 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod cut;
 mod damage;
+mod disk_full;
 mod edges;
+mod exhaustion;
 mod lifecycle;
 mod memory;
+mod mixed;
+mod rot;
