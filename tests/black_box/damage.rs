@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wfldb_client::{GetOptions, PutOptions};
 use wfldb_core::object::BucketConfig;
-use wfldb_tests::{Request, Server, bucket, key, send_raw, wait_until};
+use wfldb_tests::{Request, Server, bucket, copy_dir, key, send_raw, wait_until};
 
 fn ready_status(server: &Server) -> u16 {
     send_raw(
@@ -133,16 +133,4 @@ fn a_lost_keyspace_starts_read_only() {
     store(&data);
     fs::remove_file(data.join("db/keyspaces/3/current")).unwrap();
     is_read_only(&data, false);
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), &to).unwrap();
-        }
-    }
 }

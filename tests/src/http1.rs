@@ -45,6 +45,25 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether it succeeded.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether all of the body came that the head announced.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let announced = self.header("content-length").and_then(|len| len.parse().ok());
+        announced.is_none_or(|len: usize| self.body.len() == len)
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// The `code` of a problem+json body.
     #[must_use]
     pub fn code(&self) -> Option<String> {
@@ -115,6 +134,12 @@ impl Request {
         bytes
     }
 
+    /// Sends it on a connection of its own; `None` when there was no whole head of an answer.
+    #[must_use]
+    pub fn try_send(&self, address: &str) -> Option<Answer> {
+        send_on(TcpStream::connect(address).ok()?, &self.bytes())
+    }
+
     /// Sends it on a connection of its own.
     #[must_use]
     pub fn send(&self, address: &str) -> Answer {
@@ -125,7 +150,12 @@ impl Request {
 /// Sends bytes, closes the sending half, and parses what comes back; `None` when it is no HTTP answer.
 #[must_use]
 pub fn send_raw(address: &str, bytes: &[u8]) -> Option<Answer> {
-    let mut stream = TcpStream::connect(address).unwrap();
+    send_on(TcpStream::connect(address).unwrap(), bytes)
+}
+
+/// The same on a connection that is there already.
+#[must_use]
+pub fn send_on(mut stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     // The server may answer, and close, before it has read everything.
     let _ = stream.write_all(bytes);

@@ -14,10 +14,12 @@
 mod http1;
 mod proxy;
 mod server;
+mod store;
 
-pub use self::http1::{Answer, Request, send_raw};
+pub use self::http1::{Answer, Request, send_on, send_raw};
 pub use self::proxy::Proxy;
 pub use self::server::{Server, binary, wait_until};
+pub use self::store::{chunk_files, copy_dir, files, is_verified_sound};
 
 use wfldb_core::name::{BucketName, ObjectKey};
 

@@ -52,6 +52,15 @@ impl Server {
     /// Starts on `dir` with more flags, below `wrapper` (such as strace), and returns when `server.json` is there.
     #[must_use]
     pub fn start_with(dir: &Path, flags: &[&str], wrapper: &[&str]) -> Self {
+        Self::try_start_with(dir, flags, wrapper)
+            .unwrap_or_else(|log| panic!("the server ended before it was ready: {log}"))
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// When the process ends before it is ready: everything that it printed.
+    pub fn try_start_with(dir: &Path, flags: &[&str], wrapper: &[&str]) -> Result<Self, String> {
         let facts = dir.join("server.json");
         match fs::remove_file(&facts) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
@@ -92,15 +101,15 @@ impl Server {
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let mut child = command.spawn().unwrap();
+        let mut ended = None;
         wait_until(Duration::from_mins(1), "the server to be ready", || {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!(
-                    "the server ended with {status}: {}",
-                    fs::read_to_string(Self::log_path(dir)).unwrap()
-                );
-            }
-            facts.is_file()
+            ended = child.try_wait().unwrap();
+            ended.is_some() || facts.is_file()
         });
+        if let Some(status) = ended {
+            let log = fs::read_to_string(Self::log_path(dir)).unwrap();
+            return Err(format!("{status}: {log}"));
+        }
         let facts: serde_json::Value = serde_json::from_slice(&fs::read(&facts).unwrap()).unwrap();
         let text = |name: &str| {
             facts
@@ -109,12 +118,12 @@ impl Server {
                 .unwrap()
                 .to_owned()
         };
-        Self {
+        Ok(Self {
             child,
             dir: dir.to_path_buf(),
             listen: text("listen"),
             metrics: text("metrics"),
-        }
+        })
     }
 
     fn log_path(dir: &Path) -> PathBuf {

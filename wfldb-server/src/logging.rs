@@ -18,6 +18,9 @@ pub fn start(form: LogForm) {
     let log = fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A line that cannot be written is lost. The library would tell of it on standard error, and panic, in the middle
+        // of a request or of a commit, where that is full too.
+        .log_internal_errors(false)
         .with_env_filter(filter);
     // Only a log that is there already refuses, and then that one stays.
     let _ = match form {

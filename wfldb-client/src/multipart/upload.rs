@@ -21,7 +21,7 @@ use crate::{Client, Error};
 /// Files up to this size are stored by one request; larger ones go up in parts.
 pub const SINGLE_PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Parts on their way at once, each with a few MiB in memory.
-const PARALLEL: usize = 4;
+const PARALLEL: usize = 2;
 
 /// How a file is uploaded.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct UploadOptions {
     /// The size of parts; rounded up to a multiple of 1 MiB, and larger where the file would need more than 10,000.
     /// 16 MiB when left out.
     pub part_bytes: Option<u64>,
-    /// Parts on their way at once, 4 by default. Each costs about 8 MiB of memory.
+    /// Parts on their way at once, 2 by default: more cost the server memory and gain little where the disk is the limit. Each costs about 8 MiB of memory.
     pub parallel: usize,
     /// Files up to this size are stored by one request; [`SINGLE_PUT_BYTES_MAX`] by default.
     pub single_bytes_max: u64,

@@ -21,6 +21,7 @@ mod lifecycle;
 mod listing;
 mod model;
 mod multipart;
+mod random_damage;
 mod tags;
 
 use std::path::Path;
