@@ -15,6 +15,9 @@ use super::{BackupError, Tally};
 use crate::store::sync_dir;
 
 const BLOCK_BYTES: usize = 1 << 20;
+/// A copy is synced each time so many bytes were written: one sync of hundreds of MiB at its end would hold up the
+/// syncs of commits.
+const SYNC_BYTES: u64 = 8 << 20;
 /// Directories whose names are still to be synced; more of them are synced in between.
 const DIRS_MAX: usize = 4096;
 
@@ -96,6 +99,9 @@ pub(super) fn copy_prefix(
         target.write_all(piece).map_err(failed())?;
         hasher.update(piece);
         at += want as u64;
+        if at.is_multiple_of(SYNC_BYTES) {
+            target.sync_data().map_err(failed())?;
+        }
     }
     target.sync_all().map_err(failed())?;
     Ok(hasher.finalize())
