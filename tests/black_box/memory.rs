@@ -11,7 +11,7 @@ use wfldb_tests::{Server, bucket, key, noise};
 const FILE_BYTES: usize = 256 * 1024 * 1024;
 const GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Four bodies come in at once when a file comes in parts; each costs what one does, and none costs its length.
-const GROWTH_IN_PARTS_BYTES_MAX: u64 = 4 * 40 * 1024 * 1024;
+const GROWTH_IN_PARTS_BYTES_MAX: u64 = GROWTH_BYTES_MAX;
 
 #[test]
 fn a_large_file_goes_up_and_down_in_bounded_memory() {

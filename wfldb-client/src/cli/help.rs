@@ -24,7 +24,7 @@ Copy files up, down, or from key to key; with -r whole directory trees.
 Interrupted? Run the same command again. What is there already with the same size and the same BLAKE3 hash is \
 skipped, so a second run only moves what is missing. Skipping compares contents only, not times and modes.
 
-A file over 64 MiB goes up in parts of 16 MiB, 4 at a time. What an interrupted upload sent stays on the server for \
+A file over 64 MiB goes up in parts of 16 MiB, two at a time. What an interrupted upload sent stays on the server for \
 seven days, and the next run sends the rest: which upload to go on with is noted in $XDG_STATE_HOME/wfldb/uploads, else \
 ~/.local/state/wfldb/uploads, while it lasts. Every part is hashed again and sent when the server's is another one. \
 After a refusal for good (no right, too large, over a quota), or when the file changed, the upload is ended instead.
