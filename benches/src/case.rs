@@ -14,7 +14,7 @@ use crate::process::Meter;
 use crate::target::{Operation, Target};
 
 /// Writes in one batch.
-const BATCH_WRITES: u64 = 100;
+pub(crate) const BATCH_WRITES: u64 = 100;
 
 /// The keys of a store: numbers from `deleted` to `stored` are there.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,13 +1,15 @@
 //! Our server, through the SDK.
 
 use bytes::Bytes;
-use wfldb_client::{Client, ClientOptions, GetOptions, Prepared, Profile, PutOptions, ScanQuery};
+use wfldb_client::{Batch, Client, ClientOptions, GetOptions, Prepared, Profile, PutOptions, ScanQuery};
+use wfldb_core::limits::BATCH_BYTES_MAX;
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, Preconditions};
 
 use super::{Operation, SCAN_KEYS, Target};
 use crate::Failure;
 use crate::body::Payload;
+use crate::case::BATCH_WRITES;
 
 /// Bodies go through the SDK, whole or from a file.
 pub(crate) enum Body {
@@ -36,9 +38,9 @@ impl Wfldb {
 impl Target for Wfldb {
     type Prepared = Body;
 
-    fn refuses(&self, operation: Operation, _size: u64) -> Option<&'static str> {
-        // To be removed when the SDK has batches; the call belongs into `batch` below.
-        (operation == Operation::Batch).then_some("not served here: the SDK has no batch yet")
+    fn refuses(&self, operation: Operation, size: u64) -> Option<&'static str> {
+        let too_large = operation == Operation::Batch && size * BATCH_WRITES > BATCH_BYTES_MAX as u64;
+        too_large.then_some("a hundred of these are more than a batch takes")
     }
 
     async fn prepare(&self, payload: Payload) -> Result<Body, Failure> {
@@ -94,8 +96,15 @@ impl Target for Wfldb {
         Ok(())
     }
 
-    async fn batch(&self, _client: usize, _bodies: Vec<(String, Body)>) -> Result<(), Failure> {
-        // `self.client.batch(…)` over the bodies, with one answer, once the SDK has it.
-        Err("the SDK has no batch yet".into())
+    async fn batch(&self, _client: usize, bodies: Vec<(String, Body)>) -> Result<(), Failure> {
+        let mut batch = Batch::new();
+        for (key, body) in bodies {
+            let Body::Bytes(bytes) = body else {
+                return Err("a batch takes bytes".into());
+            };
+            batch = batch.put(ObjectKey::parse(&key)?, bytes);
+        }
+        self.client.batch(&self.bucket, &batch).await?;
+        Ok(())
     }
 }
