@@ -237,7 +237,7 @@ pub(super) fn preconditions(authorized: &Authorized) -> Result<Preconditions, Fa
         value("x-wfldb-if-version"),
     )?;
     // SECURITY: their answer tells about what is there. The engine checks it again.
-    if conditions.need_get() && !authorized.may_also(wfldb_core::auth::Op::Get) {
+    if conditions.need_get() && !authorized.may_also(Op::Get) {
         return Err(Fault::Forbidden(Forbidden));
     }
     Ok(conditions)
