@@ -67,12 +67,12 @@ fn bodies_that_are_cut_leave_nothing() {
         let head = request.bytes().len() - body.len();
         let place = usize::try_from(u64::from_le_bytes(*noise(n, 8).first_chunk().unwrap())).unwrap();
         // One in five at the very last byte.
-        let sent = if n % 5 == 4 {
+        let cut_at = if n % 5 == 4 {
             body.len() - 1
         } else {
             place % body.len()
         };
-        cut(&server, &request, head + sent);
+        cut(&server, &request, head + cut_at);
         // A part, and the replacement of a part.
         let body = if n % 8 == 3 {
             whole_part.clone()
@@ -80,7 +80,7 @@ fn bodies_that_are_cut_leave_nothing() {
             noise(200 + n, PART)
         };
         let request = ask("PUT", &part(1 + n % 3), &body);
-        cut(&server, &request, head + sent % body.len());
+        cut(&server, &request, head + cut_at % body.len());
     }
     wait_until(Duration::from_secs(30), "the chunks of cut bodies to go", || {
         chunk_files(&data) == files

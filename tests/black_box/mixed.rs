@@ -99,7 +99,7 @@ impl Run {
 
 fn body(kind: u64, n: u64) -> Vec<u8> {
     // Every third goes through a chunk file.
-    noise(kind << 48 | n, if n % 3 == 0 { 70_000 } else { 500 })
+    noise(kind << 48 | n, if n.is_multiple_of(3) { 70_000 } else { 500 })
 }
 
 fn part(which: u64, n: u64) -> Vec<u8> {

@@ -123,7 +123,7 @@ fn a_damaged_storage_never_gives_wrong_answers() {
     let server = Server::start(&data);
     let profile = server.profile();
     assert_eq!(send(&server, &profile, "PUT", "/v1/rot", b"").status, 201);
-    let body = |n: u64| noise(n, if n % 3 == 0 { 30_000 } else { 100 });
+    let body = |n: u64| noise(n, if n.is_multiple_of(3) { 30_000 } else { 100 });
     let put = |server: &Server, profile: &Profile, n: u64| {
         let put = send(server, profile, "PUT", &format!("/v1/rot/k{n}"), &body(n));
         assert_eq!(put.status, 201);

@@ -14,12 +14,15 @@ use super::laws::copy;
 use super::*;
 use crate::{Prober, ScanQuery, Unready};
 
+/// Panics on any thread of the process.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
 const CASES: u64 = 60;
 const CASES_VARIABLE: &str = "WFLDB_DAMAGE_CASES";
 const ALONE_VARIABLE: &str = "WFLDB_DAMAGE_ALONE";
 const BUCKET: &str = "aaa";
 const KEYS: u64 = 40;
-/// Of the same length as a case's number plus this is the sequence that the case is made from.
+/// What a case's random numbers begin with, beside its number.
 const SEED: u64 = 0x5EED;
 
 /// What a kind of damage came to.
@@ -269,7 +272,8 @@ fn judge(sound: &Sound, dir: &Path) -> Result<Verdict, String> {
     let Ok(engine) = Engine::open(dir, EngineOptions { prober, ..options() }) else {
         return Ok(Verdict::Refused);
     };
-    // Older than the one before the last it never is: the two slots are written in turn.
+    // Older than the one before the last it never is. That last step can be lost: a slot that rotted looks like one that
+    // a power cut tore, which nobody was answered for.
     if engine.replay_mark().at_start() < sound.replay_before {
         return Err("the replay mark went back".to_owned());
     }
@@ -326,7 +330,6 @@ fn law(test: &str, kind: &str) {
         }
         return;
     }
-    static PANICS: AtomicUsize = AtomicUsize::new(0);
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         PANICS.fetch_add(1, Ordering::SeqCst);

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use wfldb_core::auth::{Authorized, Method, ObjectAttributes, RouteKind, Written, authorize};
+use wfldb_core::auth::{
+    Authorized, Charge, Method, ObjectAttributes, Op, RouteKind, Target, Written, authorize,
+};
 use wfldb_core::request::{FreshRequest, SignedRequest};
 use wfldb_core::time::UnixMillis;
 use wfldb_net::route::{Parameters, Route};
@@ -123,5 +125,32 @@ impl Gate {
             authorized,
             parameters,
         })
+    }
+
+    /// The rates of what a request does beside its first access: the entries of a batch, the source of a copy. A grant is
+    /// charged once for a request, however much of it falls to the grant.
+    ///
+    /// Takes nothing where one of them is forbidden: the engine refuses that, and says which it is.
+    pub(crate) fn further<'a>(
+        &self,
+        first: &Authorized,
+        accesses: impl Iterator<Item = (Op, Target, Written<'a>)>,
+    ) -> Result<(), Fault> {
+        let mut charges: Vec<Charge> = Vec::new();
+        for (op, target, written) in accesses {
+            let Ok(proof) = first.further(op, target, written) else {
+                return Ok(());
+            };
+            for charge in proof.charges() {
+                if !first.charges().contains(charge) && !charges.contains(charge) {
+                    charges.push(charge.clone());
+                }
+            }
+        }
+        if self.rates.take(&charges, Instant::now()) {
+            Ok(())
+        } else {
+            Err(Fault::Rate)
+        }
     }
 }

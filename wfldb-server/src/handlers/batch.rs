@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tracing::{Instrument as _, debug_span};
-use wfldb_core::auth::{Authorized, Op, Target, Written};
+use wfldb_core::auth::{Authorized, ObjectAttributes, Op, Target, Written};
 use wfldb_core::limits::BATCH_BYTES_MAX;
-use wfldb_core::name::ObjectKey;
-use wfldb_core::object::ObjectHeaders;
+use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::object::{HeaderText, ObjectHeaders};
 use wfldb_engine::{BatchAction, BatchOp};
 use wfldb_net::accept;
 use wfldb_net::batch::{self, BatchEntry, BatchResult, BatchResults};
@@ -51,6 +51,10 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
             Form::FlatBuffers => codec::decode_batch(&bytes),
         };
         let entries = entries.map_err(Fault::Batch)?;
+        if let Some(bucket) = authorized.bucket() {
+            app.gate
+                .further(&authorized, entries.iter().map(|entry| access(bucket, entry)))?;
+        }
         let shown = shown(&authorized, &entries);
         let ops = entries.into_iter().map(op).collect();
         let carry_out = move |app: &Arc<App>| Ok(app.engine.batch(&authorized, ops));
@@ -91,6 +95,24 @@ fn shown(authorized: &Authorized, entries: &[BatchEntry]) -> Vec<(ObjectKey, boo
         .iter()
         .map(|entry| (entry.key.clone(), reveals(entry)))
         .collect()
+}
+
+/// What an entry does, as its grant is asked.
+fn access<'a>(bucket: &BucketName, entry: &'a BatchEntry) -> (Op, Target, Written<'a>) {
+    let (op, written) = match &entry.action {
+        batch::BatchAction::Put {
+            body, content_type, ..
+        } => {
+            let written = ObjectAttributes {
+                content_type: content_type.as_ref().map(HeaderText::as_str),
+                len: body.len() as u64,
+            };
+            (Op::Put, Written::Known(written))
+        }
+        batch::BatchAction::Delete => (Op::Delete, Written::Later),
+        batch::BatchAction::Check => (Op::Get, Written::Later),
+    };
+    (op, Target::Key(bucket.clone(), entry.key.clone()), written)
 }
 
 fn op(entry: BatchEntry) -> BatchOp {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 use tracing::{Instrument as _, debug_span};
-use wfldb_core::auth::{Authorized, Forbidden, Method};
+use wfldb_core::auth::{Authorized, Forbidden, Method, Op, Target, Written};
 use wfldb_core::id::ContentHash;
 use wfldb_core::object::{ObjectHeaders, Preconditions, parse_etag};
 use wfldb_core::request::SignedRequest;
@@ -237,7 +237,7 @@ pub(super) fn preconditions(authorized: &Authorized) -> Result<Preconditions, Fa
         value("x-wfldb-if-version"),
     )?;
     // SECURITY: their answer tells about what is there. The engine checks it again.
-    if conditions.need_get() && !authorized.may_also(wfldb_core::auth::Op::Get) {
+    if conditions.need_get() && !authorized.may_also(Op::Get) {
         return Err(Fault::Forbidden(Forbidden));
     }
     Ok(conditions)
@@ -342,6 +342,9 @@ pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
         let headers = ObjectHeaders::parse(request.signed_headers())?;
         let conditions = preconditions(&authorized)?;
         body?;
+        let from = Target::Key(asked.bucket.clone(), asked.key.clone());
+        app.gate
+            .further(&authorized, std::iter::once((Op::Get, from, Written::Later)))?;
         let source = CopySource {
             bucket: asked.bucket,
             key: asked.key,

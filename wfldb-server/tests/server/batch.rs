@@ -266,8 +266,8 @@ async fn what_is_no_batch_is_refused_before_anything_happens() {
     assert_eq!(store.contents().await, (Vec::new(), 0));
 }
 
-/// PROTOCOL 3: entry by entry, all before any is looked at. A defect it catches: the right of an entry asked only once
-/// the entries before it were evaluated, so that a 412 or 404 tells what the caller may not see.
+/// PROTOCOL 3: entry by entry, all before any is looked at. A defect it catches: bucket or entries looked at
+/// before the rights of all, so that a 404 or 412 tells what the caller may not see.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_entrys_right_comes_before_anything_is_looked_at() {
     let store = Store::photos().await;
@@ -303,6 +303,14 @@ async fn every_entrys_right_comes_before_anything_is_looked_at() {
         ..batch(&json!([{"op": "put", "key": "k", "body": ""}]))
     };
     store.send_as(&mine, elsewhere).await.is(403, "Forbidden");
+    let everywhere = store.holder(&[r#"{"b":"*","p":"mine/","ops":["get","put","delete"]}"#]);
+    for bucket in ["photos", "none-such"] {
+        let elsewhere = Ask {
+            path: format!("/v1/{bucket}/batch"),
+            ..batch(&json!([{"op": "check", "key": "mine/k"}, {"op": "put", "key": "k", "body": ""}]))
+        };
+        is_refused(&store.send_as(&everywhere, elsewhere).await, 403, "Forbidden", 1);
+    }
     // What is allowed entry by entry goes through; `if_none_match` needs no `get`.
     let both = store.holder(&[
         r#"{"b":"photos","p":"a/","ops":["put"]}"#,

@@ -164,7 +164,7 @@ async fn lowering_retention_needs_erase() {
         (r#"{"versions":{"keep":2,"days":0}}"#, 200),
         (r#"{"versions":{"keep":3,"days":1}}"#, 200),
         (r#"{"versions":{"keep":3}}"#, 403),
-        (r#"{}"#, 200),
+        ("{}", 200),
         (r#"{"versions":{"keep":0}}"#, 400),
     ] {
         let answer = store.send_as(&manager, configure(config)).await;

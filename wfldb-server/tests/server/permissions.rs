@@ -195,3 +195,40 @@ async fn packets_with_a_parent_are_refused_clearly() {
         .await
         .is(401, "DelegationNotSupported");
 }
+
+/// A defect it catches: only the grant that let the batch in charged, and not those that its entries need.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rates_of_all_grants_that_entries_and_sources_need_are_charged() {
+    let store = Store::photos().await;
+    store
+        .send(Ask::new("PUT", "/v1/photos/b/source").body("x"))
+        .await
+        .ok(StatusCode::CREATED);
+    let holder = || {
+        store.holder(&[
+            r#"{"b":"photos","p":"a/","ops":["put"]}"#,
+            r#"{"b":"photos","p":"b/","ops":["put","get"],"rate":1}"#,
+        ])
+    };
+    let batch = |keys: &[&str]| {
+        let ops = keys
+            .iter()
+            .map(|key| format!(r#"{{"op":"put","key":"{key}","body":""}}"#));
+        let ops = ops.collect::<Vec<_>>().join(",");
+        Ask::new("POST", "/v1/photos/batch").body(format!(r#"{{"ops":[{ops}]}}"#))
+    };
+    let entries = || batch(&["a/1", "b/1", "b/2"]);
+    let copy = || Ask::new("POST", "/v1/photos/a/copy?copy=%2Fphotos%2Fb%2Fsource");
+    for ask in [&entries as &dyn Fn() -> Ask, &copy] {
+        let holder = holder();
+        let mut statuses = Vec::new();
+        for _ in 0..6 {
+            statuses.push(store.send_as(&holder, ask()).await.status);
+        }
+        // A request counts once, however many entries fall to the grant.
+        assert_eq!(statuses[0], 200, "{statuses:?}");
+        assert!(statuses[1..].contains(&429), "{statuses:?}");
+        // Who needs less goes on.
+        store.send_as(&holder, batch(&["a/2"])).await.ok(StatusCode::OK);
+    }
+}
