@@ -121,13 +121,13 @@ fn the_floor_refuses_before_the_disk_is_full_and_lets_go_when_versions_went() {
     wait_until(Duration::from_secs(30), "the floor to be reached", || {
         n += 1;
         assert!(record.stored.len() < 40, "the floor is never reached");
-        if let Err(code) = caller.put(&mut record, format!("/v1/full/large{n}"), noise(n, 2 * MIB)) {
-            assert_eq!(code, "StorageFull");
-            refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(1)
-        } else {
+        let put = caller.put(&mut record, format!("/v1/full/large{n}"), noise(n, 2 * MIB));
+        let Err(code) = put else {
             refused_since = None;
-            false
-        }
+            return false;
+        };
+        assert_eq!(code, "StorageFull");
+        refused_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(1)
     });
     // Small ones and new uploads are refused too; deletes are not.
     for (method, target) in [
