@@ -146,7 +146,7 @@ fn the_floor_refuses_before_the_disk_is_full_and_lets_go_when_versions_went() {
     caller.has(&record);
     let files = chunk_files(&data).len();
     let mut erased = 0;
-    wait_until(Duration::from_secs(60), "writes to go on", || {
+    wait_until(Duration::from_mins(1), "writes to go on", || {
         let put = caller.put(&mut record, "/v1/full/again".to_owned(), noise(99, 2 * MIB));
         if put.is_err() && chunk_files(&data).len() + erased <= files && record.stored.len() > 2 {
             // What was erased before is gone from disk: erase another.
