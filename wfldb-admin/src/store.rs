@@ -14,7 +14,7 @@ use crate::reach::{connected, prober};
 
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
-    /// Profile with the op `admin`; else WFLDB_PROFILE, else the user's configuration directory
+    /// Profile with the op `admin`; else `WFLDB_PROFILE`, else the user's configuration directory
     #[arg(long, value_name = "FILE", env = "WFLDB_PROFILE")]
     profile: Option<PathBuf>,
 }
@@ -96,21 +96,21 @@ fn in_words(verdict: &Value, sound: bool) -> String {
 
 pub(crate) fn stats(args: Reach) -> Result<Done, Error> {
     let stats = connected(args.profile, async |client| client.stats().await)?;
-    lines(&json!(stats))
+    Ok(lines(&json!(stats)))
 }
 
 pub(crate) fn compact(args: Reach) -> Result<Done, Error> {
     let compacted = connected(args.profile, async |client| client.compact().await)?;
-    lines(&json!(compacted))
+    Ok(lines(&json!(compacted)))
 }
 
 /// One line for each figure.
-fn lines(figures: &Value) -> Result<Done, Error> {
+fn lines(figures: &Value) -> Done {
     let members = figures.as_object().into_iter().flatten();
     let lines = members.map(|(name, value)| format!("{name} {value}"));
-    Ok(Done {
+    Done {
         human: lines.collect::<Vec<_>>().join("\n"),
         json: figures.clone(),
         code: 0,
-    })
+    }
 }

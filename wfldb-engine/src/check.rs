@@ -348,6 +348,7 @@ impl<'a> Place<'a> {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "names are small and made for this")]
     fn named(self, name: impl ToString) -> Self {
         Self {
             name: Some(name.to_string()),

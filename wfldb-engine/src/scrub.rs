@@ -74,13 +74,11 @@ fn round(inner: &Weak<Inner>, rest: &dyn Fn(u64) -> bool) -> Result<Round, Engin
         };
         let (read, next) = step(&engine, &from)?;
         engine.scrub.bytes.fetch_add(read, Ordering::Relaxed);
-        match next {
-            Some(next) => from = next,
-            None => {
-                engine.scrub.rounds.fetch_add(1, Ordering::Relaxed);
-                return Ok(Round::Done);
-            }
-        }
+        let Some(next) = next else {
+            engine.scrub.rounds.fetch_add(1, Ordering::Relaxed);
+            return Ok(Round::Done);
+        };
+        from = next;
         // No engine is held while it rests, or it could not close.
         drop(engine);
         if !rest(read) {

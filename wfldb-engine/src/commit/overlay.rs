@@ -25,12 +25,19 @@ pub(crate) type BucketMemo = HashMap<BucketId, (Bytes, Arc<BucketRow>)>;
 
 type Key = (Space, Bytes);
 
+/// What the writes had at a key.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    Written(Option<Bytes>),
+}
+
 /// A snapshot and the ordered writes above it.
 pub(crate) struct Overlay {
     snapshot: Arc<dyn Snapshot>,
     writes: BTreeMap<Key, Option<Bytes>>,
-    /// What stood at a key before the present plan wrote there; the outer `None`: nothing was written there.
-    undo: Vec<(Key, Option<Option<Bytes>>)>,
+    /// What stood at a key before the present plan wrote there.
+    undo: Vec<(Key, Before)>,
     /// Chunks that lost a reference, to be looked at once the group is durable.
     freed: Vec<(BucketId, ChunkHash)>,
     /// How many of them are of plans that were carried out.
@@ -194,7 +201,10 @@ impl Overlay {
 
     fn write(&mut self, space: Space, key: Bytes, value: Option<Bytes>) {
         let key = (space, key);
-        let before = self.writes.insert(key.clone(), value);
+        let before = self
+            .writes
+            .insert(key.clone(), value)
+            .map_or(Before::Nothing, Before::Written);
         self.undo.push((key, before));
     }
 
@@ -213,8 +223,8 @@ impl Overlay {
     pub(crate) fn roll_back(&mut self) {
         while let Some((key, before)) = self.undo.pop() {
             match before {
-                Some(written) => self.writes.insert(key, written),
-                None => self.writes.remove(&key),
+                Before::Written(written) => self.writes.insert(key, written),
+                Before::Nothing => self.writes.remove(&key),
             };
         }
         self.freed.truncate(self.freed_kept);

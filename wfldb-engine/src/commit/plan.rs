@@ -164,7 +164,7 @@ pub(crate) struct Batch {
 /// One entry of a batch.
 #[derive(Debug, Clone)]
 pub(crate) enum BatchEntry {
-    Put(PutObject),
+    Put(Box<PutObject>),
     Delete(DeleteObject),
     Check {
         key: ObjectKey,

@@ -144,7 +144,7 @@ impl Inner {
                 chunks: put.collect::<Result<_, _>>()?,
             }
         };
-        Ok(BatchEntry::Put(PutObject {
+        Ok(BatchEntry::Put(Box::new(PutObject {
             bucket: bucket.id,
             key,
             etag: ContentHash::of(&body),
@@ -155,7 +155,7 @@ impl Inner {
             create_only: proof.create_only(),
             charges: proof.charges().to_vec(),
             origin: Origin::Sent,
-        }))
+        })))
     }
 }
 

@@ -107,14 +107,17 @@ impl Engine {
         if query.reverse {
             ranges.reverse();
         }
-        let limit = query.limit.clamp(1, SCAN_LIMIT_MAX);
-        let mut cut = query.after.clone();
-        let now = self.inner.now();
+        let mut scan = Scan {
+            snapshot: &*snapshot,
+            bucket,
+            query,
+            limit: query.limit.clamp(1, SCAN_LIMIT_MAX),
+            now: self.inner.now(),
+            cut: query.after.clone(),
+        };
         for range in ranges {
-            if !scan_range(
-                &*snapshot, &bucket, query, &range, limit, &mut cut, &mut page, now,
-            )? {
-                page.next = cut;
+            if !scan.walk(&range, &mut page)? {
+                page.next = scan.cut;
                 break;
             }
         }
@@ -220,65 +223,69 @@ fn cut_range(range: &mut KeyRange, after: Option<&After>, reverse: bool) -> bool
     range.to.is_empty() || range.from < range.to
 }
 
-/// Adds what a range holds to the page; `false` when the page is full and more is left. `cut` moves along.
-fn scan_range(
-    snapshot: &dyn Snapshot,
-    bucket: &BucketId,
-    query: &ScanQuery,
-    range: &KeyRange,
+/// A page that is being filled.
+struct Scan<'a> {
+    snapshot: &'a dyn Snapshot,
+    bucket: BucketId,
+    query: &'a ScanQuery,
     limit: usize,
-    cut: &mut Option<After>,
-    page: &mut ScanPage,
     now: UnixMillis,
-) -> Result<bool, EngineError> {
-    loop {
-        let mut range = range.clone();
-        if !cut_range(&mut range, cut.as_ref(), query.reverse) {
-            return Ok(true);
-        }
-        let mut skipped_prefix = false;
-        let mut heads = Heads::new(
-            snapshot,
-            bucket,
-            &query.tags,
-            (&range.from, &range.to),
-            query.reverse,
-        );
-        while let Some(found) = heads.next()? {
-            if page.items.len() + page.prefixes.len() == limit {
-                return Ok(false);
+    /// Behind what was looked at.
+    cut: Option<After>,
+}
+
+impl Scan<'_> {
+    /// Adds what a range holds to the page; `false` when the page is full and more is left.
+    fn walk(&mut self, range: &KeyRange, page: &mut ScanPage) -> Result<bool, EngineError> {
+        loop {
+            let mut range = range.clone();
+            if !cut_range(&mut range, self.cut.as_ref(), self.query.reverse) {
+                return Ok(true);
             }
-            let (object, row) = match found {
-                Found::Head(object, row) => (object, row),
-                Found::Pause(object) => {
-                    *cut = Some(After::Key(object.as_str().to_owned()));
+            let mut skipped_prefix = false;
+            let bounds = (range.from.as_slice(), range.to.as_slice());
+            let reverse = self.query.reverse;
+            let mut heads = Heads::new(self.snapshot, &self.bucket, &self.query.tags, bounds, reverse);
+            while let Some(found) = heads.next()? {
+                if page.items.len() + page.prefixes.len() == self.limit {
                     return Ok(false);
                 }
-            };
-            if !row.is_live(now) {
-                continue;
+                let (object, row) = match found {
+                    Found::Head(object, row) => (object, row),
+                    Found::Pause(object) => {
+                        self.cut = Some(After::Key(object.as_str().to_owned()));
+                        return Ok(false);
+                    }
+                };
+                if !row.is_live(self.now) {
+                    continue;
+                }
+                if let Some(common) = common_prefix(object.as_str(), self.query) {
+                    page.prefixes.push(common.to_owned());
+                    self.cut = Some(After::Prefix(common.to_owned()));
+                    // One seek behind the whole group, however many keys it has.
+                    skipped_prefix = true;
+                    break;
+                }
+                self.cut = Some(After::Key(object.as_str().to_owned()));
+                page.items.push(listed(object, *row));
             }
-            if let Some(common) = common_prefix(object.as_str(), query) {
-                page.prefixes.push(common.to_owned());
-                *cut = Some(After::Prefix(common.to_owned()));
-                // One seek behind the whole group, however many keys it has.
-                skipped_prefix = true;
-                break;
+            if !skipped_prefix {
+                return Ok(true);
             }
-            *cut = Some(After::Key(object.as_str().to_owned()));
-            page.items.push(ListedObject {
-                key: object,
-                version: row.version,
-                etag: row.etag,
-                len: row.len,
-                content_type: row.headers.content_type,
-                modified: row.modified,
-                tags: row.headers.tags,
-            });
         }
-        if !skipped_prefix {
-            return Ok(true);
-        }
+    }
+}
+
+fn listed(key: ObjectKey, row: ObjectRow) -> ListedObject {
+    ListedObject {
+        key,
+        version: row.version,
+        etag: row.etag,
+        len: row.len,
+        content_type: row.headers.content_type,
+        modified: row.modified,
+        tags: row.headers.tags,
     }
 }
 

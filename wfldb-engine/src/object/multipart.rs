@@ -304,7 +304,9 @@ impl Inner {
         let name = bucket_of(proof, Op::Put)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         object.check_writable().map_err(|_| EngineError::ReservedKey)?;
-        if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&part_bytes) || part_bytes % PART_BYTES_STEP != 0 {
+        if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&part_bytes)
+            || !part_bytes.is_multiple_of(PART_BYTES_STEP)
+        {
             return Err(EngineError::InvalidPart);
         }
         self.admit_bytes()?;

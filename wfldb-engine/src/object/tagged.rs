@@ -14,7 +14,7 @@ const EXAMINED_MAX: usize = 10_000;
 
 /// What the next row of a listing is.
 pub(super) enum Found {
-    Head(ObjectKey, ObjectRow),
+    Head(ObjectKey, Box<ObjectRow>),
     /// Enough was looked at; the listing goes on behind this key.
     Pause(ObjectKey),
 }
@@ -61,7 +61,7 @@ impl<'a> Heads<'a> {
                 let (row_key, row) = row?;
                 Ok(Some(Found::Head(
                     key::key_of_head(&row_key)?,
-                    ObjectRow::decode(&row)?,
+                    Box::new(ObjectRow::decode(&row)?),
                 )))
             }
             Self::Tagged(tagged) => tagged.next(),
@@ -111,7 +111,7 @@ impl Tagged<'_> {
             let has = |wanted: &(&str, &str)| head.headers.tags.iter().any(|tag| tag == *wanted);
             let missing = self.wanted.iter().find(|(tag, _)| !has(tag));
             let Some((_, prefix)) = missing else {
-                return Ok(Some(Found::Head(object, head)));
+                return Ok(Some(Found::Head(object, Box::new(head))));
             };
             let prefix = prefix.clone();
             if !self.leap(&prefix, &object)? {

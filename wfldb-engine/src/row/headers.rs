@@ -49,7 +49,7 @@ pub(super) struct ReadHeaders<'a> {
 }
 
 /// The headers, or `None` when they are not what was written.
-pub(super) fn read_headers(read: ReadHeaders<'_>) -> Option<ObjectHeaders> {
+pub(super) fn read_headers(read: &ReadHeaders<'_>) -> Option<ObjectHeaders> {
     let text = |value: Option<&str>| value.map(HeaderText::parse).transpose().ok();
     let mut meta = Vec::new();
     for (name, value) in read_pairs(read.meta) {

@@ -100,7 +100,7 @@ impl ObjectRow {
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
         let row =
             flatbuffers::root_with_opts::<store::ObjectRow<'_>>(&verifier(), row).map_err(|_| DAMAGED)?;
-        let headers = read_headers(ReadHeaders {
+        let headers = read_headers(&ReadHeaders {
             content_type: row.content_type(),
             cache_control: row.cache_control(),
             expires: row.expires(),

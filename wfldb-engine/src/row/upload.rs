@@ -80,7 +80,7 @@ impl UploadRow {
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
         let row = flatbuffers::root_with_opts::<store::UploadRow<'_>>(&verifier(), row)
             .map_err(|_| DAMAGED_UPLOAD)?;
-        let headers = read_headers(ReadHeaders {
+        let headers = read_headers(&ReadHeaders {
             content_type: row.content_type(),
             cache_control: row.cache_control(),
             expires: row.expires(),

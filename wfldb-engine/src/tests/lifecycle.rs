@@ -7,7 +7,7 @@ use crate::{MemoryStorage, Space, Storage};
 
 use super::*;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 fn in_memory(clock: &HandClock) -> (tempfile::TempDir, MemoryStorage, Engine) {
     let dir = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ fn a_version_that_was_overwritten_ends_too_and_the_newest_stays() {
     put_with(&engine, "aaa", "k", b"1", &[("x-wfldb-ttl", "60")]).unwrap();
     clock.forward(Duration::from_secs(1));
     put(&engine, "aaa", "k", b"2").unwrap();
-    clock.forward(Duration::from_secs(60));
+    clock.forward(Duration::from_mins(1));
     expire(&engine.inner).unwrap();
     assert_eq!(versions(&engine, "k").len(), 1);
     assert_eq!(read(&engine, "aaa", "k", Which::Newest).unwrap(), b"2");

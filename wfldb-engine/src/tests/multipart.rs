@@ -250,7 +250,7 @@ fn an_upload_ends_after_seven_days() {
     make_bucket(&engine, "aaa");
     let id = start(&engine, "k", 5);
     put_part(&engine, "k", id, 1, &bytes(MIB, 3)).unwrap();
-    clock.forward(Duration::from_secs(7 * 24 * 3600) - Duration::from_millis(1));
+    clock.forward(Duration::from_hours(7 * 24) - Duration::from_millis(1));
     expire(&engine.inner).unwrap();
     assert_eq!(engine.upload(&proof("k"), id).unwrap().parts.len(), 1);
     clock.forward(Duration::from_millis(1));

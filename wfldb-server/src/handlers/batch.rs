@@ -60,7 +60,7 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
         let carry_out = move |app: &Arc<App>| Ok(app.engine.batch(&authorized, ops));
         let done = blocking(&app, carry_out).await?.await?;
         let results = BatchResults {
-            seq: done.seq.map(|seq| seq.get()),
+            seq: done.seq.map(wfldb_core::id::Seq::get),
             results: shown
                 .into_iter()
                 .zip(done.results)

@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use wfldb_core::auth::{Method, RouteKind};
 use wfldb_core::id::BucketId;
-use wfldb_engine::Engine;
+use wfldb_engine::{Engine, EngineStats};
 
 use buckets::Buckets;
 pub(crate) use listener::serve;
@@ -185,7 +185,47 @@ impl Metrics {
 
 fn register_engine(registry: &mut Registry, engine: &Engine) {
     let stats = engine.stats();
+    register_counters(registry, &stats);
     let writable = u64::from(engine.health().writable.is_ok());
+    for (name, help, value) in [
+        (
+            "plans_waiting",
+            "Writes that wait for their commit",
+            stats.waiting,
+        ),
+        (
+            "log_position",
+            "Last position of the change log",
+            stats.log_position,
+        ),
+        (
+            "write_buffer_bytes",
+            "Bytes that are not flushed to tables",
+            stats.write_buffer_bytes,
+        ),
+        ("journals", "Journal files", stats.journals),
+        (
+            "storage_bytes",
+            "Bytes on disk without chunk files",
+            stats.storage_bytes,
+        ),
+        (
+            "object_cache_bytes",
+            "Bytes in the object cache",
+            stats.object_cache_bytes,
+        ),
+        (
+            "stale_bytes",
+            "Bytes of small bodies on disk that were overwritten or removed",
+            stats.stale_bytes,
+        ),
+        ("writable", "Whether writes succeed", writable),
+    ] {
+        registry.register(name, help, gauge(value));
+    }
+}
+
+fn register_counters(registry: &mut Registry, stats: &EngineStats) {
     for (name, help, value) in [
         ("commits", "Storage batches", stats.commits),
         (
@@ -252,42 +292,6 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
         ),
     ] {
         registry.register(name, help, counter(value));
-    }
-    for (name, help, value) in [
-        (
-            "plans_waiting",
-            "Writes that wait for their commit",
-            stats.waiting,
-        ),
-        (
-            "log_position",
-            "Last position of the change log",
-            stats.log_position,
-        ),
-        (
-            "write_buffer_bytes",
-            "Bytes that are not flushed to tables",
-            stats.write_buffer_bytes,
-        ),
-        ("journals", "Journal files", stats.journals),
-        (
-            "storage_bytes",
-            "Bytes on disk without chunk files",
-            stats.storage_bytes,
-        ),
-        (
-            "object_cache_bytes",
-            "Bytes in the object cache",
-            stats.object_cache_bytes,
-        ),
-        (
-            "stale_bytes",
-            "Bytes of small bodies on disk that were overwritten or removed",
-            stats.stale_bytes,
-        ),
-        ("writable", "Whether writes succeed", writable),
-    ] {
-        registry.register(name, help, gauge(value));
     }
 }
 

@@ -216,7 +216,7 @@ pub(super) fn prune(
     for object in keys {
         edit.prune(object, PRUNED_PER_KEY)?;
     }
-    finish(edit, plan, mark)
+    Ok(finish(edit, plan, mark))
 }
 
 pub(super) fn expire(
@@ -241,15 +241,15 @@ pub(super) fn expire(
             DueWhat::Upload(upload) => upload::expire(&mut edit, *upload, due)?,
         }
     }
-    finish(edit, plan, mark)
+    Ok(finish(edit, plan, mark))
 }
 
-fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Outcome {
+fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
     if edit.has_effects() {
         let seq = edit.seq;
         edit.log(plan, mark, Some(Action::Lifecycle));
-        return Ok(Applied::Erased { seq });
+        return Applied::Erased { seq };
     }
     edit.write_counters();
-    Ok(Applied::Nothing)
+    Applied::Nothing
 }
