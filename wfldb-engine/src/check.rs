@@ -5,6 +5,7 @@
 
 mod log;
 mod rows;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -3,12 +3,10 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hkdf::Hkdf;
-use serde::Serialize;
 use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::{ByteLen, KeyId};
@@ -28,6 +26,7 @@ use crate::scrub::{self, ScrubFigures};
 use crate::space::SpaceGuard;
 use crate::storage::{Space, Storage, prefix_end};
 use crate::store::{self, HighWaterMark, OpenError, ReplayMark};
+use crate::worker::Worker;
 
 /// An open store. Clones share it.
 ///
@@ -74,55 +73,6 @@ impl std::fmt::Debug for Engine {
 pub struct Health {
     /// `Err`: why not.
     pub writable: Result<(), Unready>,
-}
-
-/// Figures since the start, for metrics.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct EngineStats {
-    /// Storage batches.
-    pub commits: u64,
-    /// Plans that were carried out.
-    pub plans: u64,
-    /// Plans that were refused.
-    pub refused: u64,
-    /// Plans that wait now.
-    pub waiting: u64,
-    /// Milliseconds for which the committer waited for the storage to flush.
-    pub throttled_ms: u64,
-    /// The last log position.
-    pub log_position: u64,
-    /// Bytes in memory that are not flushed to tables.
-    pub write_buffer_bytes: u64,
-    /// Journal files.
-    pub journals: u64,
-    /// Bytes of the storage on disk, without chunk files.
-    pub storage_bytes: u64,
-    /// Reads of a newest version that the object cache answered.
-    pub object_cache_hits: u64,
-    /// Those that it did not.
-    pub object_cache_misses: u64,
-    /// Bytes in the object cache.
-    pub object_cache_bytes: u64,
-    /// Reads of blocks that the block cache answered.
-    pub block_cache_hits: u64,
-    /// Those that it did not.
-    pub block_cache_misses: u64,
-    /// Point reads of tables that the bloom filters answered.
-    pub filter_skips: u64,
-    /// Bytes of bodies on disk that were overwritten or removed.
-    pub stale_bytes: u64,
-    /// Rounds of the scrub.
-    pub scrub_rounds: u64,
-    /// Bytes that it read.
-    pub scrub_bytes: u64,
-    /// Bodies and chunks that it found damaged.
-    pub scrub_damaged: u64,
-    /// Chunk files that were written with plain bytes.
-    pub chunks_written_raw: u64,
-    /// Chunk files that were written compressed.
-    pub chunks_written_compressed: u64,
-    /// How much smaller those are than they would be with plain bytes.
-    pub chunk_bytes_saved: u64,
 }
 
 pub(crate) struct Inner {
@@ -400,39 +350,6 @@ impl Engine {
         Arc::clone(&self.inner.replay)
     }
 
-    /// Figures since the start.
-    #[must_use]
-    pub fn stats(&self) -> EngineStats {
-        let committed = self.inner.committer.figures();
-        let storage = self.inner.storage.figures();
-        let cache = self.inner.cache.figures();
-        let chunks = self.inner.chunks.figures();
-        EngineStats {
-            commits: committed.commits.load(Ordering::Relaxed),
-            plans: committed.plans.load(Ordering::Relaxed),
-            refused: committed.refused.load(Ordering::Relaxed),
-            throttled_ms: committed.throttled_ms.load(Ordering::Relaxed),
-            waiting: self.inner.committer.waiting() as u64,
-            log_position: self.inner.committer.mark().position.get(),
-            write_buffer_bytes: self.inner.storage.write_buffer_bytes(),
-            journals: storage.journals,
-            storage_bytes: storage.disk_bytes,
-            object_cache_hits: cache.hits,
-            object_cache_misses: cache.misses,
-            object_cache_bytes: cache.bytes,
-            block_cache_hits: storage.block_cache_hits,
-            block_cache_misses: storage.block_cache_misses,
-            filter_skips: storage.filter_skips,
-            stale_bytes: storage.stale_bytes,
-            scrub_rounds: self.inner.scrub.rounds.load(Ordering::Relaxed),
-            scrub_bytes: self.inner.scrub.bytes.load(Ordering::Relaxed),
-            scrub_damaged: self.inner.scrub.damaged.load(Ordering::Relaxed),
-            chunks_written_raw: chunks.plain.load(Ordering::Relaxed),
-            chunks_written_compressed: chunks.packed.load(Ordering::Relaxed),
-            chunk_bytes_saved: chunks.saved_bytes.load(Ordering::Relaxed),
-        }
-    }
-
     /// Finishes what waits, puts the durable mark on disk and ends the threads. Clones answer `Closing` from then
     /// on; the directory is released when the last of them goes.
     ///
@@ -440,51 +357,6 @@ impl Engine {
     /// When the durable mark cannot be synced.
     pub fn close(self) -> Result<(), EngineError> {
         self.inner.shut_down()
-    }
-}
-
-/// A thread that works beside the committer until the engine closes.
-#[derive(Default)]
-struct Worker {
-    wake: Mutex<Option<Sender<()>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-impl Worker {
-    fn start(
-        &self,
-        name: &'static str,
-        inner: &Arc<Inner>,
-        run: fn(&Weak<Inner>, &Receiver<()>),
-    ) -> Result<(), OpenError> {
-        let (wake, woken) = std::sync::mpsc::channel();
-        let inner = Arc::downgrade(inner);
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || run(&inner, &woken))
-            .map_err(OpenError::io(name))?;
-        *lock(&self.wake) = Some(wake);
-        *lock(&self.thread) = Some(thread);
-        Ok(())
-    }
-
-    fn wake(&self) {
-        if let Some(wake) = &*lock(&self.wake) {
-            // A worker that is gone finds what there is to do at the next start.
-            let _ = wake.send(());
-        }
-    }
-
-    fn let_go(&self) {
-        lock(&self.wake).take();
-    }
-
-    fn join(&self) {
-        if let Some(thread) = lock(&self.thread).take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -515,10 +387,6 @@ struct Parts {
     replay: ReplayMark,
     high_water: Option<Arc<HighWaterMark>>,
     lock: Option<File>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Inner {

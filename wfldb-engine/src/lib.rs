@@ -22,8 +22,10 @@ mod pending;
 mod row;
 mod scrub;
 mod space;
+mod stats;
 mod storage;
 mod store;
+mod worker;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
-pub use self::engine::{Engine, EngineStats, Health};
+pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, FinishedPart, FinishedUpload,
@@ -46,6 +48,7 @@ pub use self::object::{
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
+pub use self::stats::EngineStats;
 pub use self::storage::{
     Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,
     Storage, StorageError, StorageFigures,

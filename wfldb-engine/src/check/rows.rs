@@ -1,4 +1,4 @@
-//! The rows of one bucket: versions against heads, bodies, references, chunks, tags, due times, uploads and counters.
+//! The rows of one bucket: versions against heads, bodies, references, chunks, tags, due times and counters.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,13 +9,13 @@ use super::log::writes;
 use super::{Check, FindingKind, Place};
 use crate::commit::plan::{Due, DueWhat};
 use crate::object::inline_body;
-use crate::row::{Action, BucketCounters, ChangeRow, Effect, ObjectRow, PartRow, UploadRow, key};
+use crate::row::{Action, BucketCounters, ChangeRow, Effect, ObjectRow, key};
 use crate::storage::{Space, StorageError};
 
 /// What a bucket's rows add up to.
 #[derive(Default)]
-struct Sum {
-    counters: BucketCounters,
+pub(super) struct Sum {
+    pub(super) counters: BucketCounters,
     heads: u64,
     bodies: u64,
     references: u64,
@@ -216,7 +216,7 @@ impl Check<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one chunk of one of two kinds of owner")]
-    fn chunk(
+    pub(super) fn chunk(
         &mut self,
         bucket: &BucketId,
         reference: &VersionId,
@@ -251,98 +251,6 @@ impl Check<'_> {
             self.find(FindingKind::Chunk, Some(place), error.to_string());
         }
         (self.pace)(len);
-        Ok(())
-    }
-
-    /// Uploads and their parts.
-    fn parts(&mut self, bucket: &BucketId, is_live: bool, sum: &mut Sum) -> Result<(), StorageError> {
-        let mut uploads: HashSet<Vec<u8>> = HashSet::new();
-        let prefix = [bucket.as_bytes().as_slice(), b"u"].concat();
-        for row in self.range(Space::Index, &prefix) {
-            let (row_key, row) = row?;
-            let id = row_key.get(prefix.len()..).unwrap_or_default();
-            let (Ok(id), Ok(upload)) = (<[u8; 16]>::try_from(id), UploadRow::decode(&row)) else {
-                self.find(
-                    FindingKind::Index,
-                    Some(Place::of(bucket)),
-                    "an upload's row is damaged",
-                );
-                continue;
-            };
-            uploads.insert(id.to_vec());
-            if is_live {
-                self.due += 1;
-                let what = DueWhat::Upload(wfldb_core::id::UploadId::from_bytes(id));
-                let due = key::due(
-                    bucket,
-                    &Due {
-                        at: upload.expires,
-                        what,
-                    },
-                );
-                if self.snapshot.get(Space::Index, &due)?.is_none() {
-                    self.find(
-                        FindingKind::Index,
-                        Some(Place::of(bucket)),
-                        "nothing says when an upload ends",
-                    );
-                }
-            }
-        }
-        let prefix = [bucket.as_bytes().as_slice(), b"p"].concat();
-        for row in self.range(Space::Index, &prefix) {
-            let (row_key, row) = row?;
-            let Ok(part) = PartRow::decode(&row) else {
-                self.find(
-                    FindingKind::Index,
-                    Some(Place::of(bucket)),
-                    "a part's row is damaged",
-                );
-                continue;
-            };
-            for grant in &part.charges {
-                *self.charged.entry(*grant).or_default() += part.len;
-            }
-            if !is_live {
-                continue;
-            }
-            let upload = row_key.get(prefix.len()..prefix.len() + 16).unwrap_or_default();
-            if !uploads.contains(upload) {
-                self.find(FindingKind::Index, Some(Place::of(bucket)), "a part of no upload");
-            }
-            self.part(bucket, &row_key, &part, sum)?;
-        }
-        Ok(())
-    }
-
-    fn part(
-        &mut self,
-        bucket: &BucketId,
-        row_key: &[u8],
-        part: &PartRow,
-        sum: &mut Sum,
-    ) -> Result<(), StorageError> {
-        sum.counters.parts_bytes += part.len;
-        let count = part.chunks.len() as u64;
-        // The size of the upload's chunks, by the powers of two that it can be.
-        let size = (20..=22)
-            .map(|power| 1u64 << power)
-            .find(|size| part.len.div_ceil(*size) == count);
-        let Some(size) = size else {
-            self.find(
-                FindingKind::Index,
-                Some(Place::of(bucket)),
-                "a part's chunks do not fit its length",
-            );
-            return Ok(());
-        };
-        for (chunk, len) in distinct(&part.chunks, lens(part.len, size)) {
-            let gone = |check: &Self| -> Result<bool, StorageError> {
-                Ok(check.storage.snapshot().get(Space::Index, row_key)?.is_none())
-            };
-            let place = Place::of(bucket).named(chunk);
-            self.chunk(bucket, &part.reference, chunk, len, place, &gone, sum)?;
-        }
         Ok(())
     }
 
@@ -403,7 +311,7 @@ impl Check<'_> {
 }
 
 /// The lengths of the chunks of `len` bytes.
-fn lens(len: u64, chunk_bytes: u64) -> impl Iterator<Item = u64> {
+pub(super) fn lens(len: u64, chunk_bytes: u64) -> impl Iterator<Item = u64> {
     let mut left = len;
     std::iter::from_fn(move || {
         let next = left.min(chunk_bytes);
@@ -413,7 +321,7 @@ fn lens(len: u64, chunk_bytes: u64) -> impl Iterator<Item = u64> {
 }
 
 /// Each chunk once, with its length.
-fn distinct(chunks: &[ChunkHash], lens: impl Iterator<Item = u64>) -> Vec<(ChunkHash, u64)> {
+pub(super) fn distinct(chunks: &[ChunkHash], lens: impl Iterator<Item = u64>) -> Vec<(ChunkHash, u64)> {
     let mut seen = HashSet::new();
     let all = chunks.iter().copied().zip(lens);
     all.filter(|(chunk, _)| seen.insert(*chunk)).collect()

@@ -1,6 +1,7 @@
 //! Objects: storing (whole, in parts, in batches, as copies), deleting, restoring, reading, listing. The rules of a change are in `commit::apply`; here the
 //! plans are made and the rows are read.
 
+mod assemble;
 mod batch;
 mod copy;
 mod listing;

@@ -3,14 +3,14 @@
 //! Each chunk of a part keeps its BLAKE3 value at its place in the object, so the object's hash follows from the values.
 
 use wfldb_core::auth::{Authorized, Charge, Op};
-use wfldb_core::chunk;
 use wfldb_core::id::{BucketId, ContentHash, UploadId, VersionId};
 use wfldb_core::limits::{
-    CHUNK_BYTES, OBJECT_BYTES_MAX, PART_BYTES_MAX, PART_BYTES_MIN, PART_BYTES_STEP, PARTS_MAX, UPLOAD_MS,
+    OBJECT_BYTES_MAX, PART_BYTES_MAX, PART_BYTES_MIN, PART_BYTES_STEP, PARTS_MAX, UPLOAD_MS,
 };
 use wfldb_core::object::{ContentDigest, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
+use super::assemble::{Assembled, assemble, chunk_bytes_of, list_hash};
 use super::upload::{FinishedUpload, Place, Upload};
 use super::write::{PutOutcome, check_conditions, put_outcome, settle};
 use crate::bucket::bucket_of;
@@ -236,13 +236,6 @@ impl Engine {
     }
 }
 
-/// The largest chunk, of 1, 2 or 4 MiB, of which a whole number makes a part: so all chunks of the object but its last
-/// are of one size.
-fn chunk_bytes_of(part_bytes: u64) -> usize {
-    let largest_power = 1u64 << part_bytes.trailing_zeros().min(63);
-    usize::try_from(largest_power).map_or(CHUNK_BYTES, |power| power.min(CHUNK_BYTES))
-}
-
 fn check_size(bucket: &BucketRow, len: u64) -> Result<(), EngineError> {
     let max = bucket.config.object_bytes_max.unwrap_or(OBJECT_BYTES_MAX);
     if len > max.min(OBJECT_BYTES_MAX) {
@@ -250,15 +243,6 @@ fn check_size(bucket: &BucketRow, len: u64) -> Result<(), EngineError> {
     } else {
         Ok(())
     }
-}
-
-/// BLAKE3 over a list of parts, by which the same completion is known again.
-fn list_hash(list: &[(u16, ContentHash)]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for (number, etag) in list {
-        hasher.update(&number.to_be_bytes()).update(etag.as_bytes());
-    }
-    *hasher.finalize().as_bytes()
 }
 
 fn parts(
@@ -377,46 +361,4 @@ impl Inner {
             },
         })))
     }
-}
-
-/// An object made of parts.
-struct Assembled {
-    etag: ContentHash,
-    len: u64,
-    chunks: Vec<wfldb_core::id::ChunkHash>,
-}
-
-fn assemble(
-    stored: &[(u16, PartRow)],
-    list: &[(u16, ContentHash)],
-    part_bytes: u64,
-) -> Result<Assembled, EngineError> {
-    let invalid = || EngineError::InvalidPart;
-    let mut object = Assembled {
-        etag: ContentHash::of(b""),
-        len: 0,
-        chunks: Vec::new(),
-    };
-    let mut values = Vec::new();
-    for (place, (number, etag)) in list.iter().enumerate() {
-        let (stored_number, part) = stored.get(place).ok_or_else(invalid)?;
-        let is_last = place + 1 == list.len();
-        if usize::from(*number) != place + 1
-            || stored_number != number
-            || part.etag != *etag
-            || (!is_last && part.len != part_bytes)
-        {
-            return Err(invalid());
-        }
-        object.len += part.len;
-        object.chunks.extend_from_slice(&part.chunks);
-        values.extend_from_slice(&part.values);
-        object.etag = part.etag;
-    }
-    if values.is_empty() {
-        return Err(invalid());
-    }
-    // The only chunk's own hash is the object's: that of its only part.
-    object.etag = chunk::object_root(&values).unwrap_or(object.etag);
-    Ok(object)
 }
