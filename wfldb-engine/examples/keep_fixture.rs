@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let put = |key: &str, body: &[u8]| -> Result<(), Box<dyn Error>> {
         let proof = proof(Op::Put, Target::Key(bucket.clone(), ObjectKey::parse(key)?));
         let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
-        upload.write(Bytes::copy_from_slice(body))?;
+        upload.write(body)?;
         engine
             .put(
                 &proof,
@@ -95,7 +95,7 @@ fn more(engine: &Engine, bucket: &BucketName) -> Result<(), Box<dyn Error>> {
         .wait()?;
     let body = b"a part that is not finished";
     let mut received = engine.begin_part(&part, upload, 1, ContentDigest::of(body))?;
-    received.upload.write(Bytes::from_static(body))?;
+    received.upload.write(body)?;
     engine.put_part(&part, received.finish()?).wait()?;
     Ok(())
 }

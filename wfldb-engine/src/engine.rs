@@ -48,7 +48,7 @@ use crate::worker::Worker;
 ///
 /// let put = proof(Op::Put, Target::Key(bucket.clone(), key.clone()));
 /// let mut upload = engine.begin_upload(&put, ContentDigest::of(b"meow"))?;
-/// upload.write(bytes::Bytes::from_static(b"meow"))?;
+/// upload.write(b"meow")?;
 /// engine.put(&put, upload.finish()?, ObjectHeaders::default(), Preconditions::default()).wait()?;
 ///
 /// let mut object = engine.object(&proof(Op::Get, Target::Key(bucket, key)), Which::Newest)?;

@@ -1,10 +1,11 @@
-//! Buffers for large pieces of chunks, used again: a new one has to be zeroed and its pages found, which costs a
-//! tenth of a read (docs/decisions/0007-reading-chunks.md).
+//! Buffers for chunks, used again. For pieces on their way out: a new one has to be zeroed and its pages found, which
+//! costs a tenth of a read (docs/decisions/0007-reading-chunks.md). For chunks on their way in: what is given back to
+//! the allocator stays in the process for a second or so, and a part of a large object takes less than that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wfldb_core::limits::GROUP_BYTES;
+use wfldb_core::limits::{CHUNK_BYTES, GROUP_BYTES};
 
 /// A piece of 1 MiB that begins within a group.
 const BUFFER_BYTES: usize = 17 * GROUP_BYTES;
@@ -71,9 +72,82 @@ impl Drop for Piece {
     }
 }
 
+/// Idle buffers for chunks on their way in that are kept, 16 MiB.
+const IDLE_CHUNKS_MAX: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct ChunkBuffers(Mutex<Vec<Vec<u8>>>);
+
+/// The bytes of one chunk as they come in.
+#[derive(Debug)]
+pub(crate) struct ChunkBuffer {
+    bytes: Vec<u8>,
+    buffers: Arc<ChunkBuffers>,
+}
+
+impl ChunkBuffers {
+    /// An empty buffer for chunks of a body of `len` bytes. It goes back when it is dropped, if it holds a whole chunk.
+    pub(super) fn take(self: &Arc<Self>, len: u64) -> ChunkBuffer {
+        let bytes = match usize::try_from(len) {
+            Ok(len) if len < CHUNK_BYTES => Vec::with_capacity(len),
+            _ => self
+                .lock()
+                .pop()
+                .unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES)),
+        };
+        ChunkBuffer {
+            bytes,
+            buffers: Arc::clone(self),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::ops::Deref for ChunkBuffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+}
+
+impl std::ops::DerefMut for ChunkBuffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+impl Drop for ChunkBuffer {
+    fn drop(&mut self) {
+        let mut idle = self.buffers.lock();
+        if self.bytes.capacity() == CHUNK_BYTES && idle.len() < IDLE_CHUNKS_MAX {
+            self.bytes.clear();
+            idle.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Defects it catches: a buffer that comes back with another body's bytes; small or too many ones that are kept.
+    #[test]
+    fn a_chunk_buffer_comes_back_empty_and_few_are_kept() {
+        let buffers = Arc::new(ChunkBuffers::default());
+        let mut first = buffers.take(u64::MAX);
+        first.extend_from_slice(b"secret");
+        let place = first.as_ptr();
+        drop((first, buffers.take(70_000)));
+        assert_eq!(buffers.lock().len(), 1);
+        let again = buffers.take(CHUNK_BYTES as u64);
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        drop((0..10).map(|_| buffers.take(u64::MAX)).collect::<Vec<_>>());
+        assert_eq!(buffers.lock().len(), IDLE_CHUNKS_MAX);
+    }
 
     /// Defects it catches: a piece that is as long as its buffer; buffers that are kept beyond the bound.
     #[test]

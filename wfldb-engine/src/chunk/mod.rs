@@ -1,6 +1,6 @@
 //! Chunks: immutable files addressed by the BLAKE3 of their bytes, one directory per bucket.
 //!
-//! `store` writes, finds and removes them; `pins` keeps the chunks of a write in flight from being swept, `hold` all of
+//! `store` writes, finds and removes them, `writer` those of a large body; `pins` keeps the chunks of a write in flight from being swept, `hold` all of
 //! them while a backup runs; `file` holds the file's layout, `pack` what is compressed in it, `pool` and `buffers` what
 //! is used again; `link` shares files between buckets, `outside` looks at a backup's; `garbage` removes what nothing
 //! names. Which version refers to which chunk is a row in `chunks`, not known here.
@@ -15,10 +15,12 @@ mod pack;
 mod pins;
 mod pool;
 mod store;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::buffers::ChunkBuffer;
 pub(crate) use self::file::ChunkReader;
 pub use self::garbage::Collected;
 pub(crate) use self::garbage::GarbageWorker;
@@ -26,12 +28,14 @@ pub(crate) use self::hold::Hold;
 pub(crate) use self::outside::Checker;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::store::{ChunkStore, References};
+pub(crate) use self::writer::ChunkWriter;
 
 /// What the readers and writers of a store's chunk files share.
 #[derive(Debug)]
 pub(crate) struct Resources {
     packer: pack::Packer,
     buffers: buffers::Buffers,
+    chunk_buffers: std::sync::Arc<buffers::ChunkBuffers>,
 }
 
 impl Resources {
@@ -39,6 +43,7 @@ impl Resources {
         Self {
             packer: pack::Packer::new(),
             buffers: buffers::Buffers::default(),
+            chunk_buffers: std::sync::Arc::default(),
         }
     }
 }

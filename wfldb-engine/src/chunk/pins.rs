@@ -28,6 +28,10 @@ impl Pins {
         }
     }
 
+    pub(super) fn store(&self) -> &ChunkStore {
+        &self.store
+    }
+
     /// Pins the chunk, whether its file exists or not.
     pub(crate) fn pin(&mut self, bucket: BucketId, chunk: ChunkHash) {
         self.store.pin(bucket, chunk);

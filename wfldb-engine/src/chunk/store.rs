@@ -15,7 +15,8 @@ use wfldb_core::id::{BucketId, ChunkHash};
 
 use super::file::{plain_file_bytes, plain_trailer, seal};
 use super::hold::Holds;
-use super::{ChunkError, ChunkReader, Pins, Resources};
+use super::writer::Settlers;
+use super::{ChunkBuffer, ChunkError, ChunkReader, Pins, Resources};
 use crate::storage::StorageError;
 
 /// Answers whether a committed row refers to a chunk now.
@@ -39,6 +40,27 @@ pub(crate) struct ChunkFigures {
     pub(crate) saved_bytes: AtomicU64,
 }
 
+/// A chunk file whose bytes were handed to the system under a temporary name. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Written {
+    bucket: BucketId,
+    chunk: ChunkHash,
+    file: File,
+    temp: Temp,
+}
+
+/// A name in `tmp`, and the file that has it, if any. Both are gone when this is dropped, unless the file was renamed.
+#[derive(Debug)]
+struct Temp(PathBuf);
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // After a renaming there is nothing, unless both names are links to one file: renaming does nothing then. The
+        // next open would remove it too.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 /// Chunks that lost their last pin.
 type Released = Vec<(BucketId, ChunkHash)>;
 
@@ -56,6 +78,7 @@ pub(crate) struct ChunkStore {
     figures: ChunkFigures,
     /// Chunks whose last pin is gone, to be looked at away from the caller's thread.
     released: Mutex<Option<Sender<Released>>>,
+    settlers: Settlers,
 }
 
 impl std::fmt::Debug for ChunkStore {
@@ -87,6 +110,7 @@ impl ChunkStore {
             compress,
             figures: ChunkFigures::default(),
             released: Mutex::new(Some(released)),
+            settlers: Settlers::start()?,
         });
         let weak = Arc::downgrade(&store);
         std::thread::Builder::new()
@@ -100,6 +124,15 @@ impl ChunkStore {
                 }
             })?;
         Ok(store)
+    }
+
+    /// A buffer for the chunks of a body of `len` bytes.
+    pub(crate) fn buffer(&self, len: u64) -> ChunkBuffer {
+        self.resources.chunk_buffers.take(len)
+    }
+
+    pub(super) fn settlers(&self) -> &Settlers {
+        &self.settlers
     }
 
     pub(crate) fn figures(&self) -> &ChunkFigures {
@@ -181,30 +214,66 @@ impl ChunkStore {
         bytes: &[u8],
         pins: &mut Pins,
     ) -> Result<ChunkHash, ChunkError> {
-        let (hash, values) = seal(bytes);
+        let (hash, written) = self.write(bucket, bytes, pins)?;
+        if let Some(written) = written {
+            self.settle(written)?;
+        }
+        Ok(hash)
+    }
+
+    /// Pins `bytes` and writes them, if they are not there, under a temporary name: [`ChunkStore::settle`] does the rest.
+    pub(super) fn write(
+        &self,
+        bucket: BucketId,
+        bytes: &[u8],
+        pins: &mut Pins,
+    ) -> Result<(ChunkHash, Option<Written>), ChunkError> {
+        let (chunk, values) = seal(bytes);
         // ORDER: pinned before looked for, see `remove_if_unnamed`.
-        pins.pin(bucket, hash);
-        let path = self.path(&bucket, &hash);
+        pins.pin(bucket, chunk);
         // What is there is compared, not believed: a damaged file is replaced by the good bytes that we hold.
-        if self.is_named(&bucket, &hash)? && self.holds(&path, &hash, bytes) {
-            return Ok(hash);
+        if self.is_named(&bucket, &chunk)? && self.holds(&self.path(&bucket, &chunk), &chunk, bytes) {
+            return Ok((chunk, None));
         }
         let packed = if self.compress {
             self.resources.packer.pack(bytes, &values)
         } else {
             None
         };
+        let temp = self.temp();
+        let mut file = File::create_new(&temp.0)?;
         if let Some(packed) = packed {
-            self.write(&path, &[&packed])?;
+            file.write_all(&packed)?;
             let saved = plain_file_bytes(bytes.len()).saturating_sub(packed.len() as u64);
             self.figures.saved_bytes.fetch_add(saved, Ordering::Relaxed);
             self.figures.packed.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.write(&path, &[bytes, &plain_trailer(bytes.len(), &values)])?;
+            file.write_all(bytes)?;
+            file.write_all(&plain_trailer(bytes.len(), &values))?;
             self.figures.plain.fetch_add(1, Ordering::Relaxed);
         }
-        self.mark_synced(bucket, hash);
-        Ok(hash)
+        let written = Written {
+            bucket,
+            chunk,
+            file,
+            temp,
+        };
+        Ok((chunk, Some(written)))
+    }
+
+    /// Puts a written chunk on stable storage under its name.
+    pub(super) fn settle(&self, written: Written) -> std::io::Result<()> {
+        let Written {
+            bucket,
+            chunk,
+            file,
+            temp,
+        } = written;
+        // DURABILITY: content before name, name before the commit that refers to it.
+        file.sync_all()?;
+        self.name(&temp, &self.path(&bucket, &chunk))?;
+        self.mark_synced(bucket, chunk);
+        Ok(())
     }
 
     /// Whether a file under this name may be taken for the chunk.
@@ -228,15 +297,9 @@ impl ChunkStore {
             .unwrap_or(false)
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-        self.place(path, |temp| {
-            let mut file = File::create_new(temp)?;
-            for part in parts {
-                file.write_all(part)?;
-            }
-            // DURABILITY: content before name, name before the commit that refers to it.
-            file.sync_all()
-        })
+    fn temp(&self) -> Temp {
+        let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
+        Temp(self.dir.join("tmp").join(number.to_string()))
     }
 
     /// Puts under `path`, and its directory on stable storage, what `make` made and synced under a temporary name.
@@ -245,26 +308,24 @@ impl ChunkStore {
         path: &Path,
         make: impl FnOnce(&Path) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
-        let number = self.next_temp.fetch_add(1, Ordering::Relaxed);
-        let temp = self.dir.join("tmp").join(number.to_string());
-        let placed = (|| {
-            make(&temp)?;
-            let Some(parent) = path.parent() else {
-                return Ok(());
-            };
+        let temp = self.temp();
+        make(&temp.0)?;
+        self.name(&temp, path)
+    }
+
+    /// Gives a synced file its name, on stable storage too.
+    fn name(&self, temp: &Temp, path: &Path) -> std::io::Result<()> {
+        let Some(parent) = path.parent() else {
+            return Ok(());
+        };
+        self.create_dir_synced(parent)?;
+        if fs::rename(&temp.0, path).is_err() {
+            // The sweeper of a deleted bucket may have removed the directory in between; the commit will then
+            // refuse the write, which is the better answer.
             self.create_dir_synced(parent)?;
-            if fs::rename(&temp, path).is_err() {
-                // The sweeper of a deleted bucket may have removed the directory in between; the commit will then
-                // refuse the write, which is the better answer.
-                self.create_dir_synced(parent)?;
-                fs::rename(&temp, path)?;
-            }
-            File::open(parent)?.sync_all()
-        })();
-        // After a failure, and also where both names are links to one file: renaming does nothing then. The next open
-        // would remove it too.
-        let _ = fs::remove_file(&temp);
-        placed
+            fs::rename(&temp.0, path)?;
+        }
+        File::open(parent)?.sync_all()
     }
 
     fn create_dir_synced(&self, dir: &Path) -> std::io::Result<()> {
@@ -305,8 +366,9 @@ impl ChunkStore {
         }
     }
 
-    /// Ends the background thread once it has looked at everything that was released.
+    /// Ends the background threads once they have done what was handed to them.
     pub(crate) fn close(&self) {
+        self.settlers.close();
         self.released
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -12,7 +12,7 @@ use wfldb_core::name::BucketName;
 use wfldb_core::object::ContentDigest;
 
 use crate::bucket::bucket_of;
-use crate::chunk::{ChunkError, Pins};
+use crate::chunk::{ChunkBuffer, ChunkError, ChunkWriter, Pins};
 use crate::commit::plan::PlannedBody;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
@@ -25,18 +25,29 @@ pub struct Upload {
     bucket: BucketId,
     digest: ContentDigest,
     received: u64,
-    /// The hash of the whole body so far; of an inline one it is taken at the end, in one go.
-    blake3: Option<Box<blake3::Hasher>>,
     sha256: Option<Sha256>,
-    inline: bool,
+    body: Body,
+}
+
+enum Body {
+    /// Small: kept for the commit. Hashed at the end, in one go.
+    Inline(BytesMut),
+    Chunked(Box<Chunked>),
+}
+
+/// A body that is cut into chunks.
+struct Chunked {
     chunk_bytes: usize,
     /// For a part: where it begins in its object.
     offset: Option<u64>,
-    buffer: BytesMut,
+    /// The hash of the whole so far.
+    blake3: blake3::Hasher,
+    /// The chunk that is being received.
+    buffer: ChunkBuffer,
+    writer: ChunkWriter,
     chunks: Vec<ChunkHash>,
     /// For a part: the BLAKE3 value of each chunk at its place in the object.
     values: Vec<[u8; 32]>,
-    pins: Pins,
 }
 
 impl std::fmt::Debug for Upload {
@@ -117,29 +128,32 @@ impl Engine {
     }
 
     pub(super) fn receive(&self, bucket: &BucketRow, digest: ContentDigest, place: Place) -> Upload {
-        let inline = matches!(place, Place::Inline);
-        let chunk_bytes = match place {
-            Place::Part { chunk_bytes, .. } => chunk_bytes,
-            Place::Inline | Place::Object => CHUNK_BYTES,
+        let chunked = |chunk_bytes, offset| {
+            Body::Chunked(Box::new(Chunked {
+                chunk_bytes,
+                offset,
+                blake3: blake3::Hasher::new(),
+                buffer: self.inner.chunks.buffer(digest.len()),
+                writer: ChunkWriter::new(Arc::clone(&self.inner.chunks), bucket.id),
+                chunks: Vec::new(),
+                values: Vec::new(),
+            }))
         };
-        let len = usize::try_from(digest.len()).unwrap_or(chunk_bytes);
+        let body = match place {
+            Place::Inline => {
+                let len = usize::try_from(digest.len()).unwrap_or(INLINE_BYTES_MAX);
+                Body::Inline(BytesMut::with_capacity(len.min(INLINE_BYTES_MAX)))
+            }
+            Place::Object => chunked(CHUNK_BYTES, None),
+            Place::Part { offset, chunk_bytes } => chunked(chunk_bytes, Some(offset)),
+        };
         Upload {
             name: bucket.name.clone(),
             bucket: bucket.id,
             received: 0,
-            blake3: (!inline).then(|| Box::new(blake3::Hasher::new())),
             sha256: matches!(digest, ContentDigest::Sha256 { .. }).then(Sha256::new),
             digest,
-            inline,
-            chunk_bytes,
-            offset: match place {
-                Place::Part { offset, .. } => Some(offset),
-                Place::Inline | Place::Object => None,
-            },
-            buffer: BytesMut::with_capacity(len.min(chunk_bytes)),
-            chunks: Vec::new(),
-            values: Vec::new(),
-            pins: Pins::new(Arc::clone(&self.inner.chunks)),
+            body,
             inner: Arc::clone(&self.inner),
         }
     }
@@ -160,104 +174,118 @@ impl Upload {
     /// Whether the whole body stays in memory until its commit: then neither `write` nor `finish` blocks.
     #[must_use]
     pub fn is_inline(&self) -> bool {
-        self.inline
+        matches!(self.body, Body::Inline(_))
     }
 
     #[cfg(test)]
     pub(crate) fn buffered(&self) -> usize {
-        self.buffer.len()
+        match &self.body {
+            Body::Inline(buffer) => buffer.len(),
+            Body::Chunked(chunked) => chunked.buffer.len(),
+        }
     }
 
-    /// Takes the next bytes. Blocks when they fill a chunk, which is then put on stable storage.
+    /// Takes the next bytes. Blocks when they fill a chunk, which is then written.
     ///
     /// # Errors
-    /// `LengthMismatch` at the first byte beyond the signed length; `StorageFull` when a chunk cannot be written.
-    pub fn write(&mut self, bytes: Bytes) -> Result<(), EngineError> {
+    /// `LengthMismatch` at the first byte beyond the signed length; `StorageFull` when a chunk, this one or one before
+    /// it, cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         self.received += bytes.len() as u64;
         if self.received > self.digest.len() {
             return Err(EngineError::LengthMismatch);
         }
-        if self.inline {
-            self.buffer.extend_from_slice(&bytes);
-            return Ok(());
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let space = self.chunk_bytes - self.buffer.len();
-            let part = rest.split_to(space.min(rest.len()));
-            self.buffer.extend_from_slice(&part);
-            if self.buffer.len() == self.chunk_bytes {
-                self.put_chunk()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_chunk(&mut self) -> Result<(), EngineError> {
-        if let Some(blake3) = &mut self.blake3 {
-            blake3.update(&self.buffer);
-        }
         if let Some(sha256) = &mut self.sha256 {
-            sha256.update(&self.buffer);
+            sha256.update(bytes);
         }
-        if let Some(offset) = self.offset {
-            let before = self.chunks.len() as u64 * self.chunk_bytes as u64;
-            self.values.push(chunk::value_at(offset + before, &self.buffer));
+        match &mut self.body {
+            Body::Inline(buffer) => buffer.extend_from_slice(bytes),
+            Body::Chunked(chunked) => chunked.write(&self.inner, bytes)?,
         }
-        let chunk = self.inner.put_chunk(self.bucket, &self.buffer, &mut self.pins)?;
-        self.chunks.push(chunk);
-        self.buffer.clear();
         Ok(())
     }
 
-    /// Ends the body: its length and hash must be the signed ones. Blocks when a last chunk is to be written.
+    /// Ends the body: its length and hash must be the signed ones. Blocks until the chunks are on stable storage.
     ///
     /// # Errors
     /// `LengthMismatch`, `HashMismatch`, `StorageFull`. Nothing of the body is left then.
-    pub fn finish(mut self) -> Result<FinishedUpload, EngineError> {
+    pub fn finish(self) -> Result<FinishedUpload, EngineError> {
         if self.received != self.digest.len() {
             return Err(EngineError::LengthMismatch);
         }
-        if !self.inline && !self.buffer.is_empty() {
-            self.put_chunk()?;
-        }
-        let etag = if let Some(blake3) = self.blake3.take() {
-            ContentHash::from_bytes(*blake3.finalize().as_bytes())
-        } else {
-            if let Some(sha256) = &mut self.sha256 {
-                sha256.update(&self.buffer);
+        let mut finished = FinishedUpload {
+            name: self.name,
+            bucket: self.bucket,
+            etag: ContentHash::of(b""),
+            len: self.received,
+            body: PlannedBody::Inline(Bytes::new()),
+            values: Vec::new(),
+            pins: Pins::new(Arc::clone(&self.inner.chunks)),
+        };
+        let unsettled = match self.body {
+            Body::Inline(buffer) => {
+                finished.etag = ContentHash::of(&buffer);
+                finished.body = PlannedBody::Inline(buffer.freeze());
+                None
             }
-            ContentHash::of(&self.buffer)
+            Body::Chunked(mut chunked) => {
+                chunked.put_rest(&self.inner)?;
+                finished.etag = ContentHash::from_bytes(*chunked.blake3.finalize().as_bytes());
+                finished.body = PlannedBody::Chunked {
+                    chunk_bytes: u32::try_from(chunked.chunk_bytes).unwrap_or(u32::MAX),
+                    chunks: chunked.chunks,
+                };
+                finished.values = chunked.values;
+                Some(chunked.writer)
+            }
         };
         let matches = match &self.digest {
             ContentDigest::None => true,
-            ContentDigest::Blake3 { hash, .. } => *hash == etag,
+            ContentDigest::Blake3 { hash, .. } => *hash == finished.etag,
             ContentDigest::Sha256 { hash, .. } => self
                 .sha256
-                .take()
                 .is_some_and(|sha256| sha256.finalize().as_slice() == hash.as_slice()),
         };
         if !matches {
             return Err(EngineError::HashMismatch);
         }
-        let body = if self.inline {
-            PlannedBody::Inline(self.buffer.freeze())
-        } else {
-            let chunk_bytes = u32::try_from(self.chunk_bytes).unwrap_or(u32::MAX);
-            PlannedBody::Chunked {
-                chunk_bytes,
-                chunks: self.chunks,
+        if let Some(writer) = unsettled {
+            finished.pins = writer.finish().map_err(unwritten)?;
+        }
+        Ok(finished)
+    }
+}
+
+impl Chunked {
+    fn write(&mut self, inner: &Inner, bytes: &[u8]) -> Result<(), EngineError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let space = self.chunk_bytes - self.buffer.len();
+            let (part, after) = rest.split_at(space.min(rest.len()));
+            self.buffer.extend_from_slice(part);
+            rest = after;
+            if self.buffer.len() == self.chunk_bytes {
+                self.put_rest(inner)?;
             }
-        };
-        Ok(FinishedUpload {
-            name: self.name,
-            bucket: self.bucket,
-            etag,
-            len: self.received,
-            body,
-            values: self.values,
-            pins: self.pins,
-        })
+        }
+        Ok(())
+    }
+
+    /// Writes what is in the buffer as a chunk.
+    fn put_rest(&mut self, inner: &Inner) -> Result<(), EngineError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.blake3.update(&self.buffer);
+        if let Some(offset) = self.offset {
+            let before = self.chunks.len() as u64 * self.chunk_bytes as u64;
+            self.values.push(chunk::value_at(offset + before, &self.buffer));
+        }
+        inner.admit_chunk()?;
+        let chunk = self.writer.put(&self.buffer).map_err(unwritten)?;
+        self.chunks.push(chunk);
+        self.buffer.clear();
+        Ok(())
     }
 }
 
@@ -269,16 +297,22 @@ impl Inner {
         bytes: &[u8],
         pins: &mut Pins,
     ) -> Result<ChunkHash, EngineError> {
-        if self.admit_bytes().is_err() {
-            return Err(EngineError::StorageFull);
+        self.admit_chunk()?;
+        self.chunks.put(bucket, bytes, pins).map_err(unwritten)
+    }
+
+    fn admit_chunk(&self) -> Result<(), EngineError> {
+        self.admit_bytes().map_err(|_| EngineError::StorageFull)
+    }
+}
+
+fn unwritten(error: ChunkError) -> EngineError {
+    match error {
+        // Nothing of the object is named yet, so this write failed for certain.
+        ChunkError::Io(error) => {
+            tracing::error!(%error, "a chunk could not be written");
+            EngineError::StorageFull
         }
-        self.chunks.put(bucket, bytes, pins).map_err(|error| match error {
-            // Nothing of the object is named yet, so this write failed for certain.
-            ChunkError::Io(error) => {
-                tracing::error!(%error, "a chunk could not be written");
-                EngineError::StorageFull
-            }
-            other => EngineError::Read(other.to_string()),
-        })
+        other => EngineError::Read(other.to_string()),
     }
 }

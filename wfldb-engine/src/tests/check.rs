@@ -35,7 +35,7 @@ fn filled() -> (tempfile::TempDir, MemoryStorage, Engine) {
     let mut part = engine
         .begin_part(&proof, id, 1, ContentDigest::of(&body))
         .unwrap();
-    part.upload.write(Bytes::from(body)).unwrap();
+    part.upload.write(&body).unwrap();
     engine.put_part(&proof, part.finish().unwrap()).wait().unwrap();
     let batch = Authorized::local("test", Op::Put, Target::Batch(name("bbb")));
     let ops = ["x", "y"].map(|key| crate::BatchOp {

@@ -70,9 +70,7 @@ fn an_unfinished_write_leaves_nothing() {
     let body = vec![1; CHUNK_BYTES * 2];
     let proof = object("aaa", "cut", Op::Put);
     let mut upload = engine.begin_upload(&proof, ContentDigest::of(&body)).unwrap();
-    upload
-        .write(Bytes::from(body[..CHUNK_BYTES + 5].to_vec()))
-        .unwrap();
+    upload.write(&body[..CHUNK_BYTES + 5]).unwrap();
     let image = crash_image(dir.path());
     let restarted = open(image.path());
     assert!(matches!(
@@ -82,13 +80,10 @@ fn an_unfinished_write_leaves_nothing() {
 
     assert!(matches!(upload.finish(), Err(EngineError::LengthMismatch)));
     let mut wrong = engine.begin_upload(&proof, ContentDigest::of(&body)).unwrap();
-    wrong.write(Bytes::from(vec![2; body.len()])).unwrap();
+    wrong.write(&vec![2; body.len()]).unwrap();
     assert!(matches!(wrong.finish(), Err(EngineError::HashMismatch)));
     let mut long = engine.begin_upload(&proof, ContentDigest::of(b"1234")).unwrap();
-    assert!(matches!(
-        long.write(Bytes::from_static(b"12345")),
-        Err(EngineError::LengthMismatch)
-    ));
+    assert!(matches!(long.write(b"12345"), Err(EngineError::LengthMismatch)));
     assert!(matches!(
         read(&engine, "aaa", "cut", Which::Newest),
         Err(EngineError::NoSuchKey)
@@ -155,7 +150,7 @@ fn a_body_is_never_whole_in_memory() {
     let proof = object("aaa", "big", Op::Put);
     let mut upload = engine.begin_upload(&proof, ContentDigest::of(&body)).unwrap();
     for piece in body.chunks(100_000) {
-        upload.write(Bytes::copy_from_slice(piece)).unwrap();
+        upload.write(piece).unwrap();
         assert!(upload.buffered() < CHUNK_BYTES);
     }
     let finished = upload.finish().unwrap();
@@ -234,7 +229,7 @@ fn a_proof_for_one_thing_is_no_proof_for_another() {
     let mut upload = engine
         .begin_upload(&object("aaa", "k", Op::Put), ContentDigest::of(b"x"))
         .unwrap();
-    upload.write(Bytes::from_static(b"x")).unwrap();
+    upload.write(b"x").unwrap();
     let elsewhere = object("bbb", "k", Op::Put);
     let stored = engine.put(
         &elsewhere,

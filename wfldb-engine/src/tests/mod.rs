@@ -81,7 +81,7 @@ pub(crate) fn put_if(
 ) -> Result<PutOutcome, EngineError> {
     let proof = object(bucket, key, Op::Put);
     let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
-    upload.write(Bytes::copy_from_slice(body))?;
+    upload.write(body)?;
     engine
         .put(&proof, upload.finish()?, ObjectHeaders::default(), preconditions)
         .wait()
@@ -100,7 +100,7 @@ pub(crate) fn put_with(
 ) -> Result<PutOutcome, EngineError> {
     let proof = object(bucket, key, Op::Put);
     let mut upload = engine.begin_upload(&proof, ContentDigest::of(body))?;
-    upload.write(Bytes::copy_from_slice(body))?;
+    upload.write(body)?;
     let headers = ObjectHeaders::parse(headers.iter().copied()).unwrap();
     engine
         .put(&proof, upload.finish()?, headers, Preconditions::default())

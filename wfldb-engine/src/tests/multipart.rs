@@ -48,7 +48,7 @@ fn put_part(
     body: &[u8],
 ) -> Result<ContentHash, EngineError> {
     let mut part = engine.begin_part(&proof(key), id, number, ContentDigest::of(body))?;
-    part.upload.write(Bytes::copy_from_slice(body))?;
+    part.upload.write(body)?;
     engine.put_part(&proof(key), part.finish()?).wait()
 }
 

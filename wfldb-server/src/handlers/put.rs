@@ -10,7 +10,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::Authorized;
-use wfldb_core::limits::CHUNK_BYTES;
 use wfldb_core::object::{ObjectHeaders, Preconditions};
 use wfldb_engine::{EngineError, Pending, PutOutcome, Upload};
 
@@ -20,6 +19,10 @@ use crate::body::{self, Frames};
 use crate::budget::InFlight;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
+
+/// How much of a large body is handed to the engine at once. More gains nothing: what the peer may send ahead of us is
+/// the connection's window.
+const STEP_BYTES: usize = 1 << 20;
 
 /// A put that may go on to its body.
 struct Begun {
@@ -113,7 +116,7 @@ async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutco
     if len == 0 {
         body::nothing(body).await?;
     } else {
-        upload.write(body::small(body, len, app.metrics.received()).await?)?;
+        upload.write(&body::small(body, len, app.metrics.received()).await?)?;
     }
     let pending = app.engine.put(&authorized, upload.finish()?, headers, conditions);
     Ok(pending.await?)
@@ -139,7 +142,7 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
     Ok(pending.await?)
 }
 
-/// Receives a body of more than one step: while 4 MiB are written, the next 4 MiB are received.
+/// Receives a body of more than one step: while one is written, the next is received.
 pub(super) async fn receive_large(
     app: &Arc<App>,
     upload: Upload,
@@ -150,9 +153,9 @@ pub(super) async fn receive_large(
     let mut upload = Writer::Idle(Box::new(upload));
     loop {
         let begun = Instant::now();
-        let share = app.budget.bytes(CHUNK_BYTES).await?;
+        let share = app.budget.bytes(STEP_BYTES).await?;
         frames.forgive(begun.elapsed());
-        let parts = frames.gather(CHUNK_BYTES).await?;
+        let parts = frames.gather(STEP_BYTES).await?;
         if parts.is_empty() {
             break;
         }
@@ -192,7 +195,7 @@ impl Writer {
             let (_permit, _share) = (permit, share);
             span.in_scope(|| {
                 for part in parts {
-                    upload.write(part)?;
+                    upload.write(&part)?;
                 }
                 Ok(upload)
             })

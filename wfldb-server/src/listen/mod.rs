@@ -20,9 +20,9 @@ const CONNECTIONS_MAX: usize = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-const STREAM_WINDOW_BYTES: u32 = 8 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-const FRAME_BYTES_MAX: u32 = 256 << 10;
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+const FRAME_BYTES_MAX: u32 = 64 << 10;
 const SEND_BUFFER_BYTES: usize = 1 << 20;
 const STREAMS_MAX: u32 = 128;
 /// Rapid reset (CVE-2023-44487): streams that a peer reset before we took them.

@@ -1,9 +1,10 @@
 //! Tests of chunk files. `form` looks at both forms of a file, hostile ones among them, `link` at files that buckets
-//! share, `garbage` at what is removed and what is not.
+//! share, `garbage` at what is removed and what is not, `writer` at the chunks of a large body.
 
 mod form;
 mod garbage;
 mod link;
+mod writer;
 
 use std::fs;
 use std::path::Path;
