@@ -30,5 +30,6 @@ pub mod packet;
 pub mod replay;
 pub mod request;
 pub mod time;
+pub mod verifier;
 
 pub use kind::Kind;

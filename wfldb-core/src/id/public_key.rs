@@ -2,6 +2,7 @@
 
 use std::{cmp::Ordering, fmt, hash};
 
+use curve25519_dalek::EdwardsPoint;
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use super::{IdError, SignatureBytes};
@@ -32,6 +33,10 @@ impl PublicKey {
 
     pub(super) fn from_verifying(key: VerifyingKey) -> Self {
         Self { key }
+    }
+
+    pub(crate) fn point(&self) -> EdwardsPoint {
+        self.key.to_edwards()
     }
 
     /// The 32 bytes.

@@ -21,6 +21,15 @@ impl SignatureBytes {
         &self.0
     }
 
+    /// R, an encoded point, and S, a little-endian scalar.
+    pub(crate) fn halves(&self) -> ([u8; 32], [u8; 32]) {
+        let (mut r, mut s) = ([0; 32], [0; 32]);
+        let (first, second) = self.0.split_at(32);
+        r.copy_from_slice(first);
+        s.copy_from_slice(second);
+        (r, s)
+    }
+
     /// Reads 86 characters of base64url.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::object::ContentDigest;
 use crate::packet::VerifiedPacket;
 use crate::replay::ReplayMemory;
 use crate::time::UnixMillis;
+use crate::verifier::Verifier;
 
 impl SignedRequest {
     /// The canonical string of this request for a store, as the client signed it.
@@ -38,13 +39,14 @@ impl SignedRequest {
         self,
         packet: &VerifiedPacket,
         audience: &Audience,
+        verifier: &Verifier,
     ) -> Result<VerifiedRequest, RequestError> {
         if **packet.token() != *self.packet_token {
             return Err(RequestError::Packet);
         }
         let canonical = self.canonical_bytes(audience, packet);
         let key = packet.subject().clone();
-        if !key.public_key().verify_strict(&canonical, &self.signature) {
+        if !verifier.verify_strict(key.public_key(), &canonical, &self.signature) {
             return Err(RequestError::Signature);
         }
         let evidence = Evidence {

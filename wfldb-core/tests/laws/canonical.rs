@@ -6,6 +6,7 @@ use wfldb_core::object::ContentDigest;
 use wfldb_core::packet::{self, Grant};
 use wfldb_core::replay::ReplayMemory;
 use wfldb_core::request::{RequestError, Window};
+use wfldb_core::verifier::Verifier;
 
 use crate::support::{NOW, Wire, audience, issue, signed, trust};
 
@@ -17,7 +18,7 @@ fn accepted(wire: &Wire) -> bool {
     let Ok(packet) = packet::verify_signatures(request.packet_token(), &trust(), &audience()) else {
         return false;
     };
-    let Ok(request) = request.verify(&packet, &audience()) else {
+    let Ok(request) = request.verify(&packet, &audience(), &Verifier::default()) else {
         return false;
     };
     request.fresh(&mut ReplayMemory::new(1, 1), NOW).is_ok()
@@ -137,7 +138,10 @@ fn a_packet_that_came_with_another_request_is_not_taken() {
     let other = issue(vec![Grant::everything()]);
     let packet = packet::verify(&other, &trust(), &audience(), NOW).unwrap();
     assert_eq!(
-        wire.parse().unwrap().verify(&packet, &audience()).unwrap_err(),
+        wire.parse()
+            .unwrap()
+            .verify(&packet, &audience(), &Verifier::default())
+            .unwrap_err(),
         RequestError::Packet
     );
 }

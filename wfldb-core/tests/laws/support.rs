@@ -8,6 +8,7 @@ use wfldb_core::packet::{self, Claims, Grant, TrustedRoots, VerifiedPacket};
 use wfldb_core::replay::ReplayMemory;
 use wfldb_core::request::{FreshRequest, RequestToSign, SignedRequest, sign};
 use wfldb_core::time::UnixMillis;
+use wfldb_core::verifier::Verifier;
 
 pub(crate) const NOW: UnixMillis = UnixMillis::new(1_767_323_045_006);
 
@@ -111,6 +112,8 @@ pub(crate) fn fresh(method: Method, path: &str, cap: Vec<Grant>) -> FreshRequest
     let request = signed(method, path, "", ContentDigest::None, &[], &token)
         .parse()
         .unwrap();
-    let request = request.verify(&verified(&token), &audience()).unwrap();
+    let request = request
+        .verify(&verified(&token), &audience(), &Verifier::default())
+        .unwrap();
     request.fresh(&mut ReplayMemory::new(10, 10), NOW).unwrap()
 }

@@ -13,6 +13,7 @@ use wfldb_core::packet::{self, Grant};
 use wfldb_core::replay::ReplayMemory;
 use wfldb_core::request::Window;
 use wfldb_core::time::UnixMillis;
+use wfldb_core::verifier::Verifier;
 
 use crate::support::{self, Wire, audience, trust};
 
@@ -166,7 +167,9 @@ fn receive(wire: &Wire, now: UnixMillis, memory: &mut ReplayMemory) -> Result<Ve
     let packet =
         packet::verify_signatures(request.packet_token(), &trust(), &audience()).map_err(refusal!())?;
     let canonical = request.canonical_bytes(&audience(), &packet);
-    let request = request.verify(&packet, &audience()).map_err(refusal!())?;
+    let request = request
+        .verify(&packet, &audience(), &Verifier::default())
+        .map_err(refusal!())?;
     assert_eq!(request.evidence().canonical, canonical);
     let request = request.fresh(memory, now).map_err(refusal!())?;
     Ok(request.evidence().canonical.clone())

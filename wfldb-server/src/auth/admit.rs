@@ -8,6 +8,7 @@ use wfldb_core::auth::{
 };
 use wfldb_core::request::{FreshRequest, SignedRequest};
 use wfldb_core::time::UnixMillis;
+use wfldb_core::verifier::Verifier;
 use wfldb_net::route::{Parameters, Route};
 
 use super::packets::Packets;
@@ -22,6 +23,7 @@ pub(crate) struct Gate {
     packets: Packets,
     replay: Replay,
     rates: Rates,
+    verifier: Verifier,
 }
 
 /// A request in front of the gate: its form is right, nothing else is known.
@@ -63,6 +65,7 @@ impl Gate {
             packets: Packets::new(trust, audience),
             replay,
             rates: Rates::new(),
+            verifier: Verifier::default(),
         }
     }
 
@@ -91,7 +94,7 @@ impl Gate {
     pub(crate) fn identify(&self, knock: Knock, clock: &Clock) -> Result<Known, Fault> {
         let Knock { signed, route, peer } = knock;
         let packet = self.packets.verified(signed.packet_token())?;
-        let verified = signed.verify(&packet, self.packets.audience())?;
+        let verified = signed.verify(&packet, self.packets.audience(), &self.verifier)?;
         let fresh = self.replay.spend(verified, clock.now())?;
         Ok(Known { fresh, route, peer })
     }
