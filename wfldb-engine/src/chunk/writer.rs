@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use wfldb_core::id::{BucketId, ChunkHash};
 
@@ -34,30 +35,40 @@ impl Job {
     }
 }
 
-/// The threads that sync chunk files.
+/// The threads that sync chunk files. None once the store is being closed.
 #[derive(Debug)]
-pub(super) struct Settlers(Mutex<Option<Sender<Job>>>);
+pub(super) struct Settlers(Mutex<Option<Running>>);
+
+#[derive(Debug)]
+struct Running {
+    jobs: Sender<Job>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Settlers {
     pub(super) fn start() -> io::Result<Self> {
         let (jobs, waiting) = mpsc::channel::<Job>();
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..THREADS {
+        let start = |_| {
             let waiting = Arc::clone(&waiting);
+            let work = move || {
+                let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(job) = next() {
+                    job.run();
+                }
+            };
             std::thread::Builder::new()
                 .name("wfldb-settle".to_owned())
-                .spawn(move || {
-                    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    while let Ok(job) = next() {
-                        job.run();
-                    }
-                })?;
-        }
-        Ok(Self(Mutex::new(Some(jobs))))
+                .spawn(work)
+        };
+        let threads = (0..THREADS).map(start).collect::<io::Result<_>>()?;
+        Ok(Self(Mutex::new(Some(Running { jobs, threads }))))
     }
 
     fn settle(&self, job: Job) {
-        let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = self.running();
+        let jobs = running.as_ref().map(|running| running.jobs.clone());
+        drop(running);
         let left = match jobs {
             Some(jobs) => jobs.send(job).err().map(|mpsc::SendError(job)| job),
             None => Some(job),
@@ -68,8 +79,20 @@ impl Settlers {
         }
     }
 
+    /// Waits for what was handed over.
     pub(super) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self.running().take();
+        if let Some(Running { jobs, threads }) = running {
+            drop(jobs);
+            for thread in threads {
+                // One that panicked has told its uploads by going.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
