@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{Instrument as _, debug_span};
 use wfldb_net::framing::Verdict;
+use wfldb_net::tls::{ALPN_HTTP1, ALPN_HTTP2};
 
+use super::peers::Place;
 use super::socket::Socket;
+use super::{Http, Port, Wire};
 use crate::app::App;
 use crate::service::{self, Arrival};
 
@@ -122,15 +126,46 @@ impl Drop for Running {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve(
+/// Serves one connection from its first byte to its end, with TLS where that is configured.
+pub(super) async fn begin(
+    port: &Port,
+    http: &Http,
+    stream: TcpStream,
+    (peer, place): (SocketAddr, Place),
+    stopping: watch::Receiver<bool>,
+) {
+    let _present = port.app.metrics.connection_begins();
+    let app = Arc::clone(&port.app);
+    let wire = Wire::new(stream);
+    let Some(tls) = &port.tls else {
+        return serve(app, &http.either, wire, peer, stopping).await;
+    };
+    match tls.accept(wire, place.handshakes()).await {
+        Ok(stream) => {
+            app.metrics.handshake("done");
+            let http = match stream.get_ref().1.alpn_protocol() {
+                Some(ALPN_HTTP2) => &http.two,
+                Some(ALPN_HTTP1) => &http.one,
+                _ => &http.either,
+            };
+            // On the heap: the state of TLS is large, and not every connection has it.
+            Box::pin(serve(app, http, stream, peer, stopping)).await;
+        }
+        Err(error) => {
+            app.metrics.handshake(error.outcome());
+            // A peer's doing nearly always, and anyone can do it in any number.
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: Arc<App>,
     http: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: S,
     peer: SocketAddr,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let _present = app.metrics.connection_begins();
     let span = debug_span!("listen::serve", %peer);
     let shared = Arc::new(Shared::new());
     let socket = Socket::new(stream, Arc::clone(&shared));
