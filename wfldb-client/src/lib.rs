@@ -8,7 +8,7 @@
 //!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
-//! Not here: TLS, sessions, documents. They come with later releases.
+//! Not here: sessions, documents. They come with later releases.
 
 mod backup;
 mod batch;
@@ -28,6 +28,7 @@ mod problem;
 pub mod profile;
 pub mod retry;
 mod store;
+mod tls;
 pub mod tree;
 
 pub use backup::{BackupFiles, TakenBackup};
@@ -42,6 +43,7 @@ pub use object::{CopyOptions, CopySource, GetOptions, Object, ObjectInfo, Prepar
 pub use outgoing::Progress;
 pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
+pub use tls::{Pin, TlsFailure, TlsOptions};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
 pub use wfldb_net::multipart::{Part, PartRef, Parts};
