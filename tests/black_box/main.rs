@@ -19,5 +19,6 @@ mod lifecycle;
 mod memory;
 mod mixed;
 mod rot;
+mod tls;
 mod transfer;
 mod verbs;
