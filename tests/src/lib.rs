@@ -12,6 +12,7 @@
 )]
 
 mod http1;
+pub mod http2;
 mod proxy;
 mod server;
 mod store;
