@@ -6,6 +6,8 @@
 //!
 //! Also here, because the `wfldb` program and others need it: the rules for copying directory trees ([`tree`]).
 //!
+//! Where the profile's URL is `https`, [`TlsOptions`] say whom to trust, and [`TlsFailure`] why there is no connection.
+//!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
 //! Not here: sessions, documents. They come with later releases.
