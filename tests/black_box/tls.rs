@@ -6,14 +6,15 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustls::HandshakeKind;
 use wfldb_client::{
     Client, ClientOptions, Endpoint, Error, GetOptions, Pin, PutOptions, TlsFailure, TlsOptions,
 };
 use wfldb_core::object::BucketConfig;
 use wfldb_net::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use wfldb_tests::{
-    Authority, Request, Server, Validity, bucket, key, noise, read_answer, send_over, send_raw, tls_wire,
-    wait_until, write_pair,
+    Authority, Request, Server, TlsCaller, Validity, bucket, key, noise, read_answer, send_over, send_raw,
+    tls_wire, wait_until, write_pair,
 };
 
 const HOST: &str = "127.0.0.1";
@@ -328,6 +329,32 @@ fn a_client_certificate_that_is_demanded_is_demanded_of_everybody() {
         send_over(&mut bare, health).is_none(),
         "served without a certificate"
     );
+}
+
+/// A defect it catches: a session from before that is resumed although nobody would let its holder in any more.
+#[test]
+fn a_session_ends_with_the_authority_that_let_it_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let ca = clients.file(dir.path());
+    let server = start(
+        dir.path(),
+        &servers.server(HOST, Validity::Now),
+        &["--tls-client-ca", ca.to_str().unwrap()],
+    );
+    let shown = clients.client(Validity::Now);
+    let caller = TlsCaller::new(&servers, Some(ALPN_HTTP1), Some(&shown));
+    let ask = || {
+        let mut wire = caller.connect(&server.listen).ok()?;
+        let health = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let status = send_over(&mut wire, health)?.status;
+        Some((status, wire.conn.handshake_kind()))
+    };
+    assert_eq!(ask(), Some((200, Some(HandshakeKind::Full))));
+    assert_eq!(ask(), Some((200, Some(HandshakeKind::Resumed))));
+    fs::write(&ca, Authority::new().pem()).unwrap();
+    server.hangup();
+    wait_until(Duration::from_secs(20), "the other authority", || ask().is_none());
 }
 
 /// Defects it catches: a handshake without an end; one address whose hanging handshakes take every turn.

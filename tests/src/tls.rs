@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use wfldb_admin::{Certificate, Term, new_authority, new_client_certificate, new_server_certificate};
 use wfldb_client::TlsOptions;
@@ -112,28 +113,55 @@ pub fn write_pair(dir: &Path, pair: &Certificate) -> (PathBuf, PathBuf) {
 /// TLS of a test that sends what it likes in it.
 pub type TlsWire = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection with its handshake done.
+/// A client of a test, with the sessions that servers let it resume.
+#[derive(Debug, Clone)]
+pub struct TlsCaller(Arc<ClientConfig>);
+
+impl TlsCaller {
+    /// One that trusts an authority, asks for a protocol, and shows a certificate.
+    #[must_use]
+    pub fn new(trusted: &Authority, protocol: Option<&[u8]>, shown: Option<&Certificate>) -> Self {
+        let roots = wfldb_net::tls::roots(trusted.pem().as_bytes()).unwrap();
+        let builder = ClientConfig::builder_with_provider(wfldb_net::tls::provider())
+            .with_protocol_versions(wfldb_net::tls::VERSIONS)
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match shown {
+            Some(shown) => {
+                let pair = wfldb_net::tls::identity(shown.certificate.as_bytes(), shown.key.as_bytes());
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.unwrap())))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = protocol.iter().map(|name| name.to_vec()).collect();
+        Self(Arc::new(config))
+    }
+
+    /// A connection with its handshake done.
+    ///
+    /// # Errors
+    /// Whatever the handshake met.
+    pub fn connect(&self, address: &str) -> std::io::Result<TlsWire> {
+        let host = address.rsplit_once(':').unwrap().0.to_owned();
+        let name = ServerName::try_from(host).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(&self.0), name).unwrap();
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        connection.complete_io(&mut stream)?;
+        let asked = self.0.alpn_protocols.first().map(Vec::as_slice);
+        assert_eq!(
+            connection.alpn_protocol(),
+            asked,
+            "the server chose another protocol"
+        );
+        Ok(StreamOwned::new(connection, stream))
+    }
+}
+
+/// A connection of a client without a certificate.
 ///
 /// # Errors
 /// Whatever the handshake met.
 pub fn tls_wire(address: &str, trusted: &Authority, protocol: Option<&[u8]>) -> std::io::Result<TlsWire> {
-    let roots = wfldb_net::tls::roots(trusted.pem().as_bytes()).unwrap();
-    let mut config = ClientConfig::builder_with_provider(wfldb_net::tls::provider())
-        .with_protocol_versions(wfldb_net::tls::VERSIONS)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = protocol.iter().map(|name| name.to_vec()).collect();
-    let host = address.rsplit_once(':').unwrap().0.to_owned();
-    let mut connection =
-        ClientConnection::new(Arc::new(config), ServerName::try_from(host).unwrap()).unwrap();
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    connection.complete_io(&mut stream)?;
-    assert_eq!(
-        connection.alpn_protocol(),
-        protocol,
-        "the server chose another protocol"
-    );
-    Ok(StreamOwned::new(connection, stream))
+    TlsCaller::new(trusted, protocol, None).connect(address)
 }
