@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod attacks;
 mod backup;
 mod bad_input;
 mod cli;
@@ -19,5 +20,6 @@ mod lifecycle;
 mod memory;
 mod mixed;
 mod rot;
+mod tls;
 mod transfer;
 mod verbs;

@@ -157,11 +157,31 @@ pub fn send_raw(address: &str, bytes: &[u8]) -> Option<Answer> {
 #[must_use]
 pub fn send_on(mut stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    send_over(&mut stream, bytes)
+}
+
+/// The same on anything that carries bytes.
+#[must_use]
+pub fn send_over(stream: &mut (impl Read + Write), bytes: &[u8]) -> Option<Answer> {
     // The server may answer, and close, before it has read everything.
     let _ = stream.write_all(bytes);
     let mut received = Vec::new();
     let _ = stream.read_to_end(&mut received);
     parse(&received)
+}
+
+/// Reads one answer with a `content-length` from a connection that stays open.
+#[must_use]
+pub fn read_answer(stream: &mut impl Read) -> Option<Answer> {
+    let mut received = Vec::new();
+    loop {
+        if let Some(answer) = parse(&received).filter(Answer::is_complete) {
+            return Some(answer);
+        }
+        let mut some = [0; 4096];
+        let read = stream.read(&mut some).ok().filter(|read| *read > 0)?;
+        received.extend_from_slice(some.get(..read)?);
+    }
 }
 
 fn parse(received: &[u8]) -> Option<Answer> {

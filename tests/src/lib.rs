@@ -12,14 +12,17 @@
 )]
 
 mod http1;
+pub mod http2;
 mod proxy;
 mod server;
 mod store;
+mod tls;
 
-pub use self::http1::{Answer, Request, send_on, send_raw};
+pub use self::http1::{Answer, Request, read_answer, send_on, send_over, send_raw};
 pub use self::proxy::Proxy;
 pub use self::server::{Server, binary, wait_until};
 pub use self::store::{chunk_files, copy_dir, files, is_verified_sound};
+pub use self::tls::{Authority, TlsCaller, TlsWire, Validity, tls_wire, write_pair};
 
 use wfldb_core::name::{BucketName, ObjectKey};
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use wfldb_client::{Client, Profile};
+use wfldb_client::{Client, ClientOptions, Profile, TlsOptions};
 
 /// The program `name` as cargo built it, beside the test's own directory.
 #[must_use]
@@ -36,6 +36,7 @@ pub fn wait_until(within: Duration, about: &str, mut what: impl FnMut() -> bool)
 pub struct Server {
     child: Child,
     dir: PathBuf,
+    scheme: &'static str,
     /// `host:port` of the data listener.
     pub listen: String,
     /// `host:port` of the metrics listener.
@@ -83,18 +84,16 @@ impl Server {
         command
             .arg("--data")
             .arg(dir)
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--metrics-listen",
-                "127.0.0.1:0",
-                "--log",
-                "json",
-            ])
+            .args(["--metrics-listen", "127.0.0.1:0", "--log", "json"])
             .args(if flags.contains(&"--min-free") {
                 &[]
             } else {
                 ["--min-free", "0"].as_slice()
+            })
+            .args(if flags.contains(&"--listen") {
+                &[]
+            } else {
+                ["--listen", "127.0.0.1:0"].as_slice()
             })
             .args(flags)
             .stdin(Stdio::null())
@@ -121,6 +120,11 @@ impl Server {
         Ok(Self {
             child,
             dir: dir.to_path_buf(),
+            scheme: if flags.contains(&"--tls-cert") {
+                "https"
+            } else {
+                "http"
+            },
             listen: text("listen"),
             metrics: text("metrics"),
         })
@@ -141,7 +145,7 @@ impl Server {
     pub fn profile(&self) -> Profile {
         let text = fs::read_to_string(self.dir.join("bootstrap").join("admin.json")).unwrap();
         let mut fields: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let url = format!("http://{}", self.listen);
+        let url = format!("{}://{}", self.scheme, self.listen);
         fields
             .as_object_mut()
             .unwrap()
@@ -164,6 +168,24 @@ impl Server {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::from_profile(self.profile())
+    }
+
+    /// A client with full rights that trusts what `tls` says.
+    #[must_use]
+    pub fn client_with(&self, tls: TlsOptions) -> Client {
+        Client::with_options(
+            self.profile(),
+            ClientOptions {
+                tls,
+                ..ClientOptions::default()
+            },
+        )
+    }
+
+    /// Asks the server to look at its certificates.
+    pub fn hangup(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), Signal::HUP).unwrap();
     }
 
     /// The server's process id.

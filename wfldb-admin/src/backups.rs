@@ -15,7 +15,7 @@ use wfldb_engine::{
     verify_backup,
 };
 
-use crate::reach::{connected, prober};
+use crate::reach::{Reach, connected, prober};
 use crate::{Done, now};
 
 #[derive(Debug, Args)]
@@ -26,9 +26,8 @@ pub(crate) struct Backup {
     /// Directory of the series of backups. Online: an absolute path on the server's machine, below its --backup-dir
     #[arg(required = true)]
     path: Option<PathBuf>,
-    /// Profile with the op `admin`; else the one in the user's configuration directory
-    #[arg(long, value_name = "FILE", env = "WFLDB_PROFILE")]
-    profile: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
     /// Offline: the directory of a store that no server has open
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -70,7 +69,7 @@ pub(crate) fn backup(args: Backup) -> Result<Done, Error> {
         (None, Some(path)) => {
             let taken = match args.data {
                 Some(data) => offline(&data, &path)?,
-                None => online(args.profile, &path)?,
+                None => online(args.reach, &path)?,
             };
             Ok(done(&taken))
         }
@@ -100,12 +99,12 @@ fn size(files: BackupFiles) -> String {
     format!("{} bytes in {} files", files.bytes, files.files)
 }
 
-fn online(profile: Option<PathBuf>, path: &Path) -> Result<TakenBackup, Error> {
+fn online(reach: Reach, path: &Path) -> Result<TakenBackup, Error> {
     let path = path.to_str().filter(|_| path.is_absolute()).ok_or_else(|| {
         let why = "an absolute path on the server's machine is needed (or --data DIR for a stopped store)";
         Error::Usage(format!("{}: {why}", path.display()))
     })?;
-    connected(profile, async |client| client.backup(path).await)
+    connected(reach, async |client| client.backup(path).await)
 }
 
 fn offline(data: &Path, path: &Path) -> Result<TakenBackup, Error> {

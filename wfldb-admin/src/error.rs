@@ -12,6 +12,9 @@ pub enum Error {
     /// A packet breaks a rule.
     #[error(transparent)]
     Packet(#[from] PacketError),
+    /// A certificate cannot be made.
+    #[error("certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),

@@ -1,9 +1,10 @@
 //! What operators do with keys: make them, issue packets and profiles, look into them, renew them.
 //!
-//! All of it works offline. Packet rules are `wfldb-core`'s; nothing here has rules of its own.
+//! And certificates of a private authority, for TLS. All of it works offline. Packet rules are `wfldb-core`'s; nothing here has rules of its own.
 //! Not here: backups, which the program passes on to the server (`wfldb-client`) or to the files (`wfldb-engine`); and
 //! not yet: revocation, verification of a store, metrics.
 
+mod certificate;
 mod error;
 mod grant;
 mod inspect;
@@ -11,6 +12,7 @@ mod issue;
 mod key_file;
 mod renew;
 
+pub use certificate::{Certificate, new_authority, new_client_certificate, new_server_certificate};
 pub use error::Error;
 pub use grant::parse_grant;
 pub use inspect::{Report, Verdict, inspect};

@@ -3,6 +3,7 @@
 mod backups;
 mod reach;
 mod store;
+mod tls;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,7 +28,7 @@ use wfldb_core::time::UnixMillis;
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups; checks
-/// and compacts stores.
+/// and compacts stores; makes certificates for trying TLS.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -59,9 +60,11 @@ enum Command {
     /// Check every row and chunk of a store against each other; exit code 1 when anything is wrong
     Verify(store::Verify),
     /// Figures of a running server's store
-    Stats(store::Reach),
+    Stats(reach::Reach),
     /// Have a running server give back space: merge its storage, remove chunk files that nothing names
-    Compact(store::Reach),
+    Compact(reach::Reach),
+    /// Make a private authority and certificates of it, for TLS; keys go to new files (mode 0600)
+    Tls(tls::Tls),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -171,6 +174,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => store::verify(args),
         Command::Stats(args) => store::stats(args),
         Command::Compact(args) => store::compact(args),
+        Command::Tls(args) => tls::tls(&args),
     };
     match done {
         Ok(done) => {

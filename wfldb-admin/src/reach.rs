@@ -4,12 +4,51 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
 use wfldb_admin::Error;
-use wfldb_client::{Client, Profile};
+use wfldb_client::{Client, ClientOptions, Profile, TlsOptions};
 use wfldb_engine::Prober;
 
 /// First argument of the child that opens a copy of a store. Not for people.
 const PROBE: &str = "__probe-store";
+
+/// How a running server is reached.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// Profile with the op `admin`; else `WFLDB_PROFILE`, else the user's configuration directory
+    #[arg(long, value_name = "FILE", env = "WFLDB_PROFILE")]
+    profile: Option<PathBuf>,
+    /// Where the profile's URL is https: authorities (PEM) to trust instead of those of this machine
+    #[arg(long, value_name = "FILE", env = "WFLDB_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+    /// SHA-256 of the server's public key, in hex; repeatable. Without --tls-ca it is trusted whoever signed it
+    #[arg(long, value_name = "HASH", env = "WFLDB_TLS_PIN", value_delimiter = ',')]
+    tls_pin: Vec<String>,
+    /// Certificate (PEM) to show to the server
+    #[arg(long, value_name = "FILE", env = "WFLDB_TLS_CLIENT_CERT")]
+    tls_client_cert: Option<PathBuf>,
+    /// Private key of that certificate (PEM, mode 0600)
+    #[arg(long, value_name = "FILE", env = "WFLDB_TLS_CLIENT_KEY")]
+    tls_client_key: Option<PathBuf>,
+}
+
+impl Reach {
+    fn options(&self) -> Result<ClientOptions, Error> {
+        let identity = match (&self.tls_client_cert, &self.tls_client_key) {
+            (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
+            (None, None) => None,
+            _ => {
+                return Err(Error::Usage(
+                    "--tls-client-cert and --tls-client-key go together".to_owned(),
+                ));
+            }
+        };
+        Ok(ClientOptions {
+            tls: TlsOptions::from_files(self.tls_ca.as_deref(), &self.tls_pin, identity)?,
+            ..ClientOptions::default()
+        })
+    }
+}
 
 /// The child's side of opening a copy, when this process is one.
 pub(crate) fn probe() -> Option<ExitCode> {
@@ -27,17 +66,18 @@ pub(crate) fn prober() -> Prober {
 
 /// Asks a running server, with the profile of `file`, of `WFLDB_PROFILE` or of the user's configuration directory.
 pub(crate) fn connected<T>(
-    file: Option<PathBuf>,
+    reach: Reach,
     ask: impl AsyncFnOnce(&Client) -> Result<T, wfldb_client::Error>,
 ) -> Result<T, Error> {
-    let file = file.or_else(|| {
+    let options = reach.options()?;
+    let file = reach.profile.or_else(|| {
         wfldb_client::profile::default_path(
             std::env::var_os("XDG_CONFIG_HOME").as_deref(),
             std::env::var_os("HOME").as_deref(),
         )
     });
     let file = file.ok_or_else(|| Error::Usage("no profile: give --profile FILE".to_owned()))?;
-    let client = Client::from_profile(Profile::load(&file)?);
+    let client = Client::with_options(Profile::load(&file)?, options);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -10,14 +10,7 @@ use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_engine::{Engine, EngineOptions};
 
 use crate::Done;
-use crate::reach::{connected, prober};
-
-#[derive(Debug, Args)]
-pub(crate) struct Reach {
-    /// Profile with the op `admin`; else `WFLDB_PROFILE`, else the user's configuration directory
-    #[arg(long, value_name = "FILE", env = "WFLDB_PROFILE")]
-    profile: Option<PathBuf>,
-}
+use crate::reach::{Reach, connected, prober};
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
@@ -31,7 +24,7 @@ pub(crate) struct Verify {
 pub(crate) fn verify(args: Verify) -> Result<Done, Error> {
     let verdict = match args.data {
         Some(data) => offline(&data)?,
-        None => connected(args.reach.profile, async |client| client.verify().await)?,
+        None => connected(args.reach, async |client| client.verify().await)?,
     };
     let sound = verdict.get("sound") == Some(&Value::Bool(true));
     Ok(Done {
@@ -95,12 +88,12 @@ fn in_words(verdict: &Value, sound: bool) -> String {
 }
 
 pub(crate) fn stats(args: Reach) -> Result<Done, Error> {
-    let stats = connected(args.profile, async |client| client.stats().await)?;
+    let stats = connected(args, async |client| client.stats().await)?;
     Ok(lines(&json!(stats)))
 }
 
 pub(crate) fn compact(args: Reach) -> Result<Done, Error> {
-    let compacted = connected(args.profile, async |client| client.compact().await)?;
+    let compacted = connected(args, async |client| client.compact().await)?;
     Ok(lines(&json!(compacted)))
 }
 

@@ -150,6 +150,11 @@ impl Caller {
                 failure: Failure::NoAnswer,
                 error: Error::Transport(why),
             },
+            // Neither side changes its mind at a second look.
+            Lost::Refused(failure) => fatal(Error::Tls {
+                server: self.pool.endpoint().to_string(),
+                failure,
+            }),
         };
         let mut lease = self.pool.lease().await.map_err(transport)?;
         // ORDER: stamped and signed only now, after any wait for a connection or a free stream.
@@ -196,9 +201,10 @@ impl Caller {
         let signature = sign(&to_sign, &self.packet, &self.audience, &self.key)
             .map_err(|error| Error::Local(format!("the request cannot be signed: {error}")))?;
         let authority = self.pool.endpoint().authority();
+        let scheme = self.pool.endpoint().scheme();
         let target = match call.query.as_str() {
-            "" => format!("http://{authority}{}", call.path),
-            query => format!("http://{authority}{}?{query}", call.path),
+            "" => format!("{scheme}://{authority}{}", call.path),
+            query => format!("{scheme}://{authority}{}?{query}", call.path),
         };
         let mut request = Request::builder().method(call.method.as_str()).uri(target);
         for (name, value) in signature

@@ -9,15 +9,18 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::profile::Profile;
 use crate::retry::RetryPolicy;
+use crate::tls::TlsOptions;
 
 /// How a client connects and how long it tries.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClientOptions {
     /// HTTP/2 connections, each opened when first needed. One carries many requests at once; a second one helps
     /// when a single core cannot fill the network.
     pub connections: usize,
     /// Bounds on sending again.
     pub retry: RetryPolicy,
+    /// Whom to trust where the profile's URL is `https`.
+    pub tls: TlsOptions,
 }
 
 impl Default for ClientOptions {
@@ -25,6 +28,7 @@ impl Default for ClientOptions {
         Self {
             connections: 1,
             retry: RetryPolicy::default(),
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -69,7 +73,7 @@ impl Client {
     /// A client with options of its own.
     pub fn with_options(profile: Profile, options: ClientOptions) -> Self {
         let caller = Caller {
-            pool: Pool::new(profile.endpoint, options.connections),
+            pool: Pool::new(profile.endpoint, options.connections, options.tls),
             clock: Clock::default(),
             policy: options.retry,
             audience: profile.realm.audience(),

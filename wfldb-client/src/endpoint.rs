@@ -1,31 +1,31 @@
-//! Where the server is: the `url` of a profile, parsed. Only `http` for now; TLS comes with its own issue of the
-//! server, and a URL that promises it is refused rather than spoken to in the clear.
+//! Where the server is: the `url` of a profile, parsed. `https` is spoken to over TLS, never in the clear.
 
 use crate::Error;
 
-/// Host and port of a server.
+/// Host and port of a server, and whether it is reached over TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
+    secure: bool,
     host: String,
     port: u16,
 }
 
 impl Endpoint {
-    /// The port of an `http` URL that names none: wflDB's own, not the web's.
+    /// The port of a URL that names none, with TLS and without: wflDB's own, not the web's.
     pub const PORT_DEFAULT: u16 = 7070;
 
-    /// Parses `http://host[:port][/]`.
+    /// Parses `http://host[:port][/]`, or the same with `https`.
     ///
     /// # Errors
     /// `Local` for another scheme, a path, a query, user data, or a host or port that is none.
     pub fn parse(url: &str) -> Result<Self, Error> {
         let refused = |why: &str| Error::Local(format!("server URL `{url}`: {why}"));
         let uri: http::Uri = url.parse().map_err(|_| refused("is not a URL"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(refused("https is not supported by this release")),
-            _ => return Err(refused("must begin with http://")),
-        }
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(refused("must begin with https:// or http://")),
+        };
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(refused("must not have a path or a query"));
         }
@@ -46,9 +46,19 @@ impl Endpoint {
             return Err(refused("port 0 is no port"));
         }
         Ok(Self {
+            secure,
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Whether it is reached over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// `host:port`, as in the request's authority.
@@ -68,7 +78,7 @@ impl Endpoint {
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        write!(f, "{}://{}:{}", self.scheme(), self.host, self.port)
     }
 }
 
@@ -86,11 +96,19 @@ mod tests {
         ] {
             let endpoint = Endpoint::parse(url).unwrap();
             assert_eq!(endpoint.address(), (host, port), "{url}");
+            // A defect it catches: a URL that asks for TLS and is spoken to in the clear.
+            assert!(!endpoint.is_secure(), "{url}");
+            let secure = Endpoint::parse(&url.replace("http:", "https:")).unwrap();
+            assert_eq!(
+                (secure.address(), secure.is_secure()),
+                ((host, port), true),
+                "{url}"
+            );
+            assert_eq!(secure.to_string(), format!("https://{}", secure.authority()));
         }
         for url in [
             "",
             "localhost:7070",
-            "https://localhost",
             "ftp://localhost",
             "http://",
             "http://localhost/v1",

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tls::TlsFailure;
+
 /// A refusal by the server, from its problem+json answer (PROTOCOL §8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
@@ -29,6 +31,14 @@ pub enum Error {
     /// The server could not be reached, or stopped in the middle of a read. Nothing was changed.
     #[error("{0}")]
     Transport(String),
+    /// Client and server do not trust each other, or one of them does not speak TLS. Nothing was sent.
+    #[error("{server}: {failure}")]
+    Tls {
+        /// The server's URL.
+        server: String,
+        /// The reason.
+        failure: TlsFailure,
+    },
     /// A write was sent and nobody knows whether it was carried out. Read back before trying again.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
@@ -69,6 +79,14 @@ impl Error {
         }
     }
 
+    /// Why there is no TLS connection, when that is the reason.
+    pub fn tls(&self) -> Option<&TlsFailure> {
+        match self {
+            Self::Tls { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
     /// Whether the server said that the thing is not there.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
@@ -82,7 +100,7 @@ impl Error {
     /// Whether the next request would most likely fail the same way: the server is away, or it does not know us.
     pub fn stops_everything(&self) -> bool {
         match self {
-            Self::Transport(_) => true,
+            Self::Transport(_) | Self::Tls { .. } => true,
             Self::Api(api) => matches!(api.status, 401 | 503 | 507),
             Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Local(_) => false,
         }

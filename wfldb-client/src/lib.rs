@@ -6,9 +6,11 @@
 //!
 //! Also here, because the `wfldb` program and others need it: the rules for copying directory trees ([`tree`]).
 //!
+//! Where the profile's URL is `https`, [`TlsOptions`] say whom to trust, and [`TlsFailure`] why there is no connection.
+//!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
-//! Not here: TLS, sessions, documents. They come with later releases.
+//! Not here: sessions, documents. They come with later releases.
 
 mod backup;
 mod batch;
@@ -28,6 +30,7 @@ mod problem;
 pub mod profile;
 pub mod retry;
 mod store;
+mod tls;
 pub mod tree;
 
 pub use backup::{BackupFiles, TakenBackup};
@@ -42,6 +45,7 @@ pub use object::{CopyOptions, CopySource, GetOptions, Object, ObjectInfo, Prepar
 pub use outgoing::Progress;
 pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
+pub use tls::{Pin, TlsFailure, TlsOptions};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
 pub use wfldb_net::multipart::{Part, PartRef, Parts};

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(*again.key.to_wire(), *profile.key.to_wire());
         for (from, to) in [
             ("wsk1", "wsk2"),
-            ("http:", "https:"),
+            ("http:", "ftp:"),
             ("local", "Local"),
             ("a.b.c", "a.b"),
             ("a.b.c", "a.b.c\\n"),

@@ -19,3 +19,4 @@ pub mod range;
 pub mod route;
 pub mod status;
 mod text;
+pub mod tls;

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -12,6 +13,9 @@ use wfldb_core::name::Realm;
 use wfldb_core::request::Window;
 use wfldb_engine::Prober;
 
+use crate::listen::CONNECTIONS_MAX;
+use crate::tls::TlsFiles;
+
 /// Largest configuration file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Free bytes of the file system below which nothing is stored: 1 GiB.
@@ -19,8 +23,10 @@ const MIN_FREE_BYTES: u64 = 1 << 30;
 
 /// Bytes of the storage's block cache: 128 MiB.
 const BLOCK_CACHE_BYTES: u64 = 128 << 20;
-/// Bytes of newest versions that are kept in memory: 64 MiB.
 const SCRUB_DAYS: u64 = 7;
+/// Connections that one address may have: an eighth of all.
+const CONNECTIONS_PER_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(511);
+/// Bytes of newest versions that are kept in memory: 64 MiB.
 const OBJECT_CACHE_BYTES: u64 = 64 << 20;
 
 /// The form of the log.
@@ -70,6 +76,10 @@ pub struct Config {
     pub backup_dir: Option<PathBuf>,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
+    /// Certificates to serve TLS with; `None`: everything is in the clear.
+    pub tls: Option<TlsFiles>,
+    /// Connections that one address may have at the same time.
+    pub connections_per_address: NonZeroU32,
     /// Serve without TLS on an address that is not loopback.
     pub danger_plaintext: bool,
     /// Serve metrics on an address that is not loopback.
@@ -114,8 +124,8 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
-    /// TLS was asked for.
-    #[error("--tls-cert and --tls-key are not served yet: this release speaks plaintext only, on loopback")]
+    /// Some of the files of TLS are named, but not those that it needs.
+    #[error("TLS needs both --tls-cert and --tls-key")]
     Tls,
 }
 
@@ -166,12 +176,18 @@ struct Flags {
     /// TOML file with the same names as these flags
     #[arg(long, env = "WFLDB_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Certificate chain for TLS (not served yet)
+    /// Serve TLS with this certificate chain (PEM, the server's own first); read again when it changes
     #[arg(long, env = "WFLDB_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
-    /// Private key for TLS (not served yet)
+    /// Private key of that certificate (PEM, not readable by others)
     #[arg(long, env = "WFLDB_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Turn away clients without a certificate of these authorities (PEM) [default: signatures of requests are enough]
+    #[arg(long, env = "WFLDB_TLS_CLIENT_CA", value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+    /// Connections that one address may have at the same time, of 4096 in all [default: 512]
+    #[arg(long, env = "WFLDB_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    connections_per_address: Option<u32>,
     /// Serve without TLS on an address that is not loopback: everybody on the way can read everything
     #[arg(long, env = "WFLDB_DANGER_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     danger_plaintext: Option<bool>,
@@ -210,6 +226,8 @@ struct File {
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    tls_client_ca: Option<PathBuf>,
+    connections_per_address: Option<u32>,
     danger_plaintext: Option<bool>,
     danger_metrics: Option<bool>,
     exit_on_storage_failure: Option<bool>,
@@ -235,6 +253,8 @@ impl Config {
             scrub_days: SCRUB_DAYS,
             backup_dir: None,
             trust: Vec::new(),
+            tls: None,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
             danger_plaintext: false,
             danger_metrics: false,
             exit_on_storage_failure: false,
@@ -257,9 +277,11 @@ impl Config {
             Some(path) => read(path)?,
             None => File::default(),
         };
-        if flags.tls_cert.or(file.tls_cert).is_some() || flags.tls_key.or(file.tls_key).is_some() {
-            return Err(ConfigError::Tls);
-        }
+        let tls = tls(
+            flags.tls_cert.or(file.tls_cert),
+            flags.tls_key.or(file.tls_key),
+            flags.tls_client_ca.or(file.tls_client_ca),
+        )?;
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let realm = flags
             .realm
@@ -304,6 +326,11 @@ impl Config {
             bloom_filters: flags.bloom_filters.or(file.bloom_filters).unwrap_or(Switch::On),
             scrub_days: flags.scrub_days.or(file.scrub_days).unwrap_or(SCRUB_DAYS),
             backup_dir: backup_dir.map_err(|error| value("--backup-dir", &error))?,
+            tls,
+            connections_per_address: flags
+                .connections_per_address
+                .or(file.connections_per_address)
+                .map_or(Ok(CONNECTIONS_PER_ADDRESS), per_address)?,
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),
@@ -323,6 +350,25 @@ fn value(name: &'static str, reason: &impl ToString) -> ConfigError {
         name,
         reason: reason.to_string(),
     }
+}
+
+/// What is given of TLS must be enough for it: a server that was to speak TLS never speaks plaintext instead.
+fn tls(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, client_ca })),
+        (None, None) if client_ca.is_none() => Ok(None),
+        _ => Err(ConfigError::Tls),
+    }
+}
+
+fn per_address(connections: u32) -> Result<NonZeroU32, ConfigError> {
+    NonZeroU32::new(connections)
+        .filter(|connections| connections.get() <= CONNECTIONS_MAX)
+        .ok_or_else(|| value("--connections-per-address", &"1 to 4096"))
 }
 
 fn root(id: &str) -> Result<KeyId, ConfigError> {

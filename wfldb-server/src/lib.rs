@@ -22,9 +22,11 @@ mod request_id;
 mod respond;
 mod server;
 mod service;
+mod tls;
 mod watchdog;
 
 pub use bootstrap::{Bootstrap, BootstrapError};
 pub use config::{Config, ConfigError, LogForm, Switch};
 pub use logging::start as start_logging;
 pub use server::{Server, StartError, StopError};
+pub use tls::{TlsError, TlsFiles};

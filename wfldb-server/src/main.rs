@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a clean stop, 1 when the server did not start or not stop cleanly, 2 for wrong flags, 3 after
 //! `--exit-on-storage-failure`.
 
+use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
@@ -60,14 +61,26 @@ async fn run(config: Config) -> ExitCode {
     };
     let exit_on_failure = config.exit_on_storage_failure;
     let data = config.data.clone();
+    let tls = config.tls.is_some();
+    // Without TLS a hangup ends the process, as it does with any other.
+    let mut hangup = tls.then(|| signal(SignalKind::hangup()).ok()).flatten();
     let server = match Server::start(config).await {
         Ok(server) => server,
         Err(error) => return failed(&error, 1),
     };
     if let Some(bootstrap) = server.bootstrap() {
-        welcome(bootstrap, &data);
+        welcome(bootstrap, &data, tls);
     }
+    let reloading = async {
+        while let Some(hangup) = &mut hangup
+            && hangup.recv().await.is_some()
+        {
+            server.reload_certificates();
+        }
+        std::future::pending::<Infallible>().await
+    };
     let code = tokio::select! {
+        never = reloading => match never {},
         () = either(&mut terminate, &mut interrupt) => 0,
         () = server.storage_failed(), if exit_on_failure => 3,
     };
@@ -114,10 +127,15 @@ fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
 }
 
 /// Tells the operator of a new store what was made, and the next command.
-fn welcome(bootstrap: &Bootstrap, data: &Path) {
+fn welcome(bootstrap: &Bootstrap, data: &Path, tls: bool) {
     let profile = quoted(&bootstrap.profile);
     let root = quoted(&bootstrap.root_key);
     let (client, admin) = commands();
+    let authority = if tls {
+        "(with `--tls-ca FILE` when this machine does not know who signed the server's certificate)\n"
+    } else {
+        ""
+    };
     let text = format!(
         "\n\
          A new store was made in {data}. Its first profile has every right, for one year:\n\
@@ -125,6 +143,7 @@ fn welcome(bootstrap: &Bootstrap, data: &Path) {
          \n\
          Make a bucket with it, from another terminal:\n\
          \x20   $ {client} --profile {profile} mb first\n\
+         {authority}\
          \n\
          The root key signs profiles, and the server does not read it again. Move it to a safe place:\n\
          \x20   {root}\n\

@@ -25,7 +25,9 @@ use crate::backups::BackupRoot;
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
-use crate::{listen, metrics, watchdog};
+use crate::listen::Port;
+use crate::tls::{Tls, TlsError, TlsFiles};
+use crate::{listen, metrics, tls, watchdog};
 
 /// How long a stop waits for requests that run.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -35,12 +37,16 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub enum StartError {
     /// Plaintext on an address that others can reach.
     #[error(
-        "{0} is not a loopback address, and there is no TLS: give --danger-plaintext to serve it all the same"
+        "{0} is not a loopback address, and there is no TLS: give --tls-cert and --tls-key, or --danger-plaintext to \
+         serve it all the same"
     )]
     Plaintext(SocketAddr),
     /// Metrics on an address that others can reach.
     #[error("{0} is not a loopback address: give --danger-metrics to serve metrics there all the same")]
     OpenMetrics(SocketAddr),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The first start failed.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -93,6 +99,7 @@ pub struct Server {
     listen: SocketAddr,
     metrics: SocketAddr,
     bootstrap: Option<Bootstrap>,
+    tls: Option<Arc<Tls>>,
     stopping: watch::Sender<bool>,
     stopped: watch::Sender<bool>,
     failed: watch::Receiver<bool>,
@@ -115,7 +122,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        if !config.listen.ip().is_loopback() && !config.danger_plaintext {
+        if !config.listen.ip().is_loopback() && config.tls.is_none() && !config.danger_plaintext {
             return Err(StartError::Plaintext(config.listen));
         }
         if !config.metrics_listen.ip().is_loopback() && !config.danger_metrics {
@@ -127,6 +134,7 @@ impl Server {
                 source: io::ErrorKind::NotADirectory.into(),
             });
         }
+        let tls = open_tls(config.tls.clone()).await?;
         let clock = Arc::new(Clock::default());
         let opening = (config.clone(), Arc::clone(&clock));
         let opened = tokio::task::spawn_blocking(move || open(&opening.0, opening.1));
@@ -139,12 +147,12 @@ impl Server {
 
         let realm = engine.realm().clone();
         let bootstrap = match unfinished {
-            Some(unfinished) => Some(unfinished.finish(&realm, &url(listen), clock.now())?),
+            Some(unfinished) => Some(unfinished.finish(&realm, &url(listen, tls.is_some()), clock.now())?),
             None => None,
         };
         let trusted: Vec<_> = engine.trust().iter().chain(&config.trust).cloned().collect();
         let trust = TrustedRoots::new(trusted);
-        tracing::info!(%listen, %metrics, realm = %realm, "wflDB is listening");
+        tracing::info!(%listen, tls = tls.is_some(), %metrics, realm = %realm, "wflDB is listening");
         if trust.is_empty() {
             tracing::warn!("no root key is trusted: every request will be refused; give --trust");
         }
@@ -170,13 +178,22 @@ impl Server {
             realm,
             stop.clone(),
         );
-        let beside = vec![
+        let mut beside = vec![
             tokio::spawn(metrics::serve(Arc::clone(&app), metrics_listener, end.clone())),
             tokio::spawn(watchdog::replay_mark(Arc::clone(&app), end.clone())),
-            tokio::spawn(watchdog::storage(Arc::clone(&app), failure, end)),
+            tokio::spawn(watchdog::storage(Arc::clone(&app), failure, end.clone())),
             tokio::spawn(card),
         ];
-        let listening = tokio::spawn(listen::serve(Arc::clone(&app), listener, stop));
+        beside.extend(
+            tls.clone()
+                .map(|tls| tokio::spawn(tls::watch(Arc::clone(&app), tls, end))),
+        );
+        let port = Port {
+            app: Arc::clone(&app),
+            tls: tls.clone(),
+            connections_per_address: config.connections_per_address,
+        };
+        let listening = tokio::spawn(listen::serve(port, listener, stop));
         let data = config.data;
         Ok(Self {
             app,
@@ -184,6 +201,7 @@ impl Server {
             listen,
             metrics,
             bootstrap,
+            tls,
             stopping,
             stopped,
             failed,
@@ -210,6 +228,13 @@ impl Server {
     /// What this start left for the operator, when it was the first.
     pub fn bootstrap(&self) -> Option<&Bootstrap> {
         self.bootstrap.as_ref()
+    }
+
+    /// Has the files of TLS looked at now rather than within seconds.
+    pub fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            tls.look_now();
+        }
     }
 
     /// Returns when the storage failed, so that only a restart helps.
@@ -321,14 +346,22 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, bound))
 }
 
+async fn open_tls(files: Option<TlsFiles>) -> Result<Option<Arc<Tls>>, StartError> {
+    let Some(files) = files else { return Ok(None) };
+    let opened = tokio::task::spawn_blocking(move || Tls::open(files));
+    let tls = opened.await.map_err(|_| StartError::CutOff)??;
+    Ok(Some(Arc::new(tls)))
+}
+
 /// The address under which a client on this machine finds the server.
-fn url(listen: SocketAddr) -> String {
+fn url(listen: SocketAddr, tls: bool) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
 }
 
 /// Writes `server.json` once requests can be accepted.

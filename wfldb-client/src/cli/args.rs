@@ -22,8 +22,38 @@ pub(crate) struct Arguments {
     /// Write JSON: one object per line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Whom to trust where the profile's URL begins with https.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "clap takes the names of flags from fields"
+)]
+pub(crate) struct Tls {
+    /// Authorities (PEM) to trust instead of those of this machine
+    #[arg(long, global = true, value_name = "FILE", env = "WFLDB_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// SHA-256 of the server's public key, in hex; repeatable. Without --tls-ca it is trusted whoever signed it
+    #[arg(
+        long,
+        global = true,
+        value_name = "HASH",
+        env = "WFLDB_TLS_PIN",
+        value_delimiter = ','
+    )]
+    pub(crate) tls_pin: Vec<String>,
+    /// Certificate (PEM) to show to the server
+    #[arg(long, global = true, value_name = "FILE", env = "WFLDB_TLS_CLIENT_CERT")]
+    pub(crate) tls_client_cert: Option<PathBuf>,
+    /// Private key of that certificate (PEM, mode 0600)
+    #[arg(long, global = true, value_name = "FILE", env = "WFLDB_TLS_CLIENT_KEY")]
+    pub(crate) tls_client_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

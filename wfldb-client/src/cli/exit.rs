@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
-use wfldb_client::{ApiError, Error};
+use wfldb_client::{ApiError, Error, TlsFailure};
 
 use super::output::shown;
 
@@ -19,6 +19,7 @@ pub(crate) enum Code {
     Conflict = 5,
     Unavailable = 6,
     Unknown = 7,
+    Untrusted = 8,
 }
 
 /// What `--help` says about them.
@@ -31,7 +32,8 @@ Exit codes:
   4  not found (404, 410)
   5  a precondition does not hold, or a conflict (409, 412)
   6  the server cannot be reached, or is unavailable or full (429, 503, 507)
-  7  outcome unknown: a write was sent and its answer never came; read back before trying again";
+  7  outcome unknown: a write was sent and its answer never came; read back before trying again
+  8  no TLS connection: server and client do not trust each other, or one of them does not speak TLS";
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -69,6 +71,7 @@ pub(crate) fn code_of(error: &Error) -> Code {
             _ => Code::Failed,
         },
         Error::Transport(_) => Code::Unavailable,
+        Error::Tls { .. } => Code::Untrusted,
         Error::OutcomeUnknown(_) => Code::Unknown,
         _ => Code::Failed,
     }
@@ -172,6 +175,9 @@ pub(crate) fn error_json(error: &Error) -> serde_json::Value {
             }
             value
         }
+        Error::Tls { failure, .. } => {
+            json!({"message": error.to_string(), "tls": failure.code(), "exit": exit})
+        }
         other => json!({"message": other.to_string(), "exit": exit}),
     }
 }
@@ -180,6 +186,7 @@ pub(crate) fn error_json(error: &Error) -> serde_json::Value {
 fn advice(error: &Error) -> Option<&'static str> {
     let advice = match error {
         Error::Transport(_) => "Is the server running, and is the `url` of the profile right?",
+        Error::Tls { failure, .. } => return tls_advice(failure),
         Error::OutcomeUnknown(_) => "Look with `wfldb stat` whether it happened before you try again.",
         Error::Corrupt(_) => "Try again; if it stays, tell the server's operator.",
         Error::Api(api) => match (api.status, api.code.as_str(), api.hint.as_deref()) {
@@ -199,6 +206,25 @@ fn advice(error: &Error) -> Option<&'static str> {
             (500..=599, ..) => "Tell the server's operator the request id.",
             _ => return None,
         },
+        _ => return None,
+    };
+    Some(advice)
+}
+
+fn tls_advice(failure: &TlsFailure) -> Option<&'static str> {
+    let advice = match failure {
+        TlsFailure::Untrusted | TlsFailure::NoAuthorities => {
+            "If it is the right server, give the certificate of its authority with --tls-ca FILE."
+        }
+        TlsFailure::Expired | TlsFailure::NotYetValid => {
+            "Is this machine's clock right? If so, its operator has to renew the certificate."
+        }
+        TlsFailure::WrongName => "Is the `url` of the profile right? The certificate is for another name.",
+        TlsFailure::PinMismatch { .. } => {
+            "Ask its operator whether the key was changed; do not trust it before that."
+        }
+        TlsFailure::CertificateRequired => "Give one with --tls-client-cert and --tls-client-key.",
+        TlsFailure::NotTls | TlsFailure::SpeaksTls => "Correct the `url` of the profile.",
         _ => return None,
     };
     Some(advice)

@@ -22,9 +22,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use wfldb_client::{Client, Profile};
+use wfldb_client::{Client, ClientOptions, Profile, TlsOptions};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Tls};
 use exit::Failure;
 use output::Output;
 
@@ -45,12 +45,16 @@ pub(crate) fn run() -> ExitCode {
 
 fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let profile = load_profile(arguments.profile)?;
+    let options = ClientOptions {
+        tls: tls_options(&arguments.tls)?,
+        ..ClientOptions::default()
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
     runtime.block_on(async {
-        let client = Client::from_profile(profile);
+        let client = Client::with_options(profile, options);
         match arguments.command {
             Command::Mb(args) => bucket::make(&client, output, &args).await,
             Command::Rb(args) => bucket::remove(&client, output, &args).await,
@@ -70,6 +74,19 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }
     })
+}
+
+fn tls_options(tls: &Tls) -> Result<TlsOptions, Failure> {
+    let identity = match (&tls.tls_client_cert, &tls.tls_client_key) {
+        (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
+        (None, None) => None,
+        _ => {
+            let why = "--tls-client-cert and --tls-client-key go together";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+    };
+    TlsOptions::from_files(tls.tls_ca.as_deref(), &tls.tls_pin, identity)
+        .map_err(|error| Failure::Usage(error.to_string()))
 }
 
 fn load_profile(named: Option<PathBuf>) -> Result<Profile, Failure> {

@@ -1,9 +1,11 @@
 //! Bodies on their way in and out, never whole in memory.
 
+mod progress;
 mod receive;
 mod reply;
 mod send;
 
+pub(crate) use progress::Progress;
 pub(crate) use receive::{Frames, nothing, small};
 pub(crate) use reply::ReplyBody;
 pub(crate) use send::stream;

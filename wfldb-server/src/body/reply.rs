@@ -8,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
+use super::progress::Progress;
 use crate::budget::InFlight;
 use crate::metrics::Counted;
 
@@ -28,12 +29,12 @@ pub(crate) struct ReplyBody {
     sent: Option<Counted>,
     /// Held until the last byte is taken: a download counts as in flight for as long as it lasts.
     in_flight: Option<InFlight>,
-    /// Kept until the body goes: the connection is in use.
+    /// Kept until the body goes: the connection is in use, and this is how this answer gets on.
     kept: Option<Kept>,
 }
 
-/// Something that is dropped with the body.
-struct Kept(#[expect(dead_code, reason = "only its drop matters")] Box<dyn Send>);
+/// Something that is dropped with the body, and told what becomes of it.
+struct Kept(Box<dyn AsRef<Progress> + Send>);
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,9 +82,14 @@ impl ReplyBody {
 }
 
 impl ReplyBody {
-    pub(crate) fn keeping(mut self, kept: impl Send + 'static) -> Self {
+    pub(crate) fn keeping(mut self, kept: impl AsRef<Progress> + Send + 'static) -> Self {
+        kept.as_ref().offered();
         self.kept = Some(Kept(Box::new(kept)));
         self
+    }
+
+    fn progress(&self) -> Option<&Progress> {
+        self.kept.as_ref().map(|kept| (*kept.0).as_ref())
     }
 }
 
@@ -102,7 +108,12 @@ impl Body for ReplyBody {
         let bytes = match &mut self.content {
             Content::Whole(bytes) => std::mem::take(bytes),
             Content::Pieces(pieces) => match pieces.poll_recv(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if let Some(progress) = self.progress() {
+                        progress.awaited();
+                    }
+                    return Poll::Pending;
+                }
                 Poll::Ready(None) => return Poll::Ready(Some(Err(Broken))),
                 Poll::Ready(Some((bytes, _permit))) => bytes,
             },
@@ -111,6 +122,9 @@ impl Body for ReplyBody {
             return Poll::Ready(Some(Err(Broken)));
         };
         self.left = left;
+        if let Some(progress) = self.progress() {
+            progress.offered();
+        }
         if let Some(sent) = &self.sent {
             sent.add(bytes.len() as u64);
         }

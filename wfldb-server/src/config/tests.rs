@@ -62,6 +62,22 @@ fn values_are_checked() {
             tls_key: Some(PathBuf::from("key.pem")),
             ..Flags::default()
         },
+        Flags {
+            tls_cert: Some(PathBuf::from("cert.pem")),
+            ..Flags::default()
+        },
+        Flags {
+            tls_client_ca: Some(PathBuf::from("ca.pem")),
+            ..Flags::default()
+        },
+        Flags {
+            connections_per_address: Some(0),
+            ..Flags::default()
+        },
+        Flags {
+            connections_per_address: Some(4097),
+            ..Flags::default()
+        },
     ] {
         assert!(Config::merge(flags).is_err());
     }
@@ -81,6 +97,14 @@ fn every_flag_is_understood() {
         "json",
         "--compression",
         "off",
+        "--tls-cert",
+        "c",
+        "--tls-key",
+        "k",
+        "--tls-client-ca",
+        "a",
+        "--connections-per-address",
+        "8",
     ])
     .unwrap();
     assert_eq!(
@@ -88,7 +112,14 @@ fn every_flag_is_understood() {
         (Some(true), Some(false), Some(LogForm::Json))
     );
     assert_eq!(flags.compression, Some(Switch::Off));
-    assert_eq!(Config::merge(flags).unwrap().compression, Switch::Off);
+    let config = Config::merge(flags).unwrap();
+    assert_eq!(
+        (config.compression, config.connections_per_address.get()),
+        (Switch::Off, 8)
+    );
+    let tls = config.tls.unwrap();
+    assert_eq!((tls.cert, tls.key), (PathBuf::from("c"), PathBuf::from("k")));
+    assert_eq!(tls.client_ca, Some(PathBuf::from("a")));
     assert_eq!(Config::merge(Flags::default()).unwrap().compression, Switch::On);
     assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
 }

@@ -1,23 +1,27 @@
 //! One connection: its requests, its idle time, its end.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{Instrument as _, debug_span};
 use wfldb_net::framing::Verdict;
+use wfldb_net::tls::{ALPN_HTTP1, ALPN_HTTP2};
 
+use super::peers::Place;
 use super::socket::Socket;
+use super::{Http, Port, Wire};
 use crate::app::App;
+use crate::body::Progress;
 use crate::service::{self, Arrival};
 
 /// A connection that has not brought a request by now is closed.
@@ -33,7 +37,8 @@ pub(super) struct Shared {
     /// One for each head that was received and not taken by a request yet, in order. Bounded by the library's read
     /// buffer, which it reads from.
     verdicts: Mutex<VecDeque<Verdict>>,
-    running: AtomicUsize,
+    /// The requests that run, each until its answer is taken.
+    running: Mutex<HashMap<u64, Arc<Progress>>>,
     last: Mutex<LastUse>,
 }
 
@@ -47,7 +52,7 @@ impl Shared {
     fn new() -> Self {
         Self {
             verdicts: Mutex::default(),
-            running: AtomicUsize::new(0),
+            running: Mutex::default(),
             last: Mutex::new(LastUse {
                 at: Instant::now(),
                 requests: 0,
@@ -73,64 +78,131 @@ impl Shared {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Progress>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::Relaxed);
         let mut last = self.last();
         *last = LastUse {
             at: Instant::now(),
             requests: last.requests.saturating_add(1),
         };
+        let number = last.requests;
         drop(last);
-        Running(Arc::clone(self))
+        let progress = Arc::<Progress>::default();
+        self.running().insert(number, Arc::clone(&progress));
+        Running {
+            shared: Arc::clone(self),
+            number,
+            progress,
+        }
     }
 
-    /// Whether the connection is of no use to anybody.
-    fn is_idle(&self, now: Instant) -> Idle {
+    /// What the connection is of use for.
+    fn state(&self, now: Instant) -> State {
+        let running = self.running();
+        let stalled = running
+            .values()
+            .filter(|progress| progress.is_stalled(now))
+            .count();
+        if stalled > 0 {
+            return if stalled == running.len() {
+                State::Stuck
+            } else {
+                State::Stalls
+            };
+        }
+        let is_used = !running.is_empty();
+        drop(running);
         let last = *self.last();
         let unused = now.saturating_duration_since(last.at);
-        if self.running.load(Ordering::Relaxed) > 0 {
-            Idle::No
-        } else if last.requests == 0 {
-            if unused >= FIRST_REQUEST {
-                Idle::Never
-            } else {
-                Idle::No
-            }
-        } else if unused >= IDLE {
-            Idle::Lately
+        if is_used {
+            State::InUse
+        } else if last.requests == 0 && unused >= FIRST_REQUEST {
+            State::Never
+        } else if last.requests > 0 && unused >= IDLE {
+            State::Idle
         } else {
-            Idle::No
+            State::InUse
         }
     }
 }
 
-enum Idle {
-    No,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Somebody uses it, or did so lately.
+    InUse,
     /// It brought requests once.
-    Lately,
+    Idle,
     /// It never brought one.
     Never,
+    /// The peer does not take one of its answers; others get on.
+    Stalls,
+    /// The peer takes none of them.
+    Stuck,
 }
 
-/// A request that runs until this is dropped.
-struct Running(Arc<Shared>);
+/// A request that runs until this is dropped, with its answer.
+struct Running {
+    shared: Arc<Shared>,
+    number: u64,
+    progress: Arc<Progress>,
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-        self.0.last().at = Instant::now();
+impl AsRef<Progress> for Running {
+    fn as_ref(&self) -> &Progress {
+        &self.progress
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn serve(
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.running().remove(&self.number);
+        self.shared.last().at = Instant::now();
+    }
+}
+
+/// Serves one connection from its first byte to its end, with TLS where that is configured.
+pub(super) async fn begin(
+    port: &Port,
+    http: &Http,
+    stream: TcpStream,
+    (peer, place): (SocketAddr, Place),
+    stopping: watch::Receiver<bool>,
+) {
+    let _present = port.app.metrics.connection_begins();
+    let app = Arc::clone(&port.app);
+    let wire = Wire::new(stream);
+    let Some(tls) = &port.tls else {
+        return serve(app, &http.either, wire, peer, stopping).await;
+    };
+    match tls.accept(wire, place.handshakes()).await {
+        Ok(stream) => {
+            app.metrics.handshake("done");
+            let http = match stream.get_ref().1.alpn_protocol() {
+                Some(ALPN_HTTP2) => &http.two,
+                Some(ALPN_HTTP1) => &http.one,
+                _ => &http.either,
+            };
+            // On the heap: the state of TLS is large, and not every connection has it.
+            Box::pin(serve(app, http, stream, peer, stopping)).await;
+        }
+        Err(error) => {
+            app.metrics.handshake(error.outcome());
+            // A peer's doing nearly always, and anyone can do it in any number.
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: Arc<App>,
     http: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: S,
     peer: SocketAddr,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let _present = app.metrics.connection_begins();
     let span = debug_span!("listen::serve", %peer);
     let shared = Arc::new(Shared::new());
     let socket = Socket::new(stream, Arc::clone(&shared));
@@ -169,14 +241,38 @@ pub(super) async fn serve(
                 ending = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ = look.tick() => match shared.is_idle(Instant::now()) {
-                Idle::No => {}
-                Idle::Lately if !ending => {
+            _ = look.tick() => match shared.state(Instant::now()) {
+                // Whoever takes an answer gets it whole; there are no new ones.
+                State::Idle | State::Stalls if !ending => {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                Idle::Lately | Idle::Never => return,
+                State::InUse | State::Stalls => {}
+                State::Idle | State::Never | State::Stuck => return,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Defects it catches: a reader that starves its answers and keeps the connection; one that cuts off the others.
+    #[test]
+    fn a_connection_is_of_use_as_long_as_one_of_its_answers_gets_on() {
+        let shared = Arc::new(Shared::new());
+        let later = || Instant::now() + Duration::from_hours(1);
+        assert_eq!(shared.state(Instant::now()), State::InUse);
+        assert_eq!(shared.state(later()), State::Never);
+        let (one, other) = (shared.begin(), shared.begin());
+        assert_eq!(shared.state(later()), State::InUse, "we may take our time");
+        one.progress.offered();
+        assert_eq!(shared.state(Instant::now()), State::InUse);
+        assert_eq!(shared.state(later()), State::Stalls);
+        drop(other);
+        assert_eq!(shared.state(later()), State::Stuck);
+        drop(one);
+        assert_eq!(shared.state(later()), State::Idle);
     }
 }

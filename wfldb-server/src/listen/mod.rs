@@ -1,8 +1,11 @@
 //! The data port: accepting connections, and HTTP/1.1 and HTTP/2 on them with every limit of the protocol.
 
 mod connection;
+mod peers;
 mod socket;
+mod wire;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +16,12 @@ use tokio::sync::{Semaphore, watch};
 use wfldb_core::limits::HEADER_LIST_BYTES_MAX;
 
 use crate::app::App;
+use crate::tls::{self, Tls};
+use peers::Peers;
+pub(crate) use wire::Wire;
 
 /// Connections at once; more are closed at once.
-const CONNECTIONS_MAX: usize = 4096;
+pub(crate) const CONNECTIONS_MAX: u32 = 4096;
 /// Pause after a failed accept (no descriptors left): trying at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -32,8 +38,26 @@ const LOCAL_ERROR_RESETS_MAX: usize = 64;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Both versions of HTTP, told apart by the first bytes.
-///
+/// HTTP as the connection's peer wants it.
+#[derive(Clone, Debug)]
+struct Http {
+    /// Told apart by the first bytes: without TLS, and for a peer that names no protocol in its handshake.
+    either: auto::Builder<TokioExecutor>,
+    one: auto::Builder<TokioExecutor>,
+    two: auto::Builder<TokioExecutor>,
+}
+
+impl Http {
+    fn new() -> Result<Self, std::num::TryFromIntError> {
+        let either = http()?;
+        Ok(Self {
+            one: either.clone().http1_only(),
+            two: either.clone().http2_only(),
+            either,
+        })
+    }
+}
+
 /// Never `pipeline_flush` on HTTP/1.1: downloads fall to a twentieth.
 fn http() -> Result<auto::Builder<TokioExecutor>, std::num::TryFromIntError> {
     let header_list_bytes = u32::try_from(HEADER_LIST_BYTES_MAX)?;
@@ -59,10 +83,25 @@ fn http() -> Result<auto::Builder<TokioExecutor>, std::num::TryFromIntError> {
     Ok(http)
 }
 
+/// What connections have in common.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) app: Arc<App>,
+    /// `None`: everything is in the clear.
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) connections_per_address: NonZeroU32,
+}
+
 /// Serves connections until `stopping` turns true; then ends them gracefully and returns when the last is gone.
-pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
-    let Ok(http) = http().map(Arc::new) else { return };
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(port: Port, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
+    let Ok(http) = Http::new().map(Arc::new) else {
+        return;
+    };
+    let all = usize::try_from(CONNECTIONS_MAX).unwrap_or(usize::MAX);
+    let connections = Arc::new(Semaphore::new(all));
+    let per_address = usize::try_from(port.connections_per_address.get()).unwrap_or(usize::MAX);
+    let peers = Arc::new(Peers::new(per_address, tls::HANDSHAKES_PER_ADDRESS));
+    let port = Arc::new(port);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -76,19 +115,24 @@ pub(crate) async fn serve(app: Arc<App>, listener: TcpListener, mut stopping: wa
                 continue;
             }
         };
+        let Some(place) = peers.enter(peer.ip()) else {
+            port.app.metrics.connection_refused("address");
+            tracing::debug!(%peer, "too many connections of one address; one was closed");
+            continue;
+        };
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+            port.app.metrics.connection_refused("all");
             tracing::debug!("too many connections; one was closed");
             continue;
         };
         // Small answers must not wait for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let (app, http, stopping) = (Arc::clone(&app), Arc::clone(&http), stopping.clone());
+        let (port, http, stopping) = (Arc::clone(&port), Arc::clone(&http), stopping.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            connection::serve(app, &http, stream, peer, stopping).await;
+            connection::begin(&port, &http, stream, (peer, place), stopping).await;
         });
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = connections.acquire_many(all).await;
+    let _ = connections.acquire_many(CONNECTIONS_MAX).await;
 }

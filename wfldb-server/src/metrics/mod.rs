@@ -46,6 +46,16 @@ struct Refused {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
 /// All figures of the server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -55,6 +65,9 @@ pub(crate) struct Metrics {
     buckets: Buckets,
     in_flight: Gauge,
     connections: Gauge,
+    connections_refused: Family<Limit, Counter>,
+    handshakes: Family<Outcome, Counter>,
+    certificates: Family<Outcome, Counter>,
     received: Counter,
     sent: Counter,
 }
@@ -95,6 +108,9 @@ impl Metrics {
             buckets: Buckets::new(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            connections_refused: Family::default(),
+            handshakes: Family::default(),
+            certificates: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
         }
@@ -106,6 +122,20 @@ impl Metrics {
 
     pub(crate) fn connection_begins(&self) -> Present {
         Present::new(&self.connections)
+    }
+
+    /// A connection that was closed at once, by the limit that it was beyond.
+    pub(crate) fn connection_refused(&self, limit: &'static str) {
+        self.connections_refused.get_or_create(&Limit { limit }).inc();
+    }
+
+    pub(crate) fn handshake(&self, outcome: &'static str) {
+        self.handshakes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// New certificate files, and whether they were taken.
+    pub(crate) fn certificates(&self, outcome: &'static str) {
+        self.certificates.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn request_ends(
@@ -165,7 +195,7 @@ impl Metrics {
             "Requests being worked on",
             self.in_flight.clone(),
         );
-        ours.register("connections", "Open connections", self.connections.clone());
+        self.register_connections(ours);
         ours.register_with_unit(
             "received",
             "Bytes of request bodies",
@@ -180,6 +210,25 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut text, &registry);
         text
+    }
+
+    fn register_connections(&self, registry: &mut Registry) {
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "connections_refused",
+            "Connections closed at once, by limit: of all, or of one address",
+            self.connections_refused.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes by outcome",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "tls_certificates",
+            "New certificate files by outcome",
+            self.certificates.clone(),
+        );
     }
 }
 
