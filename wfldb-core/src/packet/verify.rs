@@ -74,7 +74,8 @@ impl VerifiedPacket {
     }
 }
 
-/// Verifies a packet in all but its time: size, form, claims, trusted signer, audience, signature.
+/// Verifies a packet in all but its time: size, form, claims of every link, trusted signer, audience, and every link's
+/// signature, from link 0 outward.
 ///
 /// # Errors
 /// [`PacketError`] by what is wrong.
@@ -84,23 +85,22 @@ pub fn verify_signatures(
     aud: &Audience,
 ) -> Result<VerifiedPacket, PacketError> {
     let packet = Packet::parse(token)?;
-    if !trust.contains(packet.claims().iss.public_key()) {
+    // SECURITY: trust is asked of link 0 alone. That it is a root's, and that each later link names the holder before
+    // it as its signer, the parser saw to.
+    if !trust.contains(packet.root().claims().iss.public_key()) {
         return Err(PacketError::Untrusted);
     }
-    if packet.claims().aud != *aud {
+    if !packet.links().all(|link| link.claims().aud == *aud) {
         return Err(PacketError::Audience);
     }
-    if !packet.signature_verifies() {
+    if !packet.signatures_verify() {
         return Err(PacketError::Signature);
     }
-    let (token, hash) = (packet.token().clone(), packet.hash());
-    let claims = packet.into_claims();
-    let subject = claims.sub.clone();
     Ok(VerifiedPacket(Arc::new(Chain {
-        token,
-        hash,
-        subject,
-        links: vec![claims],
+        token: packet.token().clone(),
+        hash: packet.hash(),
+        subject: packet.claims().sub.clone(),
+        links: packet.into_claims(),
     })))
 }
 

@@ -9,7 +9,7 @@ use jwt_simple::prelude::{
 use proptest::prelude::*;
 use serde::Deserialize;
 use wfldb_core::encoding::base64url;
-use wfldb_core::id::Role;
+use wfldb_core::id::{KeyId, Role};
 use wfldb_core::packet::{self, Grant};
 use wfldb_core::time::UnixMillis;
 
@@ -23,13 +23,33 @@ struct OwnClaims {
     dlg: u64,
 }
 
+/// Each link by itself, with the key of the holder before it.
 fn they_accept(token: &str, now: UnixMillis) -> bool {
-    let key = Ed25519PublicKey::from_bytes(root().public_key().as_bytes()).unwrap();
+    let signer = match loosely(token, "prf") {
+        None => root().key_id(Role::Root),
+        Some(parent) if !they_accept(&parent, now) => return false,
+        Some(parent) => match loosely(&parent, "sub").and_then(|sub| KeyId::parse(&sub).ok()) {
+            Some(holder) => holder,
+            None => return false,
+        },
+    };
+    they_accept_link(token, &signer, now)
+}
+
+/// A text claim, as serde reads it.
+fn loosely(token: &str, claim: &str) -> Option<String> {
+    let claims = base64url::decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims.get(claim)?.as_str().map(str::to_owned)
+}
+
+fn they_accept_link(token: &str, signer: &KeyId, now: UnixMillis) -> bool {
+    let key = Ed25519PublicKey::from_bytes(signer.public_key().as_bytes()).unwrap();
     let options = VerificationOptions {
-        required_key_id: Some(root().key_id(Role::Root).to_string()),
+        required_key_id: Some(signer.to_string()),
         required_signature_type: Some("wfldb-kp+jwt".to_owned()),
         allowed_audiences: Some(HashSet::from([audience().to_string()])),
-        allowed_issuers: Some(HashSet::from([root().key_id(Role::Root).to_string()])),
+        allowed_issuers: Some(HashSet::from([signer.to_string()])),
         artificial_time: Some(UnixTimeStamp::from_secs(now.seconds())),
         time_tolerance: Some(Duration::from_secs(60)),
         max_token_length: Some(12 * 1024),
