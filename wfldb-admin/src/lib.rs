@@ -5,15 +5,13 @@
 //! not yet: revocation, verification of a store, metrics.
 
 mod error;
-mod grant;
 mod inspect;
 mod issue;
 mod key_file;
 mod renew;
 
 pub use error::Error;
-pub use grant::parse_grant;
 pub use inspect::{Report, Verdict, inspect};
 pub use issue::{Subject, Term, issue};
-pub use key_file::{create_key_file, load_key_file, new_key, parse_key_text};
+pub use key_file::{create_key_file, load_key_file, parse_key_text};
 pub use renew::renew;

@@ -69,6 +69,7 @@ pub(crate) fn code_of(error: &Error) -> Code {
             _ => Code::Failed,
         },
         Error::Transport(_) => Code::Unavailable,
+        Error::Widening(_) => Code::Refused,
         Error::OutcomeUnknown(_) => Code::Unknown,
         _ => Code::Failed,
     }

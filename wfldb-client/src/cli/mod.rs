@@ -4,6 +4,7 @@ mod args;
 mod batch;
 mod bucket;
 mod copy;
+mod delegate;
 mod exit;
 mod help;
 mod list;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use wfldb_client::{Client, Profile};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, Verb};
 use exit::Failure;
 use output::Output;
 
@@ -45,13 +46,17 @@ pub(crate) fn run() -> ExitCode {
 
 fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let profile = load_profile(arguments.profile)?;
+    let command = match arguments.verb {
+        Verb::Online(command) => command,
+        Verb::Delegate(args) => return delegate::delegate(&profile, output, &args),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let client = Client::from_profile(profile);
-        match arguments.command {
+        match command {
             Command::Mb(args) => bucket::make(&client, output, &args).await,
             Command::Rb(args) => bucket::remove(&client, output, &args).await,
             Command::Ls(args) => list::ls(&client, output, &args).await,
