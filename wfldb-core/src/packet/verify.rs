@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Claims, Packet, PacketError};
 use crate::id::{KeyId, PacketHash, PublicKey, Role};
 use crate::name::Audience;
+use crate::replay::Holders;
 use crate::time::UnixMillis;
 
 /// The root keys that a store believes. Trust is in the 32 key bytes.
@@ -35,6 +36,7 @@ struct Chain {
     token: Arc<str>,
     hash: PacketHash,
     subject: KeyId,
+    holders: Holders,
     links: Vec<Claims>,
 }
 
@@ -63,6 +65,11 @@ impl VerifiedPacket {
     /// The holder: requests are signed with this key.
     pub fn subject(&self) -> &KeyId {
         &self.0.subject
+    }
+
+    /// Whose share of the replay memory its requests take: the holders of all links.
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.0.holders
     }
 
     /// Whether every link is valid now.
@@ -96,7 +103,9 @@ pub fn verify_signatures(
     if !packet.signatures_verify() {
         return Err(PacketError::Signature);
     }
+    let holders = packet.links().map(|link| link.claims().sub.public_key());
     Ok(VerifiedPacket(Arc::new(Chain {
+        holders: Holders::new(packet.claims().sub.public_key(), holders),
         token: packet.token().clone(),
         hash: packet.hash(),
         subject: packet.claims().sub.clone(),
