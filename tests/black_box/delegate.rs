@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use wfldb_client::Profile;
+use wfldb_core::encoding::base64url;
 use wfldb_tests::{Request, Server, binary};
 
 struct Scene {
@@ -71,15 +72,15 @@ impl Scene {
         assert_eq!(fs::metadata(&out).unwrap().mode() & 0o777, 0o600);
         out
     }
+}
 
-    fn inspect(&self, profile: &Path) -> Value {
-        let output = Command::new(binary("wfldb-admin"))
-            .args(["--json", "inspect"])
-            .arg(profile)
-            .output()
-            .unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
+fn inspect(profile: &Path) -> Value {
+    let output = Command::new(binary("wfldb-admin"))
+        .args(["--json", "inspect"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
@@ -138,12 +139,12 @@ fn a_packet_that_was_passed_on_offline_is_used_and_narrowed() {
     assert!(words.contains("may not be passed on"), "{words}");
     assert!(!scene.path("x").exists());
 
-    let seen = scene.inspect(&near);
+    let seen = inspect(&near);
     assert_eq!(seen["links"].as_array().map(Vec::len), Some(3));
     assert_eq!(seen["links"][1]["sub"], seen["links"][2]["iss"]);
     assert_eq!(
         seen["allows"],
-        json!([{"b": "docs", "p": "ab", "ops": ["get"], "max_bytes": 100, "rate": 1000, "cidr": ["127.0.0.0/8"]}])
+        json!([{"b": "docs", "p": "ab", "ops": ["get"], "rate": 1000, "cidr": ["127.0.0.0/8"]}])
     );
     assert_eq!(seen["verdict"], "signed");
 }
@@ -242,7 +243,7 @@ fn a_chain_ends_after_four_links() {
         );
         assert_eq!(scene.ok(&profile, &["cat", "docs/b"]), "text");
     }
-    assert_eq!(scene.inspect(&profile)["links"].as_array().map(Vec::len), Some(4));
+    assert_eq!(inspect(&profile)["links"].as_array().map(Vec::len), Some(4));
     let out = scene.path("4.json");
     let arguments = [
         &["delegate", "--new-key", "--out", out.to_str().unwrap()],
@@ -271,15 +272,65 @@ fn a_chain_ends_after_four_links() {
     assert_eq!(answer["needs"][0]["links"][3], json!({"objection": "ops"}));
 }
 
+#[test]
+fn a_dry_run_in_words_and_in_json() {
+    let scene = Scene::new();
+    let holder = scene.delegate(
+        &scene.admin,
+        "holder.json",
+        &["--grant", "b=docs,p=a,ops=get+put,max_bytes=10,rate=1000"],
+    );
+    let words = scene.ok(&holder, &["dry-run", "PUT", "/v1/docs/ab", "--bytes", "10"]);
+    assert_eq!(
+        words,
+        "allowed\nput docs/ab\n  link 0: grant 0 allows it\n  link 1: grant 0 allows it within rate\n"
+    );
+    for (arguments, says) in [
+        (&["PUT", "/v1/docs/ab", "--bytes", "11"][..], "`max_bytes`"),
+        (&["GET", "/v1/docs/b"], "`p`"),
+        (&["DELETE", "/v1/docs/a"], "`ops`"),
+        (&["GET", "/v1/none-such/a"], "`b`"),
+    ] {
+        let output = scene.run(&holder, &[&["dry-run"], arguments].concat());
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        let words = String::from_utf8(output.stdout).unwrap();
+        let says = format!("link 1: no grant allows it, by {says}");
+        assert!(words.starts_with("denied\n") && words.contains(&says), "{words}");
+    }
+    let output = scene.run(
+        &holder,
+        &["--json", "dry-run", "GET", "/v1/docs/b", "--peer", "10.0.0.1"],
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&answer["allowed"], &answer["needs"][0]["refused_by"]),
+        (&json!(false), &json!(1))
+    );
+    assert_eq!(
+        scene
+            .run(&holder, &["dry-run", "GET", "/v1/docs/b?x=1"])
+            .status
+            .code(),
+        Some(1)
+    );
+    assert_eq!(
+        scene
+            .run(&holder, &["dry-run", "get", "/v1/docs/b"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
 /// The packet with one link more, signed as it should be, to its own holder.
 fn fifth_link(last: &Profile) -> Profile {
-    use wfldb_core::encoding::base64url;
-    let claims: Vec<&str> = last.packet.split('.').collect();
-    let header: Value = serde_json::from_slice(&base64url::decode(claims[0]).unwrap()).unwrap();
-    let mut claims: Value = serde_json::from_slice(&base64url::decode(claims[1]).unwrap()).unwrap();
-    claims["iss"] = claims["sub"].clone();
-    claims["prf"] = last.packet.clone().into();
-    let header = json!({"alg": "EdDSA", "kid": claims["sub"], "typ": header["typ"]});
+    let claims = last.packet.split('.').nth(1).unwrap();
+    let mut claims: Value = serde_json::from_slice(&base64url::decode(claims).unwrap()).unwrap();
+    let members = claims.as_object_mut().unwrap();
+    let holder = members.get("sub").unwrap().clone();
+    members.insert("iss".to_owned(), holder.clone());
+    members.insert("prf".to_owned(), last.packet.clone().into());
+    let header = json!({"alg": "EdDSA", "kid": holder, "typ": "wfldb-kp+jwt"});
     let part = |value: &Value| base64url::encode(&serde_json::to_vec(value).unwrap());
     let signed = format!("{}.{}", part(&header), part(&claims));
     let packet = format!("{signed}.{}", last.key.sign(signed.as_bytes()));

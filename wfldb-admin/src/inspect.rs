@@ -162,7 +162,7 @@ impl Report {
         match self.verdict {
             Verdict::Trusted => "trusted: signed by a root given with --trust, and valid now".to_owned(),
             Verdict::SignedByItsIssuer => {
-                "signed by its issuer and valid now; whether that is to be trusted, --trust wr1… tells"
+                "every link is signed as it says and valid now; whether the root is to be trusted, --trust wr1… tells"
                     .to_owned()
             }
             Verdict::Refused(error) => format!("refused: {error}"),

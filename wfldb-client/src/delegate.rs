@@ -120,18 +120,16 @@ fn term(before: &Claims, until: Option<u64>, now: u64) -> Result<(u64, u64), Err
 }
 
 fn wider(grant: &Grant, found: Widening, allowed: &[Grant]) -> Error {
-    let mut why = format!(
-        "this would widen the packet: it does not allow {} as asked for, because of `{}`: {}\n  it allows:",
-        found.op,
+    let allowed: Vec<String> = allowed.iter().map(grant_words).collect();
+    let allowed = if allowed.is_empty() {
+        "nothing".to_owned()
+    } else {
+        allowed.join("; ")
+    };
+    Error::Widening(format!(
+        "this would widen the packet, by `{}` for {}: asked for was {}; it allows: {allowed}",
         found.member,
+        found.op,
         grant_words(grant)
-    );
-    for grant in allowed {
-        why.push_str("\n    ");
-        why.push_str(&grant_words(grant));
-    }
-    if allowed.is_empty() {
-        why.push_str(" nothing");
-    }
-    Error::Widening(why)
+    ))
 }

@@ -68,14 +68,18 @@ impl ReplayError {
 /// 128 bits of BLAKE3 over key and nonce. A collision would refuse one good request; it lets no
 /// replay through.
 type Fingerprint = [u8; 16];
+/// The bytes of a public key.
+type KeyBytes = [u8; 32];
+/// The keys whose shares a nonce takes.
+type Shares = Arc<[KeyBytes]>;
 /// Whose nonce it is: the key that signed, and those that passed its packet on, each key once.
 ///
 /// SECURITY: a nonce takes a share of all of them. Who may pass a packet on can make keys without end, and would fill
 /// the memory for everybody if each of them had a share of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holders {
-    signer: [u8; 32],
-    all: Arc<[[u8; 32]]>,
+    signer: KeyBytes,
+    all: Shares,
 }
 
 impl Holders {
@@ -107,8 +111,8 @@ pub struct ReplayMemory {
     /// The latest time seen. It never goes back, since what was forgotten then stays forgotten.
     now: UnixMillis,
     seen: HashSet<Fingerprint>,
-    by_timestamp: BTreeMap<UnixMillis, Vec<(Fingerprint, Arc<[[u8; 32]]>)>>,
-    held: HashMap<[u8; 32], usize>,
+    by_timestamp: BTreeMap<UnixMillis, Vec<(Fingerprint, Shares)>>,
+    held: HashMap<KeyBytes, usize>,
 }
 
 impl ReplayMemory {
@@ -165,7 +169,7 @@ impl ReplayMemory {
         if self.seen.contains(&fingerprint) {
             return Err(ReplayError::Replayed);
         }
-        let full = |key: &[u8; 32]| self.held.get(key).is_some_and(|count| *count >= self.share);
+        let full = |key: &KeyBytes| self.held.get(key).is_some_and(|count| *count >= self.share);
         if holders.all.iter().any(full) {
             return Err(ReplayError::ShareFull);
         }
@@ -205,7 +209,7 @@ impl ReplayMemory {
     }
 }
 
-fn fingerprint(key: &[u8; 32], nonce: &Nonce) -> Fingerprint {
+fn fingerprint(key: &KeyBytes, nonce: &Nonce) -> Fingerprint {
     let hash = blake3::Hasher::new()
         .update(key)
         .update(nonce.as_bytes())

@@ -154,6 +154,8 @@ impl From<&Explained> for Need {
 
 #[cfg(test)]
 mod tests {
+    use wfldb_core::name::ObjectKey;
+
     use super::*;
 
     /// Defects it catches: a member that is passed over, so that a caller believes it was asked about; an inner request
@@ -163,7 +165,7 @@ mod tests {
         let whole = br#"{"method":"PUT","target":"/v1/photos/a%20b","object":{"bytes":3,"content_type":"a/b"},"peer":"10.0.0.1"}"#;
         let question = Question::parse(whole).unwrap();
         let inquiry = question.inquiry();
-        assert_eq!(inquiry.target.key().map(|key| key.as_str()), Some("a b"));
+        assert_eq!(inquiry.target.key().map(ObjectKey::as_str), Some("a b"));
         let attributes = ObjectAttributes {
             content_type: Some("a/b"),
             len: 3,

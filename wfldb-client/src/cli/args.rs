@@ -1,9 +1,11 @@
 //! The arguments. Names and flags are a contract, like the wire.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use wfldb_core::auth::Method;
 use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
@@ -73,6 +75,30 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
     Compact,
+    /// Say whether the packet allows a request, and which grant of which link decides; exit code 3 when it does not
+    DryRun(DryRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DryRun {
+    #[arg(value_name = "METHOD", value_parser = method)]
+    pub(crate) method: Method,
+    /// Path and query as they would be sent: /v1/BUCKET/KEY, percent-encoded
+    #[arg(value_name = "PATH")]
+    pub(crate) target: String,
+    /// Bytes that would be written; without it, limits on size and type are not looked at
+    #[arg(long, value_name = "N")]
+    pub(crate) bytes: Option<u64>,
+    /// Type of what would be written
+    #[arg(long, value_name = "TYPE", requires = "bytes")]
+    pub(crate) content_type: Option<String>,
+    /// Where the request would come from; from here when left out
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer: Option<IpAddr>,
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    Method::parse(text).ok_or_else(|| "is GET, HEAD, PUT, POST or DELETE".to_owned())
 }
 
 #[derive(Debug, Args)]

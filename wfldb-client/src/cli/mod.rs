@@ -5,6 +5,7 @@ mod batch;
 mod bucket;
 mod copy;
 mod delegate;
+mod dry_run;
 mod exit;
 mod help;
 mod list;
@@ -71,6 +72,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Tag(args) => tag::tag(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
+            Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

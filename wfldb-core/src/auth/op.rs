@@ -80,7 +80,7 @@ impl Op {
     }
 
     /// Whether the operation changes objects, so that `create_only` limits it.
-    pub(super) const fn writes(self) -> bool {
+    pub(crate) const fn writes(self) -> bool {
         matches!(self, Self::Put | Self::Delete | Self::Erase)
     }
 

@@ -17,12 +17,22 @@ pub fn effective<'a>(links: impl IntoIterator<Item = &'a Claims>) -> Vec<Grant> 
     let first = links.next().map(|link| link.cap.as_slice()).unwrap_or_default();
     // The intersection with everything leaves out what a grant names and nobody could use.
     let first = first.iter().filter_map(|grant| grant.intersect(&everything));
-    links.fold(minimal(first), |allowed, link| {
+    links.fold(minimal(first.map(without_idle_limits)), |allowed, link| {
         let pairs = allowed
             .iter()
             .flat_map(|left| link.cap.iter().filter_map(|right| left.intersect(right)));
-        minimal(pairs)
+        minimal(pairs.map(without_idle_limits))
     })
+}
+
+/// The grant without limits on writing where none of its operations writes.
+fn without_idle_limits(mut grant: Grant) -> Grant {
+    let limits = &mut grant.limits;
+    if !grant.ops.contains(Op::Put) {
+        (limits.max_bytes, limits.quota_bytes, limits.content_type) = (None, None, None);
+    }
+    limits.create_only &= grant.ops.iter().any(Op::writes);
+    grant
 }
 
 /// The grants without those that another one covers, in their order.
