@@ -136,7 +136,7 @@ fn what_cannot_be_passed_on_is_refused_and_says_why() {
         assert!(matches!(refused(&stranger, &|_| {}), Error::Local(_)));
     }
     let root = refused(&good(), &|delegation| {
-        delegation.holder = root().key_id(Role::Root)
+        delegation.holder = root().key_id(Role::Root);
     });
     assert!(matches!(root, Error::Local(_)), "a root is no holder");
 }
