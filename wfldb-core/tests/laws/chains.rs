@@ -69,8 +69,8 @@ fn ask_one(cap: Vec<Grant>, question: &Question) -> Option<Authorized> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Seeded defects, each caught here: only the last link asked; `any` for `all` over the links; the prefixes of a
-    /// listing taken from the last link alone; `create_only` and the size of the last link alone.
+    /// Seeded defects, each caught here: only the last link asked; only link 0; `any` for `all` over the links; the
+    /// prefixes of a listing taken from the last link alone. (`create_only` of the last link alone: the corpus.)
     #[test]
     fn a_chain_allows_exactly_what_every_link_allows(caps in caps(), question in question()) {
         let token = issue_chain(&chain_claims(&caps));
