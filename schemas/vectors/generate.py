@@ -311,9 +311,9 @@ for name in CLAIMS:
     packet("without " + name, token(**{name: ...}), "PacketClaim")
     packet(name + " of a wrong type", token(**{name: 5 if isinstance(CLAIMS[name], (str, list)) else "5"}), "PacketClaim")
 packet("unknown claim", token(nonce="x"), "PacketClaim")
-packet("with prf", token(prf=GOOD), "DelegationNotSupported", code="DelegationNotSupported")
-packet("with prf of a wrong type", token(prf=1), "DelegationNotSupported", code="DelegationNotSupported")
-packet("signed by an issuer", token(header={**HEADER, "kid": checked("wi1", ROOT.pub)}, iss=checked("wi1", ROOT.pub)), "DelegationNotSupported", code="DelegationNotSupported")
+packet("signed by a root, with prf", token(prf=GOOD), "PacketClaim")
+packet("with prf of a wrong type", token(prf=1), "PacketClaim")
+packet("signed by an issuer, without prf", token(header={**HEADER, "kid": checked("wi1", ROOT.pub)}, iss=checked("wi1", ROOT.pub)), "PacketClaim")
 packet("signed by a node", token(header={**HEADER, "kid": checked("wn1", ROOT.pub)}, iss=checked("wn1", ROOT.pub)), "PacketClaim")
 packet("sub is a root", token(sub=checked("wr1", CLIENT.pub)), "PacketClaim")
 packet("sub is weak", token(sub=checked("wc1", weak[1])), "PacketClaim")
@@ -350,6 +350,78 @@ packet("changed claims", head + "." + b64(compact({**CLAIMS, "dlg": 3}).encode()
 packet("changed header order", b64(compact(dict(reversed(list(HEADER.items())))).encode()) + "." + body + "." + sig, "PacketSignature")
 for form in ("small-order-r", "cofactored", "malleable"):
     packet("signature " + form, token(form=form), "PacketSignature")
+# --- chains: later links, each signed by the holder of the link before -----------------------------
+MID = [Key(bytes([n]) * 32) for n in (10, 11, 12)]
+MID_ID = [checked("wi1", MID[0].pub), checked("wc1", MID[1].pub), checked("wc1", MID[2].pub)]
+EARLY = dict(iat=IAT - 1000, nbf=IAT - 1000)
+
+
+def child(parent, key, kid=None, form="good", header=None, signer=None, **changed):
+    """The next link: claims of key (an issuer's id unless kid says otherwise), held by the client unless changed."""
+    kid = kid or checked("wi1", key.pub)
+    return token(header={**HEADER, "kid": kid, **(header or {})}, key=signer or key, form=form, **{"iss": kid, "prf": parent, **changed})
+
+
+START = token(sub=MID_ID[0], dlg=3, **EARLY)  # link 0: the root's, for the first of MID
+FOUR = [START, child(START, MID[0], sub=MID_ID[1], dlg=2, **EARLY)]
+FOUR += [child(FOUR[1], MID[1], MID_ID[1], sub=MID_ID[2], dlg=1, iat=IAT - 500, nbf=IAT - 500)]
+FOUR += [child(FOUR[2], MID[2], MID_ID[2], dlg=0)]
+packet("two links", child(START, MID[0]))
+for n in (2, 3, 4):
+    packet(f"{n} links of four", FOUR[n - 1])
+packet("two links, the first holder a client", child(token(sub=MID_ID[1], dlg=1), MID[1], MID_ID[1]))
+packet("two links, the last holder a node", child(START, MID[0], sub=checked("wn1", CLIENT.pub)))
+packet("two links, passed on to itself", child(START, MID[0], sub=MID_ID[0], dlg=2))
+packet("three links, passed back", child(FOUR[1], MID[1], MID_ID[1], sub=MID_ID[0], dlg=1))
+packet("two links of one term", child(START, MID[0], **EARLY))
+packet("a later link may name more than it has, and an empty list", child(child(token(sub=MID_ID[0], dlg=3, cap=[]), MID[0], sub=MID_ID[1], dlg=1), MID[1], MID_ID[1], cap=[]))
+packet("two links, last valid second of the last", child(START, MID[0], exp=IAT + 10), now="2026-01-02T03:05:14.999Z")
+packet("two links, the last expired", child(START, MID[0], exp=IAT + 10), "PacketExpired", now="2026-01-02T03:05:15.000Z")
+packet("two links, both expired", child(START, MID[0]), "PacketExpired", now="2026-01-02T04:05:05.000Z")
+packet("two links, the last not yet valid", child(START, MID[0], nbf=IAT + 61), "PacketNotYetValid")
+packet("two links, the last without prf", child(START, MID[0], prf=...), "PacketClaim")
+for value, reason in [(1, "PacketClaim"), (True, "PacketClaim"), ([], "PacketClaim"), ([START], "PacketClaim"), ({}, "PacketClaim"), ("", "PacketForm"), ("a.b.c", "PacketForm"),
+                      (START + "\n", "PacketForm"), (START + "=", "PacketForm"), (START + "." + START, "PacketForm"), (START[:-1], "PacketForm"), (START.replace(".", ",", 1), "PacketForm")]:
+    packet("prf " + json.dumps(value)[:12], child(value, MID[0]), reason)
+packet("prf null", child(START, MID[0]).split(".")[0] + "." + b64(compact({**CLAIMS, "iss": MID_ID[0], "prf": None}).encode()) + "." + "A" * 86, "PacketJson")
+packet("prf twice", token(compact({**CLAIMS, "iss": MID_ID[0], "prf": START})[:-1] + ',"prf":' + compact(START) + "}", {**HEADER, "kid": MID_ID[0]}, MID[0]), "PacketJson")
+packet("last link signed by another key", child(START, MID[0], signer=OTHER), "PacketSignature")
+packet("last link signed by the root", child(START, MID[0], signer=ROOT), "PacketSignature")
+packet("last link signed by its own holder", child(START, MID[0], signer=CLIENT), "PacketSignature")
+packet("last link names another signer", child(START, MID[1], MID_ID[1]), "PacketChain")
+packet("last link names the holder in another role", child(START, MID[0], checked("wc1", MID[0].pub)), "PacketChain")
+packet("last link names the holder as a root", child(START, MID[0], checked("wr1", MID[0].pub)), "PacketClaim")
+packet("kid is not iss in the last link", child(START, MID[0], header={"kid": MID_ID[1]}), "PacketClaim")
+packet("a node passes on", child(token(sub=checked("wn1", MID[0].pub), dlg=3), MID[0], checked("wn1", MID[0].pub)), "PacketClaim")
+packet("a link is left out", child(START, MID[1], MID_ID[1], sub=MID_ID[2]), "PacketChain")
+packet("a link is exchanged", child(token(sub=CLIENT_ID, dlg=3), MID[0]), "PacketChain")
+packet("signed in the middle by another key", child(child(START, MID[0], sub=MID_ID[1], dlg=1, signer=OTHER), MID[1], MID_ID[1]), "PacketSignature")
+packet("link 0 signed by another key", child(token(sub=MID_ID[0], dlg=3, key=OTHER), MID[0]), "PacketSignature")
+packet("link 0 of an unknown root", child(token(sub=MID_ID[0], dlg=3, key=OTHER, iss=checked("wr1", OTHER.pub), header={**HEADER, "kid": checked("wr1", OTHER.pub)}), MID[0]), "PacketUntrusted")
+packet("link 0 of the root's key as an issuer", child(token(sub=MID_ID[0], dlg=3, iss=checked("wi1", ROOT.pub), header={**HEADER, "kid": checked("wi1", ROOT.pub)}), MID[0]), "PacketClaim")
+for form in ("small-order-r", "cofactored", "malleable"):
+    packet(f"last link's signature {form}", child(START, MID[0], form=form), "PacketSignature")
+    packet(f"link 0's signature {form}", child(token(sub=MID_ID[0], dlg=3, form=form), MID[0]), "PacketSignature")
+packet("last link ends later", child(START, MID[0], exp=IAT + 3601), "PacketChain")
+packet("last link begins earlier", child(token(sub=MID_ID[0], dlg=3, iat=IAT - 20, nbf=IAT - 5), MID[0], iat=IAT - 10, nbf=IAT - 6), "PacketChain")
+packet("last link was issued earlier", child(token(sub=MID_ID[0], dlg=3), MID[0], iat=IAT - 1), "PacketChain")
+packet("a link in the middle ends later", child(child(START, MID[0], sub=MID_ID[1], dlg=1, exp=IAT + 3601), MID[1], MID_ID[1]), "PacketChain")
+packet("last link for another audience", child(START, MID[0], aud="wfldb:other"), "PacketChain")
+packet("link 0 for another audience", child(token(sub=MID_ID[0], dlg=3, aud="wfldb:other"), MID[0]), "PacketChain")
+packet("all links for another audience", child(token(sub=MID_ID[0], dlg=3, aud="wfldb:other"), MID[0], aud="wfldb:other"), "PacketAudience")
+packet("may not be passed on", child(token(sub=MID_ID[0], dlg=0), MID[0]), "PacketChain")
+packet("dlg stays the same", child(START, MID[0], dlg=3), "PacketChain")
+packet("dlg grows", child(token(sub=MID_ID[0], dlg=1), MID[0], dlg=2), "PacketChain")
+packet("dlg is used up in the middle", child(child(START, MID[0], sub=MID_ID[1], dlg=0), MID[1], MID_ID[1]), "PacketChain")
+packet("five links", child(FOUR[3], CLIENT, CLIENT_ID), "PacketLinks")
+packet("link 0 with an unknown claim", child(token(sub=MID_ID[0], dlg=3, x=1), MID[0]), "PacketClaim")
+packet("link 0 with alg none", child(token(sub=MID_ID[0], dlg=3, header={**HEADER, "alg": "none"}), MID[0]), "PacketHeader")
+packet("link 0 with a float", child(text_claims('"dlg":0', '"dlg":3.0'), MID[0]), "PacketJson")
+packet("last link with alg none", child(START, MID[0], header={"alg": "none"}), "PacketHeader")
+packet("last link with an unknown op", child(START, MID[0], cap=[{**EVERYTHING, "ops": ["fly"]}]), "PacketClaim")
+BULK = [{**EVERYTHING, "p": "k" * 140}] * 10
+packet("large, still fits", child(token(sub=MID_ID[0], dlg=3, cap=BULK), MID[0], cap=BULK))
+packet("together too large", child(child(token(sub=MID_ID[0], dlg=3, cap=BULK), MID[0], sub=MID_ID[1], dlg=1, cap=BULK), MID[1], MID_ID[1], cap=BULK), "PacketTooLarge")
 write("packets.json", "Key packets of section 3, for the audience %s and the root %s. hash: BLAKE3 of a valid one." % (AUD, ROOT_ID), packets)
 
 # --- requests -----------------------------------------------------------------------------------
@@ -453,7 +525,11 @@ request("packet for another holder", UA, "RequestSignature", packet=token(sub=ch
 request("packet for another audience", UA, "PacketAudience", packet=token(aud="wfldb:other"))
 request("expired packet", UA, "PacketExpired", "Expired", packet=token(iat=IAT - 999, nbf=IAT - 999, exp=IAT - 60))
 request("expired packet and a bad signature", UA, "RequestSignature", packet=token(iat=IAT - 999, nbf=IAT - 999, exp=IAT - 60), key=OTHER)
-request("packet with prf", "DelegationNotSupported", packet=token(prf=GOOD))
+request("packet of a root with prf", UA, "PacketClaim", packet=token(prf=GOOD))
+request("packet of four links", packet=FOUR[-1])
+request("packet of two links, signed by the holder of the first", UA, "RequestSignature", packet=FOUR[1])
+request("link 0 alone, signed by the holder of the last", UA, "RequestSignature", packet=FOUR[0])
+request("expired last link", UA, "PacketExpired", "Expired", packet=child(START, MID[0], iat=IAT - 999, nbf=IAT - 999, exp=IAT - 60))
 request("replayed", UA, "Replayed", "Replayed", times=2)
 write("requests.json", "Signed requests of section 4, for the audience %s and the root %s. The canonical string of a valid one by length and BLAKE3. "
       "times: how often it is sent; the verdict is the last one's." % (AUD, ROOT_ID), requests)
@@ -532,4 +608,53 @@ for method, route in [("POST", "object"), ("HEAD", "bucket"), ("POST", "bucket")
                       ("HEAD", "versions"), ("DELETE", "versions"), ("GET", "undelete"), ("GET", "force"), ("PUT", "force")]:
     where = {} if route == "buckets" else dict(bucket="photos") if route in ("bucket", "force", "scan") else OBJ
     ask(f"{method} {route} has no row", [EVERYTHING], method, route, **where)
-write("grants.json", "Authorization of section 3. charged: the grants by their index in cap. prefixes, buckets: what is visible, null for all.", grants)
+# Chains: the same rule for each link, decided a second time here.
+def decide(caps, op, bucket, key, peer_in, put):
+    """The grant of each link that is charged, or None."""
+    chosen = []
+    for cap in caps:
+        fits = [n for n, gr in enumerate(cap)
+                if gr["b"] in ("*", bucket) and op in gr["ops"] and key.startswith(gr["p"])
+                and ("cidr" not in gr or any(r in peer_in for r in gr["cidr"]))
+                and (put is None or (put["len"] <= gr.get("max_bytes", put["len"]) and ("content_type" not in gr or put.get("content_type") in gr["content_type"])))]
+        fits.sort(key=lambda n: bool(cap[n].get("create_only")) and op in ("put", "delete", "erase"))
+        if not fits:
+            return None
+        chosen.append(fits[0])
+    return chosen
+
+
+def ask_chain(name, caps, method, key, put=None):
+    op = {"GET": "get", "PUT": "put", "DELETE": "delete"}[method]
+    chosen = decide(caps, op, "photos", key, ["127.0.0.0/8", "0.0.0.0/0"], put)
+    v = {"name": name, "chain": caps, "method": method, "route": "object", "peer": "127.0.0.1", "bucket": "photos", "key": key}
+    if put is not None:
+        v["put"] = put
+    if chosen is None:
+        grants.append(v | {"code": "Forbidden"})
+        return
+    used = [cap[n] for cap, n in zip(caps, chosen)]
+    v |= {"op": op, "charged": chosen}
+    if op in ("put", "delete") and any(gr.get("create_only") for gr in used):
+        v["create_only"] = True
+    if op == "put" and any("max_bytes" in gr for gr in used):
+        v["object_bytes_max"] = min(gr["max_bytes"] for gr in used if "max_bytes" in gr)
+    grants.append(v)
+
+
+LINKS = {
+    "everything": [EVERYTHING], "nothing": [], "no ops": [g("*", "", "")], "all of photos": [g("photos", "", "get put delete")], "a": [g("photos", "a", "get put")],
+    "ab": [g("photos", "ab", "get put")], "a/": [g("*", "a/", "get put delete")], "another bucket": [g("photo", "", "get put delete")], "reading": [g("*", "", "get list")],
+    "here": [g("*", "", "get put", cidr=["127.0.0.0/8"])], "elsewhere": [g("*", "", "get put", cidr=["10.0.0.0/8"])], "nowhere": [g("*", "", "get put", cidr=[])],
+    "small": [g("*", "", "get put", max_bytes=3)], "typed": [g("*", "", "get put", content_type=["a/b"])], "new only": [g("photos", "", "put delete", create_only=True)],
+    "two": [g("photos", "b", "get"), g("photos", "ab", "put", max_bytes=9), g("photos", "a", "put", create_only=True)],
+}
+for first in LINKS:
+    for second in LINKS:
+        for method, key in (("GET", "ab"), ("GET", "a/b"), ("PUT", "ab")):
+            ask_chain(f"{first}, then {second}: {method} {key}", [LINKS[first], LINKS[second]], method, key, {"len": 4} if method == "PUT" else None)
+for names in (("everything", "all of photos", "a", "ab"), ("ab", "a", "all of photos", "everything"), ("everything", "a", "nothing", "everything"), ("small", "typed", "new only", "two"), ("here", "reading", "a", "elsewhere")):
+    for method, key, put in (("GET", "ab", None), ("GET", "a", None), ("PUT", "abc", {"len": 3, "content_type": "a/b"}), ("DELETE", "abc", None)):
+        ask_chain(" then ".join(names) + f": {method} {key}", [LINKS[n] for n in names], method, key, put)
+write("grants.json", "Authorization of section 3. cap: the grants of a packet of one link; chain: those of each link of a longer one, from link 0. charged: the grants by their index in cap, "
+      "for a chain the one of each link. prefixes, buckets: what is visible, null for all.", grants)

@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod cut;
 mod damage;
+mod delegate;
 mod disk_full;
 mod edges;
 mod exhaustion;

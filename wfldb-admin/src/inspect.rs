@@ -1,10 +1,11 @@
-//! Looking into a packet.
+//! Looking into a packet: its links, and what they come to.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use wfldb_client::grant_words;
 use wfldb_core::id::SecretKey;
-use wfldb_core::packet::{self, Grant, Packet, PacketError, TrustedRoots};
+use wfldb_core::packet::{self, Claims, Grant, Link, Packet, PacketError, TrustedRoots, effective};
 use wfldb_core::time::UnixMillis;
 
 use crate::Error;
@@ -18,7 +19,7 @@ const EXPIRY_WARNING_DAYS: u64 = 30;
 pub enum Verdict {
     /// Signed by one of the trusted roots, and valid now.
     Trusted,
-    /// No trusted root was given; the key that the packet names did sign it, and it is valid now.
+    /// No trusted root was given; the keys that the packet's links name did sign them, and all are valid now.
     SignedByItsIssuer,
     /// A server would refuse it.
     Refused(PacketError),
@@ -28,6 +29,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Report {
     packet: Packet,
+    /// What every link allows.
+    pub allowed: Vec<Grant>,
     /// Whether it would be believed.
     pub verdict: Verdict,
     /// What its holder should know.
@@ -52,9 +55,10 @@ pub fn inspect(
             Ok(_) => Verdict::Trusted,
             Err(error) => Verdict::Refused(error),
         },
-        None if !packet.signature_verifies() => Verdict::Refused(PacketError::Signature),
-        None => claims
-            .check_time(now)
+        None if !packet.signatures_verify() => Verdict::Refused(PacketError::Signature),
+        None => packet
+            .links()
+            .try_for_each(|link| link.claims().check_time(now))
             .map_or_else(Verdict::Refused, |()| Verdict::SignedByItsIssuer),
     };
     let mut warnings = Vec::new();
@@ -67,11 +71,13 @@ pub fn inspect(
     if key.is_some_and(|key| &key.public_key() != claims.sub.public_key()) {
         warnings.push("is for another key than the profile's".to_owned());
     }
-    if claims.cap.is_empty() {
+    let allowed = effective(packet.links().map(Link::claims));
+    if allowed.is_empty() {
         warnings.push("grants nothing".to_owned());
     }
     Ok(Report {
         packet,
+        allowed,
         verdict,
         warnings,
     })
@@ -80,23 +86,37 @@ pub fn inspect(
 impl Report {
     /// For people.
     pub fn human(&self) -> String {
-        let claims = self.packet.claims();
         let mut text = String::new();
         let mut row = |name: &str, value: &str| {
             let _ = writeln!(text, "{name:10} {value}");
         };
-        row("issuer", &claims.iss.to_string());
+        let claims = self.packet.claims();
         row("holder", &claims.sub.to_string());
         row("store", claims.aud.as_str());
-        row("issued", &seconds(claims.iat));
         row(
             "valid",
             &format!("{} to {}", seconds(claims.nbf), seconds(claims.exp)),
         );
         row("passed on", &format!("{} more times at most", claims.dlg));
         row("hash", &self.packet.hash().to_string());
-        for grant in &claims.cap {
-            row("grant", &grant_text(grant));
+        for (number, link) in self.packet.links().enumerate() {
+            let claims = link.claims();
+            row(
+                &format!("link {number}"),
+                &format!("{} for {}", claims.iss, claims.sub),
+            );
+            row("", &format!("issued {}", seconds(claims.iat)));
+            if claims != self.packet.claims() {
+                let (from, until) = (seconds(claims.nbf), seconds(claims.exp));
+                row("", &format!("valid {from} to {until}"));
+                row("", &format!("hash {}", link.hash()));
+            }
+            for (place, grant) in claims.cap.iter().enumerate() {
+                row("", &format!("grant {place}: {}", grant_words(grant)));
+            }
+        }
+        for grant in &self.allowed {
+            row("allows", &grant_words(grant));
         }
         row("verdict", &self.verdict_text());
         for warning in &self.warnings {
@@ -105,44 +125,44 @@ impl Report {
         text
     }
 
-    /// For programs.
+    /// For programs: the last link, then all of them, and what they come to.
     pub fn json(&self) -> Value {
-        let claims = self.packet.claims();
-        let grants: Vec<Value> = claims
-            .cap
-            .iter()
-            .filter_map(|grant| serde_json::from_str(&grant.to_json()).ok())
+        let mut value = link_json(self.packet.claims());
+        let links: Vec<Value> = self
+            .packet
+            .links()
+            .map(|link| {
+                let mut value = link_json(link.claims());
+                merge(&mut value, json!({"hash": link.hash().to_string()}));
+                value
+            })
             .collect();
-        json!({
-            "iss": claims.iss.to_string(),
-            "sub": claims.sub.to_string(),
-            "aud": claims.aud.as_str(),
-            "iat": claims.iat,
-            "nbf": claims.nbf,
-            "exp": claims.exp,
-            "expires": seconds(claims.exp),
-            "jti": claims.jti,
-            "dlg": claims.dlg,
-            "cap": grants,
-            "hash": self.packet.hash().to_string(),
-            "verdict": match self.verdict {
-                Verdict::Trusted => "trusted",
-                Verdict::SignedByItsIssuer => "signed",
-                Verdict::Refused(_) => "refused",
-            },
-            "reason": match self.verdict {
-                Verdict::Refused(error) => Some(error.reason()),
-                _ => None,
-            },
-            "warnings": self.warnings,
-        })
+        merge(
+            &mut value,
+            json!({
+                "hash": self.packet.hash().to_string(),
+                "links": links,
+                "allows": grants_json(&self.allowed),
+                "verdict": match self.verdict {
+                    Verdict::Trusted => "trusted",
+                    Verdict::SignedByItsIssuer => "signed",
+                    Verdict::Refused(_) => "refused",
+                },
+                "reason": match self.verdict {
+                    Verdict::Refused(error) => Some(error.reason()),
+                    _ => None,
+                },
+                "warnings": self.warnings,
+            }),
+        );
+        value
     }
 
     fn verdict_text(&self) -> String {
         match self.verdict {
             Verdict::Trusted => "trusted: signed by a root given with --trust, and valid now".to_owned(),
             Verdict::SignedByItsIssuer => {
-                "signed by its issuer and valid now; whether that is to be trusted, --trust wr1… tells"
+                "every link is signed as it says and valid now; whether the root is to be trusted, --trust wr1… tells"
                     .to_owned()
             }
             Verdict::Refused(error) => format!("refused: {error}"),
@@ -150,42 +170,33 @@ impl Report {
     }
 }
 
-fn seconds(seconds: u64) -> String {
-    UnixMillis::new(seconds.saturating_mul(1000)).to_string()
+fn link_json(claims: &Claims) -> Value {
+    json!({
+        "iss": claims.iss.to_string(),
+        "sub": claims.sub.to_string(),
+        "aud": claims.aud.as_str(),
+        "iat": claims.iat,
+        "nbf": claims.nbf,
+        "exp": claims.exp,
+        "expires": seconds(claims.exp),
+        "jti": claims.jti,
+        "dlg": claims.dlg,
+        "cap": grants_json(&claims.cap),
+    })
 }
 
-fn grant_text(grant: &Grant) -> String {
-    let ops: Vec<&str> = grant.ops.iter().map(wfldb_core::auth::Op::as_str).collect();
-    let keys = if grant.prefix.is_all() {
-        "all keys"
-    } else {
-        grant.prefix.as_str()
-    };
-    let bucket = match grant.bucket.as_str() {
-        "*" => "all buckets",
-        name => name,
-    };
-    let mut text = format!("{} in {bucket}, {keys}", ops.join(" "));
-    let limits = &grant.limits;
-    let numbers = [
-        ("max_bytes", limits.max_bytes),
-        ("rate", limits.rate),
-        ("quota_bytes", limits.quota_bytes),
-    ];
-    for (name, value) in numbers {
-        if let Some(value) = value {
-            let _ = write!(text, ", {name} {value}");
-        }
+fn grants_json(grants: &[Grant]) -> Vec<Value> {
+    let json = grants.iter().map(Grant::to_json);
+    json.filter_map(|text| serde_json::from_str(&text).ok()).collect()
+}
+
+/// Adds the members of one object to another.
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
     }
-    if limits.create_only {
-        text.push_str(", create_only");
-    }
-    if let Some(ranges) = &limits.cidr {
-        let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-        let _ = write!(text, ", from [{}]", ranges.join(" "));
-    }
-    if let Some(types) = &limits.content_type {
-        let _ = write!(text, ", of type [{}]", types.join(" "));
-    }
-    text
+}
+
+fn seconds(seconds: u64) -> String {
+    UnixMillis::new(seconds.saturating_mul(1000)).to_string()
 }

@@ -9,16 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// Makes a key from the operating system's random numbers.
-///
-/// # Errors
-/// `Random`.
-pub fn new_key() -> Result<SecretKey, Error> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut_slice()).map_err(|error| Error::Random(error.to_string()))?;
-    Ok(SecretKey::from_seed(*seed))
-}
-
 /// Writes a key to a new file, mode 0600. An existing file is never overwritten: it may hold the only copy of a key.
 ///
 /// # Errors

@@ -6,7 +6,6 @@
 
 mod certificate;
 mod error;
-mod grant;
 mod inspect;
 mod issue;
 mod key_file;
@@ -14,8 +13,7 @@ mod renew;
 
 pub use certificate::{Certificate, new_authority, new_client_certificate, new_server_certificate};
 pub use error::Error;
-pub use grant::parse_grant;
 pub use inspect::{Report, Verdict, inspect};
 pub use issue::{Subject, Term, issue};
-pub use key_file::{create_key_file, load_key_file, new_key, parse_key_text};
+pub use key_file::{create_key_file, load_key_file, parse_key_text};
 pub use renew::renew;

@@ -13,12 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
-use wfldb_admin::{
-    Error, Subject, Term, Verdict, create_key_file, inspect, issue, load_key_file, new_key, parse_grant,
-    renew,
-};
-use wfldb_client::profile::create_secret_file;
-use wfldb_client::{Endpoint, Profile};
+use wfldb_admin::{Error, Subject, Term, Verdict, create_key_file, inspect, issue, load_key_file, renew};
+use wfldb_client::profile::{create_secret_file, new_key};
+use wfldb_client::{Endpoint, Profile, parse_grant};
 use wfldb_core::id::{KeyId, Role, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::TrustedRoots;
@@ -252,7 +249,7 @@ fn run_issue(args: &Issue) -> Result<Done, Error> {
     let grants = args
         .grant
         .iter()
-        .map(|text| parse_grant(text))
+        .map(|text| parse_grant(text).map_err(|error| Error::Usage(error.to_string())))
         .collect::<Result<Vec<_>, _>>()?;
     let endpoint = args.url.as_deref().map(Endpoint::parse).transpose();
     let endpoint = endpoint.map_err(|error| usage("--url", &error))?;

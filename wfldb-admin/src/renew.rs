@@ -25,7 +25,7 @@ pub fn renew(
         return Err(Error::Usage(why));
     }
     // SECURITY: grants are taken over from the old packet, so it must be ours, not merely name us.
-    if !packet.signature_verifies() {
+    if !packet.signatures_verify() {
         return Err(Error::Usage(
             "the packet's signature does not verify: nothing is renewed".to_owned(),
         ));

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use wfldb_admin::{
-    Error, Subject, Term, Verdict, inspect, issue, load_key_file, new_key, parse_grant, renew,
-};
-use wfldb_client::Profile;
+use wfldb_admin::{Error, Subject, Term, Verdict, inspect, issue, load_key_file, renew};
+use wfldb_client::profile::new_key;
+use wfldb_client::{Delegation, Profile, parse_grant};
 use wfldb_core::id::{Role, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::{self, PacketError, TrustedRoots};
@@ -124,6 +123,67 @@ fn what_does_not_belong_together_is_not_renewed() {
         renew(&root, profile(&forged, client()), NOW, None),
         Err(Error::Usage(_))
     ));
+}
+
+/// Defects it catches: the last link shown for the whole; a chain called good because its last signature is; a link in
+/// the middle that expired.
+#[test]
+fn a_chain_is_shown_link_by_link_and_for_what_it_comes_to() {
+    let (root, client) = (new_key().unwrap(), new_key().unwrap());
+    let grants = vec![
+        parse_grant("b=photos,p=2024/,ops=get+list+put,rate=9").unwrap(),
+        parse_grant("b=docs,ops=get").unwrap(),
+    ];
+    let token = issue(&root, &subject(&client), grants, Term::days(NOW, 40).unwrap()).unwrap();
+    let holder = profile(&token, client);
+    let reader = new_key().unwrap();
+    let delegation = Delegation {
+        holder: reader.key_id(Role::Client),
+        grants: vec![parse_grant("b=photos,p=2024/01/,ops=get+list").unwrap()],
+        until: Some(NOW.seconds() + 60),
+        dlg: 0,
+    };
+    let chain = holder.delegate(&delegation, NOW).unwrap();
+    let trust = TrustedRoots::new([root.key_id(Role::Root)]);
+    let report = inspect(&chain, Some(&trust), Some(&reader), NOW).unwrap();
+    assert_eq!(report.verdict, Verdict::Trusted);
+    let human = report.human();
+    for words in [
+        "link 0     wr1",
+        "link 1     wc1",
+        "grant 1: get in docs, all keys",
+        "grant 0: get list in photos, 2024/01/\n",
+        "allows     get list in photos, 2024/01/, rate 9\n",
+        "verdict    trusted",
+    ] {
+        assert!(human.contains(words), "{words}: {human}");
+    }
+    let json = report.json();
+    assert_eq!(json["sub"], json["links"][1]["sub"]);
+    assert_eq!(json["hash"], json["links"][1]["hash"]);
+    assert_ne!(json["hash"], json["links"][0]["hash"]);
+    assert_eq!(json["allows"].as_array().map(Vec::len), Some(1));
+    assert_eq!(json["allows"][0]["p"], "2024/01/");
+    let later = inspect(&chain, Some(&trust), None, NOW.plus_ms(DAY_MS)).unwrap();
+    assert_eq!(later.verdict, Verdict::Refused(PacketError::Expired));
+    // Under another root's link 0 nothing is believed, whatever the last link is.
+    let forged = issue(
+        &new_key().unwrap(),
+        &subject(&holder.key),
+        Vec::new(),
+        Term::days(NOW, 40).unwrap(),
+    );
+    let forged = profile(&forged.unwrap(), holder.key);
+    let empty = Delegation {
+        grants: Vec::new(),
+        ..delegation
+    };
+    let forged = forged.delegate(&empty, NOW).unwrap();
+    let report = inspect(&forged, Some(&trust), None, NOW).unwrap();
+    assert_eq!(report.verdict, Verdict::Refused(PacketError::Untrusted));
+    assert!(report.warnings.iter().any(|warning| warning == "grants nothing"));
+    // What a root did not sign, it does not renew.
+    assert!(renew(&root, profile(&chain, reader), NOW, None).is_err());
 }
 
 fn admin(dir: &Path, arguments: &[&str]) -> Output {

@@ -45,6 +45,9 @@ pub enum Error {
     /// What arrived is not what was promised: the bytes do not have the hash of their etag.
     #[error("corrupt: {0}")]
     Corrupt(String),
+    /// What was asked for is more than the packet allows. It was found out here; nothing was sent.
+    #[error("{0}")]
+    Widening(String),
     /// The fault is on this side, before or beside the request: a file, a name, a profile.
     #[error("{0}")]
     Local(String),
@@ -102,7 +105,7 @@ impl Error {
         match self {
             Self::Transport(_) | Self::Tls { .. } => true,
             Self::Api(api) => matches!(api.status, 401 | 503 | 507),
-            Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Local(_) => false,
+            Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Widening(_) | Self::Local(_) => false,
         }
     }
 }

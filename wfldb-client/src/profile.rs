@@ -125,6 +125,17 @@ impl Profile {
     }
 }
 
+/// Makes a key from the operating system's random numbers.
+///
+/// # Errors
+/// `Local` when it gives none.
+pub fn new_key() -> Result<SecretKey, Error> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice())
+        .map_err(|error| Error::Local(format!("no random numbers: {error}")))?;
+    Ok(SecretKey::from_seed(*seed))
+}
+
 /// `$XDG_CONFIG_HOME/wfldb/profile.json`, else `~/.config/wfldb/profile.json`; `None` without a home directory.
 pub fn default_path(
     xdg_config_home: Option<&std::ffi::OsStr>,

@@ -15,7 +15,7 @@ pub enum ReplayError {
     /// The key has used the nonce before.
     #[error("the request was seen before")]
     Replayed,
-    /// The key has used its share of the memory.
+    /// The key, or one that passed the packet on to it, has used its share of the memory.
     #[error("too many requests within the time window")]
     ShareFull,
     /// The memory is full.
@@ -68,8 +68,36 @@ impl ReplayError {
 /// 128 bits of BLAKE3 over key and nonce. A collision would refuse one good request; it lets no
 /// replay through.
 type Fingerprint = [u8; 16];
-/// The bytes of a public key, shared by its nonces.
-type Holder = Arc<[u8; 32]>;
+/// The bytes of a public key.
+type KeyBytes = [u8; 32];
+/// The keys whose shares a nonce takes.
+type Shares = Arc<[KeyBytes]>;
+/// Whose nonce it is: the key that signed, and those that passed its packet on, each key once.
+///
+/// SECURITY: a nonce takes a share of all of them. Who may pass a packet on can make keys without end, and would fill
+/// the memory for everybody if each of them had a share of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    signer: KeyBytes,
+    all: Shares,
+}
+
+impl Holders {
+    /// The signer's nonces, taken from the shares of the signer and of the holders before it.
+    pub fn new<'a>(signer: &PublicKey, before: impl IntoIterator<Item = &'a PublicKey>) -> Self {
+        let signer = *signer.as_bytes();
+        let mut all = vec![signer];
+        for key in before {
+            if !all.contains(key.as_bytes()) {
+                all.push(*key.as_bytes());
+            }
+        }
+        Self {
+            signer,
+            all: all.into(),
+        }
+    }
+}
 
 /// The nonces that were used within the time window.
 ///
@@ -83,12 +111,12 @@ pub struct ReplayMemory {
     /// The latest time seen. It never goes back, since what was forgotten then stays forgotten.
     now: UnixMillis,
     seen: HashSet<Fingerprint>,
-    by_timestamp: BTreeMap<UnixMillis, Vec<(Fingerprint, Holder)>>,
-    held: HashMap<Holder, usize>,
+    by_timestamp: BTreeMap<UnixMillis, Vec<(Fingerprint, Shares)>>,
+    held: HashMap<KeyBytes, usize>,
 }
 
 impl ReplayMemory {
-    /// A memory of at most `capacity` nonces, at most `share` of one key, for the default window.
+    /// A memory of at most `capacity` nonces, at most `share` of one key and all that it passed its packet on to, for the default window.
     pub fn new(capacity: usize, share: usize) -> Self {
         Self::with_window(capacity, share, Window::default())
     }
@@ -116,7 +144,7 @@ impl ReplayMemory {
         self.seen.is_empty()
     }
 
-    /// Takes a nonce of a key, once.
+    /// Takes a nonce of a key, once, out of the shares of the key and of those that passed its packet on.
     ///
     /// INVARIANT: a nonce is kept until its timestamp has left the window for good. Forgetting and
     /// accepting use the same window and the same time, which never goes back.
@@ -125,7 +153,7 @@ impl ReplayMemory {
     /// [`ReplayError`]; nothing is remembered then.
     pub fn check_and_insert(
         &mut self,
-        key: &PublicKey,
+        holders: &Holders,
         nonce: &Nonce,
         timestamp: UnixMillis,
         now: UnixMillis,
@@ -137,25 +165,25 @@ impl ReplayMemory {
         if !self.window.contains(timestamp, now) || timestamp < self.now.minus_ms(self.window.past_ms()) {
             return Err(ReplayError::OutsideWindow);
         }
-        let fingerprint = fingerprint(key, nonce);
+        let fingerprint = fingerprint(&holders.signer, nonce);
         if self.seen.contains(&fingerprint) {
             return Err(ReplayError::Replayed);
         }
-        let held = self.held.get_key_value(key.as_bytes());
-        let (holder, count) = held.map_or((None, 0), |(holder, count)| (Some(holder.clone()), *count));
-        if count >= self.share {
+        let full = |key: &KeyBytes| self.held.get(key).is_some_and(|count| *count >= self.share);
+        if holders.all.iter().any(full) {
             return Err(ReplayError::ShareFull);
         }
         if self.seen.len() >= self.capacity {
             return Err(ReplayError::Full);
         }
-        let holder = holder.unwrap_or_else(|| Arc::new(*key.as_bytes()));
-        self.held.insert(holder.clone(), count + 1);
+        for key in &*holders.all {
+            *self.held.entry(*key).or_insert(0) += 1;
+        }
         self.seen.insert(fingerprint);
         self.by_timestamp
             .entry(timestamp)
             .or_default()
-            .push((fingerprint, holder));
+            .push((fingerprint, holders.all.clone()));
         Ok(())
     }
 
@@ -166,12 +194,14 @@ impl ReplayMemory {
             if *entry.key() >= oldest {
                 break;
             }
-            for (fingerprint, holder) in entry.remove() {
+            for (fingerprint, holders) in entry.remove() {
                 self.seen.remove(&fingerprint);
-                if let Some(count) = self.held.get_mut(&holder) {
-                    *count = count.saturating_sub(1);
-                    if *count == 0 {
-                        self.held.remove(&holder);
+                for key in &*holders {
+                    if let Some(count) = self.held.get_mut(key) {
+                        *count = count.saturating_sub(1);
+                        if *count == 0 {
+                            self.held.remove(key);
+                        }
                     }
                 }
             }
@@ -179,9 +209,9 @@ impl ReplayMemory {
     }
 }
 
-fn fingerprint(key: &PublicKey, nonce: &Nonce) -> Fingerprint {
+fn fingerprint(key: &KeyBytes, nonce: &Nonce) -> Fingerprint {
     let hash = blake3::Hasher::new()
-        .update(key.as_bytes())
+        .update(key)
         .update(nonce.as_bytes())
         .finalize();
     let (fingerprint, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 16], &[]));

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod condition;
 pub mod control;
 pub mod date;
+pub mod dry_run;
 pub mod framing;
 pub mod header;
 pub mod listing;

@@ -198,6 +198,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),
+                    RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));
@@ -351,6 +352,8 @@ fn a_request_without_a_route_is_told_why() {
         ),
         ("GET", "/v1/abc/batch", "MethodNotAllowed", Kind::NotAllowed),
         ("PUT", "/v1/_stats", "MethodNotAllowed", Kind::NotAllowed),
+        ("GET", "/v1/_dryrun", "MethodNotAllowed", Kind::NotAllowed),
+        ("POST", "/v1/_dryrun/x", "BadBucketName", Kind::Invalid),
         (
             "PUT",
             "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z",

@@ -281,7 +281,6 @@ impl Fault {
 
     fn detail(&self, kind: Kind) -> Cow<'static, str> {
         match (kind, self) {
-            (_, Self::Packet(PacketError::DelegationNotSupported)) => self.to_string().into(),
             // SECURITY: one text for every failure of authentication.
             (Kind::Unauthenticated, _) => {
                 "key packet, signature or time of the request is not accepted".into()

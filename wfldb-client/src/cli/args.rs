@@ -1,14 +1,16 @@
 //! The arguments. Names and flags are a contract, like the wire.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use wfldb_core::auth::Method;
 use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, BATCH_RULES, COPY_RULES, TAG_RULES};
+use super::help::{ABOUT, BATCH_RULES, COPY_RULES, DELEGATE_RULES, TAG_RULES};
 use super::target::Target;
 
 /// The command line of `wfldb`.
@@ -25,7 +27,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) tls: Tls,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) verb: Verb,
 }
 
 /// Whom to trust where the profile's URL begins with https.
@@ -56,6 +58,16 @@ pub(crate) struct Tls {
     pub(crate) tls_client_key: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Online(Command),
+    /// Pass this profile's packet on, narrowed, to another key; offline
+    #[command(long_about = DELEGATE_RULES)]
+    Delegate(Delegate),
+}
+
+/// What asks the server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a bucket, or with --configure change how one is configured
@@ -93,6 +105,30 @@ pub(crate) enum Command {
     Stats(Stats),
     /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
     Compact,
+    /// Say whether the packet allows a request, and which grant of which link decides; exit code 3 when it does not
+    DryRun(DryRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DryRun {
+    #[arg(value_name = "METHOD", value_parser = method)]
+    pub(crate) method: Method,
+    /// Path and query as they would be sent: /v1/BUCKET/KEY, percent-encoded
+    #[arg(value_name = "PATH")]
+    pub(crate) target: String,
+    /// Bytes that would be written; without it, limits on size and type are not looked at
+    #[arg(long, value_name = "N")]
+    pub(crate) bytes: Option<u64>,
+    /// Type of what would be written
+    #[arg(long, value_name = "TYPE", requires = "bytes")]
+    pub(crate) content_type: Option<String>,
+    /// Where the request would come from; from here when left out
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer: Option<IpAddr>,
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    Method::parse(text).ok_or_else(|| "is GET, HEAD, PUT, POST or DELETE".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -321,6 +357,60 @@ pub(crate) struct Restore {
     pub(crate) version: Option<VersionId>,
 }
 
+/// What the key of a holder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HolderRole {
+    Client,
+    Issuer,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("holder").required(true))]
+pub(crate) struct Delegate {
+    /// What is allowed: 'b=photos,p=2024/,ops=get+list'. Optional: `max_bytes` `rate` `quota_bytes` `create_only` cidr
+    /// `content_type`. Repeatable
+    #[arg(long, value_name = "GRANT", required = true)]
+    pub(crate) grant: Vec<String>,
+    /// Key id of the holder, who has the secret; the packet alone is written
+    #[arg(long, value_name = "ID", group = "holder")]
+    pub(crate) sub: Option<String>,
+    /// Make a key for the holder; a profile is written (needs --out)
+    #[arg(long, group = "holder", requires = "out")]
+    pub(crate) new_key: bool,
+    /// Role of the key that --new-key makes
+    #[arg(long, value_enum, default_value = "client", conflicts_with = "sub")]
+    pub(crate) role: HolderRole,
+    /// How long it is valid: 90s, 15m, 8h, 30d. When left out: 30 days, or until this profile's packet ends
+    #[arg(long = "for", value_name = "TERM", value_parser = seconds)]
+    pub(crate) term: Option<u64>,
+    /// Until when it is valid: 2026-01-02T03:04:05.006Z, or shorter from the end
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "term")]
+    pub(crate) until: Option<UnixMillis>,
+    /// How often the holder may pass it on, 0 to 2
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) dlg: u8,
+    /// Where packet or profile go (mode 0600, never overwritten); a packet goes to standard output when left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A length of time in seconds: a number with `s`, `m`, `h` or `d`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "is a number with s, m, h or d, such as 8h".to_owned();
+    let number = text.trim_end_matches(['s', 'm', 'h', 'd']);
+    let unit = match text.strip_prefix(number) {
+        Some("s") => 1,
+        Some("m") => 60,
+        Some("h") => 60 * 60,
+        Some("d") => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = number.parse().ok().filter(|_| digits);
+    let seconds = seconds.and_then(|number: u64| number.checked_mul(unit));
+    seconds.filter(|seconds| *seconds > 0).ok_or_else(wrong)
+}
+
 fn version(text: &str) -> Result<VersionId, String> {
     VersionId::parse(text).map_err(|error| error.to_string())
 }
@@ -379,6 +469,28 @@ mod tests {
             "2026-01-02T03:04:0500",
         ] {
             assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_term_has_a_unit() {
+        for (text, expected) in [("90s", 90), ("15m", 900), ("8h", 28_800), ("30d", 2_592_000)] {
+            assert_eq!(super::seconds(text), Ok(expected));
+        }
+        for wrong in [
+            "",
+            "8",
+            "h",
+            "0d",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "1hh",
+            "1w",
+            "99999999999999999999d",
+            "9999999999999999d",
+        ] {
+            assert!(super::seconds(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -72,6 +72,7 @@ pub(crate) fn code_of(error: &Error) -> Code {
         },
         Error::Transport(_) => Code::Unavailable,
         Error::Tls { .. } => Code::Untrusted,
+        Error::Widening(_) => Code::Refused,
         Error::OutcomeUnknown(_) => Code::Unknown,
         _ => Code::Failed,
     }

@@ -87,3 +87,18 @@ metadata and what is left of its time to live stay. If the object changes meanwh
 
 The last tag of an object cannot be taken away: in the protocol a copy without tags takes those of its source. Store the \
 object again without tags (`wfldb get`, `wfldb put`) where that is needed.";
+
+/// What `delegate` does, as its long help states it.
+pub(super) const DELEGATE_RULES: &str = "\
+Pass this profile's packet on to another key, narrowed: less of its buckets, keys and operations, tighter limits, a \
+shorter time. Nothing is asked of the server, which believes the new packet because it carries this one.
+
+  wfldb delegate --grant 'b=photos,p=2024/,ops=get+list,cidr=10.0.0.0/8' --for 8h --new-key --out reader.json
+  wfldb delegate --grant 'b=photos,ops=put,max_bytes=1000000,rate=5' --sub wc1… > packet
+
+What asks for more than this packet allows is refused (exit code 3), and nothing is written. A limit that is not given \
+stays what it is: rate, quota and the number of requests at once are counted at every link, so whoever a packet is \
+passed on to shares them with its holder. In a value %2C, %2B and %25 stand for a comma, a plus and a percent sign.
+
+The packet must allow it (`dlg` when it was issued), and a chain has four links at most. `wfldb-admin inspect` shows \
+the chain and what it comes to.";

@@ -4,6 +4,8 @@ mod args;
 mod batch;
 mod bucket;
 mod copy;
+mod delegate;
+mod dry_run;
 mod exit;
 mod help;
 mod list;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use wfldb_client::{Client, ClientOptions, Profile, TlsOptions};
 
-use args::{Arguments, Command, Tls};
+use args::{Arguments, Command, Tls, Verb};
 use exit::Failure;
 use output::Output;
 
@@ -45,6 +47,10 @@ pub(crate) fn run() -> ExitCode {
 
 fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let profile = load_profile(arguments.profile)?;
+    let command = match arguments.verb {
+        Verb::Online(command) => command,
+        Verb::Delegate(args) => return delegate::delegate(&profile, output, &args),
+    };
     let options = ClientOptions {
         tls: tls_options(&arguments.tls)?,
         ..ClientOptions::default()
@@ -55,7 +61,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         let client = Client::with_options(profile, options);
-        match arguments.command {
+        match command {
             Command::Mb(args) => bucket::make(&client, output, &args).await,
             Command::Rb(args) => bucket::remove(&client, output, &args).await,
             Command::Ls(args) => list::ls(&client, output, &args).await,
@@ -70,6 +76,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Tag(args) => tag::tag(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
+            Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::authorized::Scope;
-use super::{Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Target, required};
+use super::explain::Objection;
+use super::{Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target, required};
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};
 use crate::packet::{Claims, Grant, GrantBucket, VerifiedPacket};
@@ -94,8 +95,8 @@ pub fn authorize(
 /// What every further access of a request is decided by.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
-    packet: VerifiedPacket,
-    peer: IpAddr,
+    pub(super) packet: VerifiedPacket,
+    pub(super) peer: IpAddr,
 }
 
 impl Credentials {
@@ -181,7 +182,7 @@ struct Choice {
 
 impl Choice {
     fn add(&mut self, link: &Claims, grant: &Grant, op: Op) {
-        if writes(op) {
+        if op.writes() {
             self.create_only |= grant.limits.create_only;
         }
         if let Some(max) = grant.limits.max_bytes.filter(|_| op == Op::Put) {
@@ -192,21 +193,20 @@ impl Choice {
             quota_bytes: grant.limits.quota_bytes,
             rate: grant.limits.rate,
         };
-        if !self.charges.contains(&charge) {
-            self.charges.push(charge);
+        // One counter, one charge: keys that pass packets to and fro come to the same one again, and the tighter
+        // limit holds.
+        let known = self.charges.iter_mut().find(|known| known.grant == charge.grant);
+        match known {
+            Some(known) => known.tighten(&charge),
+            None => self.charges.push(charge),
         }
     }
 }
 
-/// Whether the operation changes objects, so that `create_only` limits it.
-fn writes(op: Op) -> bool {
-    matches!(op, Op::Put | Op::Delete | Op::Erase)
-}
-
-struct Question<'a> {
-    target: &'a Target,
-    peer: IpAddr,
-    written: Written<'a>,
+pub(super) struct Question<'a> {
+    pub(super) target: &'a Target,
+    pub(super) peer: IpAddr,
+    pub(super) written: Written<'a>,
 }
 
 impl Question<'_> {
@@ -215,10 +215,10 @@ impl Question<'_> {
     ///
     /// A key that has versions may be written with a plain grant even when a `create_only` one comes
     /// before it; so the plain one is taken at once, rather than both tried in the commit.
-    fn choose<'c>(&self, link: &'c Claims, op: Op) -> Option<&'c Grant> {
+    pub(super) fn choose<'c>(&self, link: &'c Claims, op: Op) -> Option<&'c Grant> {
         let mut allowing = link.cap.iter().filter(|grant| self.allows(grant, op));
         let first = allowing.next()?;
-        let plain = |grant: &&Grant| !(writes(op) && grant.limits.create_only);
+        let plain = |grant: &&Grant| !(op.writes() && grant.limits.create_only);
         Some(
             Some(first)
                 .filter(plain)
@@ -229,29 +229,57 @@ impl Question<'_> {
 
     /// Whether the grant by itself allows the operation on the target.
     fn allows(&self, grant: &Grant, op: Op) -> bool {
-        let place_fits = match self.target {
-            // The list of buckets shows those with any grant.
-            Target::Store => return op == Op::List && !grant.ops.is_empty() && self.peer_fits(grant),
-            Target::Bucket(bucket) => grant.bucket.covers(bucket) && grant.prefix.is_all(),
+        self.objection(grant, op).is_none()
+    }
+
+    /// Why the grant by itself does not allow the operation on the target; `None`: it does.
+    pub(super) fn objection(&self, grant: &Grant, op: Op) -> Option<Objection> {
+        let (bucket_fits, op_fits, prefix_fits) = match self.target {
+            // The list of buckets shows those with any grant; what a packet says is told to whoever has any.
+            Target::Store | Target::Service(Service::DryRun) => {
+                (true, op == Op::List && !grant.ops.is_empty(), true)
+            }
+            Target::Bucket(bucket) => (
+                grant.bucket.covers(bucket),
+                grant.ops.contains(op),
+                grant.prefix.is_all(),
+            ),
             Target::Key(bucket, key) => {
                 let whole_fits = grant.prefix.is_all() || !op.needs_whole_bucket();
-                grant.bucket.covers(bucket) && grant.prefix.covers(key) && whole_fits
+                (
+                    grant.bucket.covers(bucket),
+                    grant.ops.contains(op),
+                    grant.prefix.covers(key) && whole_fits,
+                )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) => grant.bucket.covers(bucket),
+            Target::Listing(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
             // Packets name `admin` for all buckets only; that is checked when they are read.
-            Target::Service(_) => grant.bucket == GrantBucket::Any && grant.prefix.is_all(),
+            Target::Service(_) => (
+                grant.bucket == GrantBucket::Any,
+                grant.ops.contains(op),
+                grant.prefix.is_all(),
+            ),
             // Each entry is decided by itself; whoever may do nothing of what an entry can be may not ask.
             Target::Batch(bucket) => {
                 let entries = [Op::Get, Op::Put, Op::Delete];
                 let any = entries.into_iter().any(|op| grant.ops.contains(op));
-                return op == Op::Put && any && grant.bucket.covers(bucket) && self.peer_fits(grant);
+                (grant.bucket.covers(bucket), op == Op::Put && any, true)
             }
         };
-        place_fits
-            && grant.ops.contains(op)
-            && self.peer_fits(grant)
-            && (op != Op::Put || self.object_fits(grant))
+        if !bucket_fits {
+            Some(Objection::Bucket)
+        } else if !op_fits {
+            Some(Objection::Op)
+        } else if !prefix_fits {
+            Some(Objection::Prefix)
+        } else if !self.peer_fits(grant) {
+            Some(Objection::Peer)
+        } else if op == Op::Put {
+            self.object_objection(grant)
+        } else {
+            None
+        }
     }
 
     fn peer_fits(&self, grant: &Grant) -> bool {
@@ -262,16 +290,22 @@ impl Question<'_> {
             .is_none_or(|ranges| ranges.iter().any(|range| range.contains(self.peer)))
     }
 
-    fn object_fits(&self, grant: &Grant) -> bool {
+    fn object_objection(&self, grant: &Grant) -> Option<Objection> {
         let Written::Known(object) = self.written else {
-            return true;
+            return None;
         };
         let size_fits = grant.limits.max_bytes.is_none_or(|max| object.len <= max);
         let type_fits = grant.limits.content_type.as_ref().is_none_or(|types| {
             let media_type = object.content_type.map(without_parameters);
             media_type.is_some_and(|media_type| types.iter().any(|allowed| allowed == media_type))
         });
-        size_fits && type_fits
+        if !size_fits {
+            Some(Objection::Size)
+        } else if !type_fits {
+            Some(Objection::ContentType)
+        } else {
+            None
+        }
     }
 
     /// What the caller may see with an operation: what every link shows.

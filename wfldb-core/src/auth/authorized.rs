@@ -164,7 +164,7 @@ impl Authorized {
         self.object_bytes_max
     }
 
-    /// The grants that this access is charged to, one for each link and operation.
+    /// The counters that this access is charged to, of the grants of every link and operation; none twice.
     pub fn charges(&self) -> &[Charge] {
         &self.charges
     }

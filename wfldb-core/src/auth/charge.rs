@@ -33,7 +33,8 @@ impl fmt::Debug for GrantId {
     }
 }
 
-/// A grant that an access is charged to. There is one for each link and operation, none twice.
+/// A counter that an access is charged to, with the tightest limits that the access's grants set it. No counter occurs
+/// twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// What the counters are kept under.
@@ -42,4 +43,13 @@ pub struct Charge {
     pub quota_bytes: Option<u64>,
     /// Most requests in a second.
     pub rate: Option<u64>,
+}
+
+impl Charge {
+    /// Takes over what limits the same counter more tightly elsewhere.
+    pub(super) fn tighten(&mut self, other: &Self) {
+        let tighter = |left: Option<u64>, right: Option<u64>| left.into_iter().chain(right).min();
+        self.quota_bytes = tighter(self.quota_bytes, other.quota_bytes);
+        self.rate = tighter(self.rate, other.rate);
+    }
 }

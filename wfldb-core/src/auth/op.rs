@@ -79,6 +79,11 @@ impl Op {
         }
     }
 
+    /// Whether the operation changes objects, so that `create_only` limits it.
+    pub(crate) const fn writes(self) -> bool {
+        matches!(self, Self::Put | Self::Delete | Self::Erase)
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }

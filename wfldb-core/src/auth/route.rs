@@ -84,11 +84,13 @@ pub enum RouteKind {
     Admin,
     /// `/v1/_backup`.
     Backup,
+    /// `/v1/_dryrun`.
+    DryRun,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -106,6 +108,7 @@ impl RouteKind {
         Self::Stats,
         Self::Admin,
         Self::Backup,
+        Self::DryRun,
     ];
 }
 
@@ -116,7 +119,7 @@ impl RouteKind {
 pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]> {
     use Method::{Delete, Get, Head, Post, Put};
     match route {
-        // Any grant shows its bucket here, so `list` stands for "has a grant" on this route alone.
+        // Any grant shows its bucket in the list of buckets, so `list` stands for "has a grant" there.
         RouteKind::Buckets | RouteKind::Scan => match method {
             Get => Some(&[Op::List]),
             Head | Put | Post | Delete => None,
@@ -164,6 +167,11 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Put => Some(&[Op::Put]),
             Get | Head | Post | Delete => None,
         },
+        // What a packet says is told to whoever holds it and has any grant in it, so `list` stands for that here too.
+        RouteKind::DryRun => match method {
+            Post => Some(&[Op::List]),
+            Get | Head | Put | Delete => None,
+        },
         RouteKind::Stats => match method {
             Get => Some(&[Op::Admin]),
             Head | Put | Post | Delete => None,
@@ -200,6 +208,7 @@ mod tests {
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
+            (RouteKind::DryRun, "POST:list"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

@@ -32,6 +32,11 @@ impl Cidr {
         address.is_ipv4() == self.network.is_ipv4() && self.masked(address) == self.network
     }
 
+    /// Whether every address of the other range is in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix_bits <= other.prefix_bits && self.contains(other.network)
+    }
+
     fn width(&self) -> u8 {
         if self.network.is_ipv4() { 32 } else { 128 }
     }
@@ -77,6 +82,11 @@ mod tests {
             contains("2001:db8::/33", "2001:db8:7fff::1") && !contains("2001:db8::/33", "2001:db8:8000::1")
         );
         assert!(contains("127.0.0.1/32", "127.0.0.1") && !contains("127.0.0.1/32", "127.0.0.2"));
+        let covers =
+            |wide: &str, narrow: &str| Cidr::parse(wide).unwrap().covers(&Cidr::parse(narrow).unwrap());
+        assert!(covers("10.0.0.0/8", "10.0.0.0/8") && covers("10.0.0.0/8", "10.9.0.0/16"));
+        assert!(!covers("10.0.0.0/16", "10.0.0.0/8") && !covers("10.0.0.0/8", "11.0.0.0/16"));
+        assert!(!covers("0.0.0.0/0", "::/0") && !covers("::/0", "0.0.0.0/0"));
         for text in [
             "10.0.0.1/8",
             "10.0.0.0/33",

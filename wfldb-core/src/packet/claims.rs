@@ -1,6 +1,6 @@
-//! The claims of one link.
+//! The claims of one link, and what they must be beside those of the link before.
 
-use super::json::Object;
+use super::json::{Object, Value};
 use super::{Grant, PacketError};
 use crate::encoding::base64url;
 use crate::id::{KeyId, Role};
@@ -27,17 +27,18 @@ pub struct Claims {
     pub jti: String,
     /// What it allows; nothing when empty.
     pub cap: Vec<Grant>,
-    /// How many more links may follow, 0 to 3.
+    /// How many more links may follow, 0 to 3; less than the parent's.
     pub dlg: u8,
 }
 
 impl Claims {
-    pub(super) fn from_object(mut object: Object) -> Result<Self, PacketError> {
-        // A parent is looked for first, so that the caller is told about it and not about `iss`. It is
-        // refused whatever its type: a `prf` that is passed over would be a claim nobody checked.
-        if object.take("prf").is_some() {
-            return Err(PacketError::DelegationNotSupported);
-        }
+    /// The claims, and the parent packet beside them (`prf`): there exactly when the signer is not a root key.
+    pub(super) fn from_object(mut object: Object) -> Result<(Self, Option<String>), PacketError> {
+        let parent = match object.take("prf") {
+            None => None,
+            Some(Value::Text(token)) => Some(token),
+            Some(_) => return Err(PacketError::Claim("prf")),
+        };
         let claims = Self {
             iss: key_id(&mut object, "iss")?,
             sub: key_id(&mut object, "sub")?,
@@ -62,19 +63,17 @@ impl Claims {
         };
         object.finish().ok_or(PacketError::Claim("unknown"))?;
         claims.check()?;
-        Ok(claims)
+        claims.check_parent_is(parent.is_some())?;
+        Ok((claims, parent))
     }
 
     /// Checks the rules between the claims.
     ///
     /// # Errors
-    /// [`PacketError::Claim`] with the claim that breaks one, [`PacketError::DelegationNotSupported`]
-    /// when the signer is not a root key, which in later releases needs a parent packet.
+    /// [`PacketError::Claim`] with the claim that breaks one.
     pub fn check(&self) -> Result<(), PacketError> {
-        match self.iss.role() {
-            Role::Root => {}
-            Role::Issuer | Role::Client => return Err(PacketError::DelegationNotSupported),
-            Role::Node => return Err(PacketError::Claim("iss")),
+        if self.iss.role() == Role::Node {
+            return Err(PacketError::Claim("iss"));
         }
         if self.sub.role() == Role::Root {
             return Err(PacketError::Claim("sub"));
@@ -95,6 +94,37 @@ impl Claims {
             return Err(PacketError::Claim("dlg"));
         }
         self.cap.iter().try_for_each(Grant::check)
+    }
+
+    /// Checks that a parent is there exactly when the signer is not a root key.
+    ///
+    /// SECURITY: so link 0 is always a root's, and nobody but the holder of its parent signs a later one.
+    pub(super) fn check_parent_is(&self, there: bool) -> Result<(), PacketError> {
+        if there == (self.iss.role() == Role::Root) {
+            Err(PacketError::Claim("prf"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks the link against the one before it: signed by its holder, for the same store, inside its times, and
+    /// with fewer links to follow. What `cap` says is not compared: every link has to allow each access anyway.
+    ///
+    /// # Errors
+    /// [`PacketError::Chain`] with the claim that does not fit.
+    pub fn check_follows(&self, parent: &Self) -> Result<(), PacketError> {
+        let rules = [
+            ("iss", self.iss == parent.sub),
+            ("aud", self.aud == parent.aud),
+            ("iat", parent.iat <= self.iat),
+            ("nbf", parent.nbf <= self.nbf),
+            ("exp", self.exp <= parent.exp),
+            ("dlg", self.dlg < parent.dlg),
+        ];
+        match rules.into_iter().find(|(_, holds)| !holds) {
+            None => Ok(()),
+            Some((claim, _)) => Err(PacketError::Chain(claim)),
+        }
     }
 
     /// Whether the link is valid now, with 60 s of tolerance either way.

@@ -2,8 +2,7 @@
 
 use crate::Kind;
 
-/// Why a packet is refused. To a client all but [`PacketError::DelegationNotSupported`] look the
-/// same; [`PacketError::reason`] is for the log.
+/// Why a packet is refused. To a client all of them look the same; [`PacketError::reason`] is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// Larger than 12 KiB.
@@ -22,9 +21,12 @@ pub enum PacketError {
     /// A claim or grant is missing, unknown, of a wrong type or out of range; the text says which.
     #[error("the packet's `{0}` is not valid")]
     Claim(&'static str),
-    /// The packet carries a parent (`prf`), or is signed by a key that is not a root's.
-    #[error("packets of more than one link are not supported yet")]
-    DelegationNotSupported,
+    /// More than four links.
+    #[error("the packet's chain has more than four links")]
+    Links,
+    /// A link does not fit the one before it; the text says by which claim.
+    #[error("a link's `{0}` does not fit the link before it")]
+    Chain(&'static str),
     /// The signer is not one of the store's trusted roots.
     #[error("the packet's signer is not trusted")]
     Untrusted,
@@ -49,7 +51,6 @@ impl PacketError {
     /// The stable error code that a client sees.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::DelegationNotSupported => "DelegationNotSupported",
             Self::Issue => "Internal",
             _ => "Unauthenticated",
         }
@@ -79,7 +80,8 @@ impl PacketError {
             Self::Header => "PacketHeader",
             Self::Json => "PacketJson",
             Self::Claim(_) => "PacketClaim",
-            Self::DelegationNotSupported => "DelegationNotSupported",
+            Self::Links => "PacketLinks",
+            Self::Chain(_) => "PacketChain",
             Self::Untrusted => "PacketUntrusted",
             Self::Audience => "PacketAudience",
             Self::Signature => "PacketSignature",

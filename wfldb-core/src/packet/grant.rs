@@ -53,6 +53,50 @@ pub struct GrantLimits {
     pub content_type: Option<Vec<String>>,
 }
 
+impl GrantLimits {
+    fn intersect(&self, other: &Self) -> Self {
+        Self {
+            max_bytes: tighter(self.max_bytes, other.max_bytes),
+            rate: tighter(self.rate, other.rate),
+            quota_bytes: tighter(self.quota_bytes, other.quota_bytes),
+            create_only: self.create_only || other.create_only,
+            cidr: common(self.cidr.as_deref(), other.cidr.as_deref(), Cidr::covers),
+            content_type: common(
+                self.content_type.as_deref(),
+                other.content_type.as_deref(),
+                String::eq,
+            ),
+        }
+    }
+}
+
+fn tighter(left: Option<u64>, right: Option<u64>) -> Option<u64> {
+    left.into_iter().chain(right).min()
+}
+
+/// What is in both lists; a list that is not given holds everything.
+fn common<T: Clone + PartialEq>(
+    left: Option<&[T]>,
+    right: Option<&[T]>,
+    covers: impl Fn(&T, &T) -> bool,
+) -> Option<Vec<T>> {
+    let (left, right) = match (left, right) {
+        (Some(left), Some(right)) => (left, right),
+        (only, None) | (None, only) => return only.map(<[T]>::to_vec),
+    };
+    let mut both: Vec<T> = Vec::new();
+    for (one, others) in left
+        .iter()
+        .map(|one| (one, right))
+        .chain(right.iter().map(|one| (one, left)))
+    {
+        if others.iter().any(|other| covers(other, one)) && !both.contains(one) {
+            both.push(one.clone());
+        }
+    }
+    Some(both)
+}
+
 /// A grant: operations on the keys of a bucket that begin with a prefix.
 ///
 /// ```
@@ -142,6 +186,31 @@ impl Grant {
             return Err(PacketError::Claim("cidr"));
         }
         Ok(())
+    }
+
+    /// What both grants allow; `None` for nothing. Limits are the tighter ones of the two.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Option<Self> {
+        let bucket = match (&self.bucket, &other.bucket) {
+            (GrantBucket::Any, narrower) | (narrower, GrantBucket::Any) => narrower.clone(),
+            (left, right) => (left == right).then(|| left.clone())?,
+        };
+        let prefix = if self.prefix.covers_prefix(&other.prefix) {
+            &other.prefix
+        } else {
+            other.prefix.covers_prefix(&self.prefix).then_some(&self.prefix)?
+        };
+        let both = |op: &Op| self.ops.contains(*op) && other.ops.contains(*op);
+        let usable = |op: &Op| prefix.is_all() || !op.needs_whole_bucket();
+        let ops: OpSet = Op::ALL.into_iter().filter(both).filter(usable).collect();
+        let limits = self.limits.intersect(&other.limits);
+        let nowhere = limits.cidr.as_ref().is_some_and(Vec::is_empty);
+        (!ops.is_empty() && !nowhere).then(|| Self {
+            bucket,
+            prefix: prefix.clone(),
+            ops,
+            limits,
+        })
     }
 
     /// What the counters of this grant in a link are kept under.

@@ -1,4 +1,4 @@
-//! Issuing packets. The JWT library builds and signs; our own parser has the last word.
+//! Issuing packets and passing them on. The JWT library builds and signs; our own parser has the last word.
 
 use jwt_simple::prelude::{
     Audiences, Ed25519KeyPair, EdDSAKeyPairLike as _, HeaderOptions, JWTClaims, UnixTimeStamp,
@@ -15,6 +15,8 @@ const TYPE: &str = "wfldb-kp+jwt";
 struct OwnClaims<'a> {
     cap: Vec<WireGrant<'a>>,
     dlg: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prf: Option<&'a str>,
 }
 
 /// Issues a packet with these claims, signed by a root key.
@@ -49,11 +51,31 @@ struct OwnClaims<'a> {
 /// ```
 ///
 /// # Errors
-/// [`PacketError::Claim`] when the claims break a rule, [`PacketError::DelegationNotSupported`] when
-/// the signer is not a root, [`PacketError::TooLarge`], [`PacketError::Issue`] when the signer is
-/// not the claims' `iss` or the library refuses the key.
+/// [`PacketError::Claim`] when the claims break a rule or the signer is not a root, [`PacketError::TooLarge`],
+/// [`PacketError::Issue`] when the signer is not the claims' `iss` or the library refuses the key.
 pub fn issue(signer: &SecretKey, signer_role: Role, claims: &Claims) -> Result<String, PacketError> {
+    sign(signer, signer_role, claims, None)
+}
+
+/// Passes a packet on: issues the next link of its chain, signed by its holder. Whether the claims ask for more than
+/// the chain allows is not looked at, since every link has to allow each access; see [`widening`](super::widening).
+///
+/// # Errors
+/// As [`issue`]; [`PacketError::Chain`] when the claims do not follow those of the parent, [`PacketError::Links`] when
+/// the chain would be too long.
+pub fn delegate(signer: &SecretKey, parent: &Packet, claims: &Claims) -> Result<String, PacketError> {
+    claims.check_follows(parent.claims())?;
+    sign(signer, claims.iss.role(), claims, Some(parent))
+}
+
+fn sign(
+    signer: &SecretKey,
+    signer_role: Role,
+    claims: &Claims,
+    parent: Option<&Packet>,
+) -> Result<String, PacketError> {
     claims.check()?;
+    claims.check_parent_is(parent.is_some())?;
     let kid = signer.key_id(signer_role);
     if kid != claims.iss {
         return Err(PacketError::Issue);
@@ -73,6 +95,7 @@ pub fn issue(signer: &SecretKey, signer_role: Role, claims: &Claims) -> Result<S
         custom: OwnClaims {
             cap: claims.cap.iter().map(Grant::to_wire).collect(),
             dlg: claims.dlg,
+            prf: parent.map(|parent| &**parent.token()),
         },
     };
     let options = HeaderOptions {
@@ -84,7 +107,7 @@ pub fn issue(signer: &SecretKey, signer_role: Role, claims: &Claims) -> Result<S
         .map_err(|_| PacketError::Issue)?;
     // What we issue is what we accept, exactly: a pair of assertions around the library.
     let packet = Packet::parse(&token)?;
-    if packet.claims() != claims || !packet.signature_verifies() {
+    if packet.claims() != claims || !packet.signatures_verify() {
         return Err(PacketError::Issue);
     }
     Ok(token)

@@ -2,10 +2,12 @@
 //!
 //! A packet is a compact JWS. What decides on a request is the strict parser here with
 //! `verify_strict`; the JWT library only builds and signs packets in [`issue`], and is the second
-//! opinion in tests. This release takes packets of one link; one with `prf` is refused.
+//! opinion in tests. A packet is a chain of one to four links: link 0 is a root key's, each later one is signed by the
+//! holder of the link before, whose whole packet it carries (`prf`). Every link has to allow an access.
 
 mod cidr;
 mod claims;
+mod effective;
 mod error;
 mod grant;
 mod issue;
@@ -15,8 +17,9 @@ mod verify;
 
 pub use cidr::Cidr;
 pub use claims::Claims;
+pub use effective::{Widening, effective, widening};
 pub use error::PacketError;
 pub use grant::{Grant, GrantBucket, GrantLimits};
-pub use issue::issue;
-pub use parse::Packet;
+pub use issue::{delegate, issue};
+pub use parse::{Link, Packet};
 pub use verify::{TrustedRoots, VerifiedPacket, verify, verify_signatures};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Claims, Packet, PacketError};
 use crate::id::{KeyId, PacketHash, PublicKey, Role};
 use crate::name::Audience;
+use crate::replay::Holders;
 use crate::time::UnixMillis;
 
 /// The root keys that a store believes. Trust is in the 32 key bytes.
@@ -35,6 +36,7 @@ struct Chain {
     token: Arc<str>,
     hash: PacketHash,
     subject: KeyId,
+    holders: Holders,
     links: Vec<Claims>,
 }
 
@@ -65,6 +67,11 @@ impl VerifiedPacket {
         &self.0.subject
     }
 
+    /// Whose share of the replay memory its requests take: the holders of all links.
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.0.holders
+    }
+
     /// Whether every link is valid now.
     ///
     /// # Errors
@@ -74,7 +81,8 @@ impl VerifiedPacket {
     }
 }
 
-/// Verifies a packet in all but its time: size, form, claims, trusted signer, audience, signature.
+/// Verifies a packet in all but its time: size, form, claims of every link, trusted signer, audience, and every link's
+/// signature, from link 0 outward.
 ///
 /// # Errors
 /// [`PacketError`] by what is wrong.
@@ -84,23 +92,24 @@ pub fn verify_signatures(
     aud: &Audience,
 ) -> Result<VerifiedPacket, PacketError> {
     let packet = Packet::parse(token)?;
-    if !trust.contains(packet.claims().iss.public_key()) {
+    // SECURITY: trust is asked of link 0 alone. That it is a root's, and that each later link names the holder before
+    // it as its signer, the parser saw to.
+    if !trust.contains(packet.root().claims().iss.public_key()) {
         return Err(PacketError::Untrusted);
     }
-    if packet.claims().aud != *aud {
+    if !packet.links().all(|link| link.claims().aud == *aud) {
         return Err(PacketError::Audience);
     }
-    if !packet.signature_verifies() {
+    if !packet.signatures_verify() {
         return Err(PacketError::Signature);
     }
-    let (token, hash) = (packet.token().clone(), packet.hash());
-    let claims = packet.into_claims();
-    let subject = claims.sub.clone();
+    let holders = packet.links().map(|link| link.claims().sub.public_key());
     Ok(VerifiedPacket(Arc::new(Chain {
-        token,
-        hash,
-        subject,
-        links: vec![claims],
+        holders: Holders::new(packet.claims().sub.public_key(), holders),
+        token: packet.token().clone(),
+        hash: packet.hash(),
+        subject: packet.claims().sub.clone(),
+        links: packet.into_claims(),
     })))
 }
 

@@ -119,8 +119,12 @@ impl VerifiedRequest {
     /// request can never succeed again. [`FreshError::Replay`] when the memory does not take the nonce.
     pub fn fresh(self, memory: &mut ReplayMemory, now: UnixMillis) -> Result<FreshRequest, FreshError> {
         self.packet.check_time(now)?;
-        let key = self.packet.subject().public_key();
-        memory.check_and_insert(key, &self.request.nonce, self.request.timestamp, now)?;
+        memory.check_and_insert(
+            self.packet.holders(),
+            &self.request.nonce,
+            self.request.timestamp,
+            now,
+        )?;
         Ok(FreshRequest {
             request: self.request,
             packet: self.packet,

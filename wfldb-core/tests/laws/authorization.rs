@@ -11,7 +11,7 @@ use crate::support::fresh;
 
 const PEER: &str = "10.1.2.3";
 
-fn grant() -> impl Strategy<Value = Grant> {
+pub(crate) fn grant() -> impl Strategy<Value = Grant> {
     let bucket = prop_oneof![
         Just(GrantBucket::Any),
         prop_oneof![Just("docs"), Just("photos")]
@@ -53,14 +53,14 @@ fn grant() -> impl Strategy<Value = Grant> {
 }
 
 #[derive(Clone, Debug)]
-struct Question {
-    method: Method,
-    route: RouteKind,
-    target: Target,
-    put: Option<(Option<&'static str>, u64)>,
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) route: RouteKind,
+    pub(crate) target: Target,
+    pub(crate) put: Option<(Option<&'static str>, u64)>,
 }
 
-fn question() -> impl Strategy<Value = Question> {
+pub(crate) fn question() -> impl Strategy<Value = Question> {
     let photos = || BucketName::parse("photos").unwrap();
     let key = prop_oneof![Just("a"), Just("ab"), Just("a/b"), Just("b"), Just("c")]
         .prop_map(|key| ObjectKey::parse(key).unwrap());

@@ -9,11 +9,11 @@ use jwt_simple::prelude::{
 use proptest::prelude::*;
 use serde::Deserialize;
 use wfldb_core::encoding::base64url;
-use wfldb_core::id::Role;
+use wfldb_core::id::{KeyId, Role, SecretKey};
 use wfldb_core::packet::{self, Grant};
 use wfldb_core::time::UnixMillis;
 
-use crate::support::{NOW, audience, claims, issue, root, trust};
+use crate::support::{NOW, audience, chain_claims, claims, issue, issue_chain, middle, root, trust};
 
 /// Our own claims as loosely as serde reads them.
 #[derive(Deserialize)]
@@ -23,13 +23,33 @@ struct OwnClaims {
     dlg: u64,
 }
 
+/// Each link by itself, with the key of the holder before it.
 fn they_accept(token: &str, now: UnixMillis) -> bool {
-    let key = Ed25519PublicKey::from_bytes(root().public_key().as_bytes()).unwrap();
+    let signer = match loosely(token, "prf") {
+        None => root().key_id(Role::Root),
+        Some(parent) if !they_accept(&parent, now) => return false,
+        Some(parent) => match loosely(&parent, "sub").and_then(|sub| KeyId::parse(&sub).ok()) {
+            Some(holder) => holder,
+            None => return false,
+        },
+    };
+    they_accept_link(token, &signer, now)
+}
+
+/// A text claim, as serde reads it.
+fn loosely(token: &str, claim: &str) -> Option<String> {
+    let claims = base64url::decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    claims.get(claim)?.as_str().map(str::to_owned)
+}
+
+fn they_accept_link(token: &str, signer: &KeyId, now: UnixMillis) -> bool {
+    let key = Ed25519PublicKey::from_bytes(signer.public_key().as_bytes()).unwrap();
     let options = VerificationOptions {
-        required_key_id: Some(root().key_id(Role::Root).to_string()),
+        required_key_id: Some(signer.to_string()),
         required_signature_type: Some("wfldb-kp+jwt".to_owned()),
         allowed_audiences: Some(HashSet::from([audience().to_string()])),
-        allowed_issuers: Some(HashSet::from([root().key_id(Role::Root).to_string()])),
+        allowed_issuers: Some(HashSet::from([signer.to_string()])),
         artificial_time: Some(UnixTimeStamp::from_secs(now.seconds())),
         time_tolerance: Some(Duration::from_secs(60)),
         max_token_length: Some(12 * 1024),
@@ -42,14 +62,14 @@ fn we_accept(token: &str, now: UnixMillis) -> bool {
     packet::verify(token, &trust(), &audience(), now).is_ok()
 }
 
-/// Signs any header and claims texts with the root key.
-fn sign_texts(header: &str, claims: &str) -> String {
+/// Signs any header and claims texts with a key.
+fn sign_texts(key: &SecretKey, header: &str, claims: &str) -> String {
     let signed = format!(
         "{}.{}",
         base64url::encode(header.as_bytes()),
         base64url::encode(claims.as_bytes())
     );
-    let signature = root().sign(signed.as_bytes());
+    let signature = key.sign(signed.as_bytes());
     format!("{signed}.{signature}")
 }
 
@@ -125,8 +145,44 @@ proptest! {
         let text = if in_header { &mut header } else { &mut claims };
         let place = place.index(text.len());
         text.replace_range(place..(place + removed).min(text.len()), &with);
-        let token = sign_texts(&header, &claims);
+        let token = sign_texts(&root(), &header, &claims);
         let now = UnixMillis::new(NOW.get().saturating_add_signed(seconds * 1000));
         prop_assert!(they_accept(&token, now) || !we_accept(&token, now), "{header} {claims}");
+    }
+
+    /// The same for the last link of a chain, whose parent is among its claims.
+    #[test]
+    fn of_signed_last_links_we_accept_nothing_that_they_refuse(
+        place in any::<prop::sample::Index>(),
+        removed in 0_usize..4,
+        with in prop_oneof!["[ -~]{0,3}", "[0-9A-Za-z_.-]", Just("\"prf\":1,".to_owned()), Just("\"prf\":\"a.b.c\",".to_owned())],
+        seconds in -200_i64..4000,
+    ) {
+        let caps = [vec![Grant::everything()], vec![Grant::everything()]];
+        let (header, mut claims) = texts_of(&issue_chain(&chain_claims(&caps)));
+        let place = place.index(claims.len());
+        claims.replace_range(place..(place + removed).min(claims.len()), &with);
+        let token = sign_texts(&middle(0), &header, &claims);
+        let now = UnixMillis::new(NOW.get().saturating_add_signed(seconds * 1000));
+        prop_assert!(they_accept(&token, now) || !we_accept(&token, now), "{header} {claims}");
+    }
+
+    /// And for link 0 under a last link that is signed as it should be.
+    #[test]
+    fn of_signed_first_links_we_accept_nothing_that_they_refuse(
+        place in any::<prop::sample::Index>(),
+        removed in 0_usize..4,
+        with in prop_oneof!["[ -~]{0,3}", Just("\"x\":1,".to_owned()), Just(".0".to_owned()), "[0-9]"],
+    ) {
+        let caps = [vec![Grant::everything()], vec![Grant::everything()]];
+        let token = issue_chain(&chain_claims(&caps));
+        let parent = loosely(&token, "prf").unwrap();
+        let (header, mut claims) = texts_of(&parent);
+        let place = place.index(claims.len());
+        claims.replace_range(place..(place + removed).min(claims.len()), &with);
+        let changed = sign_texts(&root(), &header, &claims);
+        let (header, last) = texts_of(&token);
+        let token = sign_texts(&middle(0), &header, &last.replace(&parent, &changed));
+        prop_assert!(they_accept(&token, NOW) || !we_accept(&token, NOW), "{claims}");
     }
 }

@@ -10,6 +10,7 @@
 
 mod authorization;
 mod canonical;
+mod chains;
 mod chunks;
 mod differential;
 mod encodings;

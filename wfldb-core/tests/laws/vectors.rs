@@ -7,6 +7,7 @@ use serde_json::Value;
 use wfldb_core::Kind;
 use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Target, Written, authorize};
 use wfldb_core::id::{ContentHash, KeyId, Nonce, PacketHash, SecretKey, SignatureBytes, VersionId};
+use wfldb_core::limits::LINKS_MAX;
 use wfldb_core::name::{Audience, BucketName, KeyPrefix, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, EtagCondition, Tags, format_etag};
 use wfldb_core::packet::{self, Grant};
@@ -141,7 +142,10 @@ fn packets_of_the_corpus_are_verified_or_refused_as_it_says() {
         match (expected_refusal(&vector), found) {
             (None, Ok(packet)) => {
                 assert_eq!(packet.hash(), PacketHash::parse(text(&vector, "hash")).unwrap());
-                assert_eq!(packet.links().len(), 1);
+                let parsed = packet::Packet::parse(text(&vector, "token")).unwrap();
+                let links: Vec<_> = parsed.links().map(|link| link.claims().clone()).collect();
+                assert_eq!(packet.links(), links);
+                assert!(packet.links().len() <= LINKS_MAX);
             }
             (Some((code, reason, _)), Err(error)) => {
                 assert_eq!(
@@ -229,15 +233,21 @@ fn route(name: &str) -> RouteKind {
     }
 }
 
+fn grants(list: &Value) -> Vec<Grant> {
+    let grants = list.as_array().unwrap().iter();
+    grants
+        .map(|grant| Grant::parse_json(&grant.to_string()).unwrap())
+        .collect()
+}
+
 #[test]
 fn grants_of_the_corpus_allow_or_forbid_as_it_says() {
     for vector in corpus("grants.json") {
-        let cap: Vec<Grant> = vector["cap"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|grant| Grant::parse_json(&grant.to_string()).unwrap())
-            .collect();
+        // A list of grants, or one for each link of a chain.
+        let caps: Vec<Vec<Grant>> = match vector.get("chain") {
+            Some(chain) => chain.as_array().unwrap().iter().map(grants).collect(),
+            None => vec![grants(&vector["cap"])],
+        };
         let route = route(text(&vector, "route"));
         let bucket = vector
             .get("bucket")
@@ -257,8 +267,8 @@ fn grants_of_the_corpus_allow_or_forbid_as_it_says() {
         });
         let method = Method::parse(text(&vector, "method")).unwrap();
         let peer: IpAddr = text(&vector, "peer").parse().unwrap();
-        let request = support::fresh(method, &target.path(), cap.clone());
-        let (iss, sub) = (support::claims(Vec::new()).iss, support::claims(Vec::new()).sub);
+        let links = support::chain_claims(&caps);
+        let request = support::fresh_with(&support::issue_chain(&links), method, &target.path());
         match (
             vector.get("code"),
             authorize(
@@ -274,11 +284,12 @@ fn grants_of_the_corpus_allow_or_forbid_as_it_says() {
             (None, Ok(proof)) => {
                 assert_eq!(proof.op().as_str(), text(&vector, "op"), "{vector}");
                 let charged: Vec<_> = proof.charges().iter().map(|charge| charge.grant).collect();
-                let expected: Vec<_> = vector["charged"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|index| cap[usize::try_from(index.as_u64().unwrap()).unwrap()].id(&iss, &sub))
+                let expected = vector["charged"].as_array().unwrap().iter().enumerate();
+                let expected: Vec<_> = expected
+                    .map(|(place, index)| {
+                        let link = &links[if vector.get("chain").is_some() { place } else { 0 }];
+                        link.cap[usize::try_from(index.as_u64().unwrap()).unwrap()].id(&link.iss, &link.sub)
+                    })
                     .collect();
                 assert_eq!(charged, expected, "{vector}");
                 let create_only = vector

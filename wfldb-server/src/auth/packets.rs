@@ -9,8 +9,12 @@ use wfldb_core::packet::{PacketError, TrustedRoots, VerifiedPacket, verify_signa
 
 /// Packets of one generation; two are kept.
 const GENERATION_PACKETS: usize = 4096;
+/// Bytes of the packets of one generation, as they were sent; what was read from them is a few times as much. Whoever
+/// may pass a packet on can make any number of packets, each of full size.
+const GENERATION_BYTES: usize = 8 * 1024 * 1024;
 
-/// Verifies packets, each once while it is in use.
+/// Verifies packets, each once while it is in use. A chain is one packet: it is known by the hash of all its bytes, and
+/// of its links none is believed for another chain's sake.
 ///
 /// Two generations: a packet that is used moves to the young one; when that is full it becomes the old one and the
 /// old one goes. So what is in use stays, and no number of other packets makes it grow.
@@ -21,18 +25,34 @@ pub(crate) struct Packets {
     generations: Mutex<Generations>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Generations {
+    bytes_max: usize,
     young: HashMap<PacketHash, VerifiedPacket>,
+    young_bytes: usize,
     old: HashMap<PacketHash, VerifiedPacket>,
 }
 
 impl Generations {
-    fn put(&mut self, hash: PacketHash, packet: VerifiedPacket) {
-        if self.young.len() >= GENERATION_PACKETS {
-            self.old = std::mem::take(&mut self.young);
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            young: HashMap::new(),
+            young_bytes: 0,
+            old: HashMap::new(),
         }
-        self.young.insert(hash, packet);
+    }
+
+    fn put(&mut self, hash: PacketHash, packet: VerifiedPacket) {
+        let bytes = packet.token().len();
+        if self.young.len() >= GENERATION_PACKETS || self.young_bytes + bytes > self.bytes_max {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        // Two requests may have verified the same packet at the same time.
+        if self.young.insert(hash, packet).is_none() {
+            self.young_bytes += bytes;
+        }
     }
 }
 
@@ -41,7 +61,7 @@ impl Packets {
         Self {
             trust,
             audience,
-            generations: Mutex::default(),
+            generations: Mutex::new(Generations::new(GENERATION_BYTES)),
         }
     }
 
@@ -74,5 +94,64 @@ impl Packets {
 
     fn generations(&self) -> std::sync::MutexGuard<'_, Generations> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wfldb_core::id::{Role, SecretKey};
+    use wfldb_core::name::{KeyPrefix, Realm};
+    use wfldb_core::packet::{Claims, Grant, issue};
+
+    use super::*;
+
+    /// Defects it catches: a generation that is bounded by number only, so that packets of full size take gigabytes; a
+    /// packet in use that is pushed out by others.
+    #[test]
+    fn the_memory_is_bounded_in_bytes_and_what_is_in_use_stays() {
+        let (root, client) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
+        let audience = Realm::parse("r").unwrap().audience();
+        let grant = Grant {
+            prefix: KeyPrefix::parse(&"k".repeat(240)).unwrap(),
+            ..Grant::everything()
+        };
+        let token = |n: u64| {
+            let claims = Claims {
+                iss: root.key_id(Role::Root),
+                sub: client.key_id(Role::Client),
+                aud: audience.clone(),
+                iat: n,
+                nbf: n,
+                exp: n + 1,
+                jti: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
+                cap: vec![grant.clone(); 22],
+                dlg: 0,
+            };
+            issue(&root, Role::Root, &claims).unwrap()
+        };
+        let bytes_max = 100_000;
+        let packets = Packets {
+            generations: Mutex::new(Generations::new(bytes_max)),
+            ..Packets::new(TrustedRoots::new([root.key_id(Role::Root)]), audience.clone())
+        };
+        let used = token(0);
+        assert!(used.len() > 10_000, "{}", used.len());
+        for n in 1..30 {
+            packets.verified(&token(n)).unwrap();
+            assert_eq!(packets.known(&PacketHash::of(used.as_bytes())).is_some(), n > 1);
+            packets.verified(&used).unwrap();
+        }
+        let generations = packets.generations();
+        for generation in [&generations.young, &generations.old] {
+            let bytes: usize = generation.values().map(|packet| packet.token().len()).sum();
+            assert!(bytes <= bytes_max, "{bytes}");
+        }
+        assert!(!generations.old.is_empty(), "the bound was reached");
+        let young: usize = generations
+            .young
+            .values()
+            .map(|packet| packet.token().len())
+            .sum();
+        assert_eq!(generations.young_bytes, young);
     }
 }

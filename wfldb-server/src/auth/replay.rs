@@ -11,7 +11,7 @@ use wfldb_engine::ReplayMark;
 
 /// Nonces that are remembered: 60,000 a second for the default window.
 const NONCES_MAX: usize = 4_000_000;
-/// Nonces of one key: half of all.
+/// Nonces of one key and of all that it passed its packet on to: half of all.
 const NONCES_OF_ONE_KEY: usize = NONCES_MAX / 2;
 /// How far ahead of now the mark is kept while requests come, so that none waits for its sync.
 const AHEAD_MS: u64 = 700;

@@ -3,6 +3,7 @@
 mod backup;
 mod batch;
 mod bucket;
+mod dry_run;
 mod health;
 mod multipart;
 mod object;
@@ -65,6 +66,7 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Stats, Method::Get) => store::stats(call).await,
         (RouteKind::Admin, Method::Post) => store::admin(call).await,
         (RouteKind::Backup, Method::Post) => backup::backup(call).await,
+        (RouteKind::DryRun, Method::Post) => dry_run::dry_run(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -86,7 +88,8 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
             | RouteKind::Batch
             | RouteKind::Stats
             | RouteKind::Admin
-            | RouteKind::Backup,
+            | RouteKind::Backup
+            | RouteKind::DryRun,
             _,
         ) => Err(Fault::Forbidden(Forbidden)),
     }

@@ -378,6 +378,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Scan => "scan",
         RouteKind::Batch => "batch",
         RouteKind::Stats => "stats",
+        RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",
         RouteKind::Backup => "backup",
     }

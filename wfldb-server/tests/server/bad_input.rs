@@ -40,6 +40,7 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
             "NotSupportedYet",
         ),
         (Ask::new("POST", "/v1/photos/batch").body("{}"), 400, "BadBatch"),
+        (Ask::new("POST", "/v1/_dryrun").body("{}"), 400, "BadBody"),
         (Ask::new("POST", "/v1/photos/k"), 405, "MethodNotAllowed"),
         (Ask::new("PUT", "/v1/photos/_find/x"), 400, "ReservedKey"),
         (Ask::new("PUT", "/v1/photos/scan"), 400, "ReservedKey"),

@@ -157,6 +157,26 @@ impl Store {
         }
     }
 
+    /// Whom `parent` passes its packet on to: a fresh key with these grants, for as long and with one link less to follow.
+    pub(crate) fn delegate(parent: &Holder, grants: &[&str]) -> Holder {
+        let key = SecretKey::from_seed(seed());
+        let before = packet::Packet::parse(&parent.packet).unwrap();
+        let mut claims = before.claims().clone();
+        claims.iss = claims.sub;
+        claims.sub = key.key_id(Role::Client);
+        claims.dlg -= 1;
+        claims.jti = nonce().to_string();
+        claims.cap = grants
+            .iter()
+            .map(|grant| Grant::parse_json(grant).unwrap())
+            .collect();
+        Holder {
+            key,
+            packet: packet::delegate(&parent.key, &before, &claims).unwrap(),
+            audience: parent.audience.clone(),
+        }
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.server.listen()).await.unwrap()
     }

@@ -16,6 +16,7 @@
 mod bad_input;
 mod batch;
 mod copy;
+mod delegation;
 mod erase;
 mod harness;
 mod lifecycle;

@@ -176,26 +176,6 @@ async fn limits_of_grants_hold() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn packets_with_a_parent_are_refused_clearly() {
-    let store = Store::photos().await;
-    let holder = store.holder(&[r#"{"b":"photos","p":"","ops":["get"]}"#]);
-    // The claims of a real packet with `prf` added; the signature no longer matters.
-    let mut parts = holder.packet.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let claims = wfldb_core::encoding::base64url::decode(&parts[1]).unwrap();
-    let mut claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    claims["prf"] = holder.packet.clone().into();
-    parts[1] = wfldb_core::encoding::base64url::encode(&serde_json::to_vec(&claims).unwrap());
-    let child = crate::harness::Holder {
-        packet: parts.join("."),
-        ..holder
-    };
-    store
-        .send_as(&child, Ask::new("GET", "/v1/photos/k"))
-        .await
-        .is(401, "DelegationNotSupported");
-}
-
 /// A defect it catches: only the grant that let the batch in charged, and not those that its entries need.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rates_of_all_grants_that_entries_and_sources_need_are_charged() {

@@ -1,4 +1,6 @@
-//! Grants as they are written on the command line: `b=photos,p=2024/,ops=get+list`.
+//! Grants as they are written on the command line, `b=photos,p=2024/,ops=get+list`, and as they are told to people.
+
+use std::fmt::Write as _;
 
 use wfldb_core::auth::{Op, OpSet};
 use wfldb_core::name::{BucketName, KeyPrefix};
@@ -15,7 +17,7 @@ use crate::Error;
 /// - `max_bytes=N`, `rate=N`, `quota_bytes=N`, `create_only=true`, `cidr=10.0.0.0/8+…`, `content_type=image/png+…`
 ///
 /// # Errors
-/// `Usage`, naming the member that is wrong, unknown, repeated or missing.
+/// `Local`, naming the member that is wrong, unknown, repeated or missing.
 pub fn parse_grant(text: &str) -> Result<Grant, Error> {
     let (mut bucket, mut prefix, mut ops) = (None, None, None);
     let mut limits = GrantLimits::default();
@@ -60,11 +62,11 @@ pub fn parse_grant(text: &str) -> Result<Grant, Error> {
         limits,
     };
     // The packet's own rules, with their own words, before anything is signed.
-    Grant::parse_json(&grant.to_json()).map_err(|error| Error::Usage(format!("--grant: {error}")))
+    Grant::parse_json(&grant.to_json()).map_err(|error| Error::Local(format!("--grant: {error}")))
 }
 
 fn wrong(name: &str, why: &str) -> Error {
-    Error::Usage(format!("--grant: `{name}` {why}"))
+    Error::Local(format!("--grant: `{name}` {why}"))
 }
 
 fn number(name: &str, value: &str) -> Result<u64, Error> {
@@ -96,6 +98,43 @@ fn list(value: &str) -> impl Iterator<Item = String> {
 fn decode(value: &str) -> String {
     // The percent sign comes last, so that what it makes is not decoded again.
     value.replace("%2C", ",").replace("%2B", "+").replace("%25", "%")
+}
+
+/// A grant in words: `get list in photos, 2024/, rate 5`.
+pub fn grant_words(grant: &Grant) -> String {
+    let ops: Vec<&str> = grant.ops.iter().map(Op::as_str).collect();
+    let keys = if grant.prefix.is_all() {
+        "all keys"
+    } else {
+        grant.prefix.as_str()
+    };
+    let bucket = match grant.bucket.as_str() {
+        "*" => "all buckets",
+        name => name,
+    };
+    let mut text = format!("{} in {bucket}, {keys}", ops.join(" "));
+    let limits = &grant.limits;
+    let numbers = [
+        ("max_bytes", limits.max_bytes),
+        ("rate", limits.rate),
+        ("quota_bytes", limits.quota_bytes),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} {value}");
+        }
+    }
+    if limits.create_only {
+        text.push_str(", create_only");
+    }
+    if let Some(ranges) = &limits.cidr {
+        let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+        let _ = write!(text, ", from [{}]", ranges.join(" "));
+    }
+    if let Some(types) = &limits.content_type {
+        let _ = write!(text, ", of type [{}]", types.join(" "));
+    }
+    text
 }
 
 #[cfg(test)]
