@@ -17,5 +17,6 @@ pub mod multipart;
 pub mod problem;
 pub mod range;
 pub mod route;
+pub mod session;
 pub mod status;
 mod text;

@@ -209,6 +209,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                     Service::Stats => RouteKind::Stats,
                     Service::Admin => RouteKind::Admin,
                     Service::Backup => RouteKind::Backup,
+                    Service::Session => RouteKind::Session,
                 };
                 (kind, Target::Service(service))
             }
@@ -331,7 +332,8 @@ impl Route {
             | RouteKind::Batch
             | RouteKind::Stats
             | RouteKind::Admin
-            | RouteKind::Backup => Parameters::None,
+            | RouteKind::Backup
+            | RouteKind::Session => Parameters::None,
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

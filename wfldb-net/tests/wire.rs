@@ -198,6 +198,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),
+                    RouteKind::Session => Target::Service(Service::Session),
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));

@@ -84,11 +84,13 @@ pub enum RouteKind {
     Admin,
     /// `/v1/_backup`.
     Backup,
+    /// `/v1/_session`.
+    Session,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -106,6 +108,7 @@ impl RouteKind {
         Self::Stats,
         Self::Admin,
         Self::Backup,
+        Self::Session,
     ];
 }
 
@@ -172,7 +175,19 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
+        // Here too `list` stands for "has a grant".
+        RouteKind::Session => match method {
+            Post => Some(&[Op::List]),
+            Get | Head | Put | Delete => None,
+        },
     }
+}
+
+/// Whether a request of a session may use a method on a route; else it needs a signature of its own.
+pub fn fits_session(method: Method, route: RouteKind) -> bool {
+    // SECURITY: a session that opened the next one would never end.
+    let opens_one = route == RouteKind::Session;
+    !opens_one && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
 }
 
 #[cfg(test)]
@@ -200,6 +215,7 @@ mod tests {
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
+            (RouteKind::Session, "POST:list"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {
@@ -211,6 +227,28 @@ mod tests {
                 })
                 .collect();
             assert_eq!(found.join(" "), *expected, "{route:?}");
+        }
+    }
+
+    /// Written out by hand. Seeded: a session that may open a session.
+    #[test]
+    fn a_session_reads_objects_and_listings_and_nothing_else() {
+        let reads = [
+            (Method::Get, RouteKind::Buckets),
+            (Method::Get, RouteKind::Object),
+            (Method::Head, RouteKind::Object),
+            (Method::Get, RouteKind::ObjectVersion),
+            (Method::Head, RouteKind::ObjectVersion),
+            (Method::Get, RouteKind::ObjectVersions),
+            (Method::Get, RouteKind::ObjectAt),
+            (Method::Head, RouteKind::ObjectAt),
+            (Method::Get, RouteKind::Scan),
+        ];
+        for route in RouteKind::ALL {
+            for method in Method::ALL {
+                let expected = reads.contains(&(method, route));
+                assert_eq!(fits_session(method, route), expected, "{method} {route:?}");
+            }
         }
     }
 }

@@ -30,11 +30,13 @@ pub enum Service {
     Admin,
     /// `/v1/_backup`.
     Backup,
+    /// `/v1/_session`.
+    Session,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 3] = [Self::Stats, Self::Admin, Self::Backup];
+    pub const ALL: [Self; 4] = [Self::Stats, Self::Admin, Self::Backup, Self::Session];
 
     /// The reserved word.
     pub const fn word(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Service {
             Self::Stats => "_stats",
             Self::Admin => "_admin",
             Self::Backup => "_backup",
+            Self::Session => "_session",
         }
     }
 }
@@ -105,6 +108,7 @@ impl Target {
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),
+            RouteKind::Session => matches!(self, Self::Service(Service::Session)),
         }
     }
 }

@@ -331,6 +331,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Stats => "stats",
         RouteKind::Admin => "admin",
         RouteKind::Backup => "backup",
+        RouteKind::Session => "session",
     }
 }
 
