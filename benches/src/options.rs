@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// HTTP/2 connections that the clients share, where HTTP/2 is spoken
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
+    /// Measures wfldb's reads a second time, over a session instead of signed, as the target "wfldb session"
+    #[arg(long)]
+    pub(crate) sessions: bool,
     /// Distinct objects that are read, over and over [default: 4096; with --quick 256]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     keys: Option<u64>,

@@ -209,6 +209,7 @@ fn client(profile: Profile, connections: usize) -> Client {
             first_contact: Duration::from_secs(3),
             ..RetryPolicy::never()
         },
+        ..ClientOptions::default()
     };
     Client::with_options(profile, options)
 }

@@ -19,5 +19,6 @@ mod lifecycle;
 mod memory;
 mod mixed;
 mod rot;
+mod sessions;
 mod transfer;
 mod verbs;

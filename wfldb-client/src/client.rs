@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::profile::Profile;
 use crate::retry::RetryPolicy;
+use crate::session::Sessions;
 
 /// How a client connects and how long it tries.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,9 @@ pub struct ClientOptions {
     pub connections: usize,
     /// Bounds on sending again.
     pub retry: RetryPolicy,
+    /// Whether reads use a session, which costs both sides far less than a signature each. A client that reads once
+    /// opens none; writes are signed either way.
+    pub sessions: bool,
 }
 
 impl Default for ClientOptions {
@@ -25,6 +29,7 @@ impl Default for ClientOptions {
         Self {
             connections: 1,
             retry: RetryPolicy::default(),
+            sessions: true,
         }
     }
 }
@@ -75,6 +80,7 @@ impl Client {
             audience: profile.realm.audience(),
             packet: profile.packet,
             key: profile.key,
+            sessions: Sessions::new(options.sessions),
         };
         Self {
             caller: Arc::new(caller),

@@ -8,7 +8,9 @@
 //!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
-//! Not here: TLS, sessions, documents. They come with later releases.
+//! Reads use a session ([`ClientOptions::sessions`]): a tag in place of a signature each.
+//!
+//! Not here: TLS, documents. They come with later releases.
 
 mod backup;
 mod batch;
@@ -27,6 +29,7 @@ mod pool;
 mod problem;
 pub mod profile;
 pub mod retry;
+mod session;
 mod store;
 pub mod tree;
 

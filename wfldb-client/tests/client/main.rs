@@ -4,5 +4,6 @@ mod changes;
 mod fake;
 mod local;
 mod parts;
+mod sessions;
 mod upload;
 mod wire;

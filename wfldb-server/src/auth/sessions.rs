@@ -280,7 +280,8 @@ mod tests {
             "a clock that was set back does not lengthen it"
         );
         sessions.forget_ended(NOW.plus_ms(SESSION_MS_MAX));
-        assert_eq!((sessions.holders().all, sessions.holders().of_key.len()), (0, 0));
+        let holders = sessions.holders();
+        assert_eq!((holders.all, holders.of_key.len()), (0, 0));
     }
 
     #[test]
