@@ -127,7 +127,7 @@ async fn a_client_without_sessions_opens_none() {
     assert_eq!(course(&fake), "SSS");
 }
 
-/// What a restarted server does. Seeded: the 401 handed to the caller; a session that was kept all the same.
+/// What a restarted server does. A defect it catches: the 401 handed to the caller; a session that was kept all the same.
 #[tokio::test]
 async fn an_unknown_session_costs_no_request_and_the_next_read_opens_another() {
     let opened = AtomicU64::new(0);
@@ -248,7 +248,7 @@ async fn a_bucket_that_wants_signatures_gets_them() {
     assert_eq!(course(&fake), "SOTSSST");
 }
 
-/// Seeded: a tag that is refused again and again, with each read sent twice for ever.
+/// A defect it catches: a tag that is refused again and again, with each read sent twice for ever.
 #[tokio::test]
 async fn a_tag_that_is_not_accepted_is_not_tried_for_ever() {
     let fake = Fake::start(|_, seen| match (opens(seen), credential(seen)) {
@@ -284,7 +284,7 @@ async fn a_read_survives_an_opening_that_breaks_off_and_a_refusal_that_is_its_ow
     assert_eq!(course(&fake), "SOSS");
 }
 
-/// Seeded: readers that waited for each other's session; one counter for two requests.
+/// A defect it catches: readers that waited for each other's session; one counter for two requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_reads_at_once_open_one_session_and_share_no_counter() {
     let fake = Fake::start(|_, seen| if opens(seen) { offer(seen, 1) } else { cat() }).await;

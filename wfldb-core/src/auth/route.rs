@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    /// Written out by hand. Seeded: a session that may open a session.
+    /// Written out by hand. A defect it catches: a session that may open a session.
     #[test]
     fn a_session_reads_objects_and_listings_and_nothing_else() {
         let reads = [

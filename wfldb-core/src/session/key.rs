@@ -74,7 +74,7 @@ mod tests {
         SessionKey::new(Zeroizing::new([byte; 32]))
     }
 
-    /// Seeded: a comparison of the first bytes only.
+    /// A defect it catches: a comparison of the first bytes only.
     #[test]
     fn every_byte_of_a_tag_counts() {
         let tag = key(1).tag(b"message");

@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(counters.take(SESSION_WINDOW + 1), Ok(()));
     }
 
-    /// Seeded: only the words of one turn cleared, so that a jump found old bits.
+    /// A defect it catches: only the words of one turn cleared, so that a jump found old bits.
     #[test]
     fn a_jump_forgets_what_it_leaves_behind() {
         let mut counters = CounterWindow::default();

@@ -95,7 +95,7 @@ fn exchanges_of_the_corpus_come_out_as_it_says_on_both_sides() {
     assert_eq!(weak, 8, "every point of small order");
 }
 
-/// Seeded: a transcript without the packet's hash; a client that did not look at the node's role.
+/// A defect it catches: a transcript without the packet's hash; a client that did not look at the node's role.
 #[test]
 fn a_client_takes_no_offer_but_the_one_that_was_made_to_it() {
     let vectors = corpus("sessions.json");
@@ -330,7 +330,7 @@ fn a_change_of_any_tagged_byte_is_refused() {
     }
 }
 
-/// Seeded: the tag checked after the counter was taken, so that a stranger could use up a session's counters.
+/// A defect it catches: the tag checked after the counter was taken, so that a stranger could use up a session's counters.
 #[test]
 fn a_counter_is_taken_only_by_a_request_that_is_good_otherwise() {
     let session = session();
@@ -353,7 +353,7 @@ fn a_counter_is_taken_only_by_a_request_that_is_good_otherwise() {
     );
 }
 
-/// Seeded: `fresh` without a look at the packet's time, which a clock that is set back would need.
+/// A defect it catches: `fresh` without a look at the packet's time, which a clock that is set back would need.
 #[test]
 fn a_session_ends_with_its_packet() {
     let mut session = session();
@@ -379,7 +379,7 @@ fn a_session_ends_with_its_packet() {
     assert_eq!(ReplayError::CounterTooOld.code(), "Unauthenticated");
 }
 
-/// Seeded: `authorize` without a look at where the request came from; a write went through without evidence.
+/// A defect it catches: `authorize` without a look at where the request came from; a write went through without evidence.
 #[test]
 fn no_write_is_authorized_over_a_session() {
     let session = session();

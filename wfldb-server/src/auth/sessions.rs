@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(sessions.holders().all, SESSIONS_OF_ONE_KEY + 1);
     }
 
-    /// Seeded: a full table that pushed out a stranger's session.
+    /// A defect it catches: a full table that pushed out a stranger's session.
     #[test]
     fn a_full_table_refuses_and_what_has_ended_makes_room() {
         let sessions = sessions(2);

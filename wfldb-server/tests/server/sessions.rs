@@ -243,7 +243,7 @@ const CHANGES: &[Change] = &[
     ),
 ];
 
-/// Seeded: each line of the canonical string left out in turn; the list of names not looked at.
+/// A defect it catches: each line of the canonical string left out in turn; the list of names not looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_request_is_refused_and_uses_up_nothing() {
     let store = with_object().await;
@@ -355,7 +355,7 @@ async fn a_session_that_is_over_is_unknown() {
     assert_eq!(again.offer.node, session.offer.node);
 }
 
-/// Seeded: a session that outlives its packet.
+/// A defect it catches: a session that outlives its packet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_with_its_packet() {
     let store = with_object().await;
@@ -383,7 +383,7 @@ async fn a_session_ends_with_its_packet() {
     assert_eq!(refused.json()["hint"], "Expired");
 }
 
-/// Seeded: one first line for both schemes.
+/// A defect it catches: one first line for both schemes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_for_one_scheme_is_nothing_in_the_other() {
     let store = with_object().await;
@@ -453,7 +453,7 @@ async fn what_was_made_for_one_scheme_is_nothing_in_the_other() {
     store.deliver(&ask, tagged).await.ok(StatusCode::OK);
 }
 
-/// Seeded: `fits_session` not asked; the backstop of `authorize` made it 403, and without that the write went through.
+/// A defect it catches: `fits_session` not asked; the backstop of `authorize` made it 403, and without that the write went through.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_changed_over_a_session() {
     let store = with_object().await;
@@ -493,7 +493,7 @@ async fn nothing_is_changed_over_a_session() {
         .ok(StatusCode::OK);
 }
 
-/// Seeded: the check in the read from the storage only, so that what was cached was served.
+/// A defect it catches: the check in the read from the storage only, so that what was cached was served.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_can_demand_signatures() {
     let store = with_object().await;
@@ -559,7 +559,7 @@ async fn connection(store: &Store) -> SendRequest<Empty<Bytes>> {
     sender
 }
 
-/// Seeded: a counter that had to be larger than the last; a window that was not locked.
+/// A defect it catches: a counter that had to be larger than the last; a window that was not locked.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_in_any_order_are_each_accepted_once() {
     const REQUESTS: u64 = 600;
