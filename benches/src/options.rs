@@ -16,6 +16,10 @@ use crate::target::Operation;
     after_help = "Prints a table to standard error and JSON to standard output; the raw histograms go to --out. \
                   Build first: cargo build --release --workspace. benches/README.md says what is measured and how."
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Options {
     /// Bytes of each object, as in 1,4k,64k,1m,64m,1g [default: all of these; with --quick 1,4k,1m]
     #[arg(long, value_delimiter = ',')]

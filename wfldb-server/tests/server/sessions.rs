@@ -118,8 +118,8 @@ async fn a_session_reads_what_its_packet_allows() {
             let answer = admin.send(&store, ask("GET", target)).await.ok(StatusCode::OK);
             assert!(answer.json().is_object(), "{target}");
         }
-        let none = admin.send(&store, ask("GET", "/v1/photos/none")).await;
-        none.is(404, "NoSuchKey");
+        let missing = admin.send(&store, ask("GET", "/v1/photos/none")).await;
+        missing.is(404, "NoSuchKey");
     }
     let narrow = store.holder(&[r#"{"b":"photos","p":"a/","ops":["get"]}"#]);
     let narrow = open(&store, &narrow).await;
