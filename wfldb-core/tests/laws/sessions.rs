@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde_json::Value;
-use wfldb_core::auth::{Method, RouteKind, Target, Written, authorize};
+use wfldb_core::auth::{Method, RouteKind, Service, Target, Written, authorize};
 use wfldb_core::encoding::hex;
 use wfldb_core::id::{KeyId, PacketHash, Role, SecretKey, SessionId, SignatureBytes};
 use wfldb_core::limits::SESSION_WINDOW;
@@ -117,6 +117,21 @@ fn a_client_takes_no_offer_but_the_one_that_was_made_to_it() {
         change(&mut offer);
         assert_eq!(refused(&offer), ExchangeError::Signature, "{offer:?}");
     }
+    // Signed for what it says, by a key that is not a server's.
+    let mut by_client = offer.clone();
+    let key = SecretKey::from_seed([9; 32]);
+    by_client.node = key.key_id(Role::Client);
+    let said = format!(
+        "WFLDB-SESSION-1\n{}\n{packet}\n{}\n{}\n{}\n{}\n{}\n",
+        audience(),
+        secret().public(),
+        offer.key,
+        offer.session,
+        offer.expires,
+        by_client.node
+    );
+    by_client.signature = key.sign(said.as_bytes());
+    assert_eq!(refused(&by_client), ExchangeError::Signature);
     let other = Audience::parse("wfldb:other").unwrap();
     assert!(complete(&offer, secret(), &other, packet).is_err());
     assert!(complete(&offer, secret(), &audience(), PacketHash::of(b"other")).is_err());
@@ -333,7 +348,7 @@ fn a_change_of_any_tagged_byte_is_refused() {
 /// A defect it catches: the tag checked after the counter was taken, so that a stranger could use up a session's counters.
 #[test]
 fn a_counter_is_taken_only_by_a_request_that_is_good_otherwise() {
-    let session = session();
+    let mut session = session();
     let mut counters = CounterWindow::default();
     let good = tagged(&session, Method::Get, "/v1/photos/a", 5, &[]);
     let mut bad = good.clone();
@@ -351,6 +366,11 @@ fn a_counter_is_taken_only_by_a_request_that_is_good_otherwise() {
         (refused.1.as_str(), refused.2.as_deref()),
         ("CounterTooOld", Some("Replayed"))
     );
+    // A table that gives the wrong session is caught, even if the key were the same.
+    let next = tagged(&session, Method::Get, "/v1/photos/a", 6 + 2 * SESSION_WINDOW, &[]);
+    session.id = SessionId::from_bytes([2; 16]);
+    let refused = receive(&next, &session, &mut counters, NOW).unwrap_err();
+    assert_eq!(refused.1, "RequestTag");
 }
 
 /// A defect it catches: `fresh` without a look at the packet's time, which a clock that is set back would need.
@@ -414,6 +434,19 @@ fn no_write_is_authorized_over_a_session() {
     ] {
         assert!(ask(method, route, 1).is_err(), "{method} {route:?}");
     }
+    // Any packet may open a session, but no session the next one.
+    let wire = tagged(&session, Method::Post, "/v1/_session", 2, &[]);
+    let fresh = receive(&wire, &session, &mut CounterWindow::default(), NOW).unwrap();
+    let service = Target::Service(Service::Session);
+    let opened = authorize(
+        fresh,
+        Method::Post,
+        RouteKind::Session,
+        service,
+        peer,
+        Written::Later,
+    );
+    assert!(opened.is_err());
 }
 
 #[test]
