@@ -42,8 +42,8 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The tag of a session's request: 16 bytes, spelled as 22 characters of base64url. Compared by
-/// [`SessionKey::verify`] only, so it has no `PartialEq`.
+/// The tag of a session's request: 16 bytes, spelled as 22 characters of base64url. Compared in constant time by
+/// its key only, so it has no `PartialEq`.
 #[derive(Clone, Copy)]
 pub struct SessionTag([u8; TAG_BYTES]);
 
