@@ -16,6 +16,10 @@ use crate::target::Operation;
     after_help = "Prints a table to standard error and JSON to standard output; the raw histograms go to --out. \
                   Build first: cargo build --release --workspace. benches/README.md says what is measured and how."
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Options {
     /// Bytes of each object, as in 1,4k,64k,1m,64m,1g [default: all of these; with --quick 1,4k,1m]
     #[arg(long, value_delimiter = ',')]
@@ -38,6 +42,9 @@ pub(crate) struct Options {
     /// HTTP/2 connections that the clients share, where HTTP/2 is spoken
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
+    /// Measures wfldb's reads a second time, over a session instead of signed, as the target "wfldb session"
+    #[arg(long)]
+    pub(crate) sessions: bool,
     /// Distinct objects that are read, over and over [default: 4096; with --quick 256]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     keys: Option<u64>,

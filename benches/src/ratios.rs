@@ -46,6 +46,12 @@ pub(crate) fn of(rows: &[Row], clients: &[usize], verify_strict_us: f64) -> Vec<
             ),
             wanted: Some(Wanted::AtMost(1.3)),
         });
+        ratios.push(Ratio {
+            of: format!("server CPU of a 4 KiB GET over a session, {clients} clients"),
+            to: "empty handler",
+            value: over(found.cpu("wfldb session", "get", clients), empty),
+            wanted: None,
+        });
     }
     for clients in clients.iter().copied() {
         let limits =

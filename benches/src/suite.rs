@@ -259,9 +259,16 @@ impl Pair<'_> {
                 ..Facts::default()
             },
         );
-        let target = Wfldb::new(peer.profile()?, self.options.connections);
-        let target = self.runtime.block_on(target)?;
-        self.operations("wfldb", peer.pid(), target)
+        let connections = self.options.connections;
+        let signed = Wfldb::new(peer.profile()?, connections, false);
+        let signed = self.runtime.block_on(signed)?;
+        self.operations("wfldb", peer.pid(), signed)?;
+        if !self.options.sessions {
+            return Ok(());
+        }
+        let tagged = Wfldb::new(peer.profile()?, connections, true);
+        let tagged = self.runtime.block_on(tagged)?;
+        self.operations("wfldb session", peer.pid(), tagged)
     }
 
     /// Says once what a target is.

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Writes the vector corpus in this directory: python3 generate.py
 
-This is a second implementation of sections 2 to 5 of docs/PROTOCOL.md, in the standard library only
+This is a second implementation of sections 2 to 5 (sessions too) of docs/PROTOCOL.md, in the standard library only
 and written from that text, so that the corpus is not the Rust code's own opinion of itself.
 The files are checked in; the tests only read them. Slow curve arithmetic on purpose: it is short.
 """
-import base64, hashlib, json, os
+import base64, hashlib, hmac, json, os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# --- BLAKE3 (hash mode), after the reference implementation -------------------------------------
+# --- BLAKE3 (hash and keyed mode), after the reference implementation -------------------------------------
 IV = [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19]
 PERM = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8]
 M32 = 0xFFFFFFFF
@@ -43,28 +43,29 @@ def _words(b):
     return [int.from_bytes(b[i:i + 4], "little") for i in range(0, 64, 4)]
 
 
-def _chunk(data, counter, root):
-    cv = IV
+def _chunk(data, counter, root, key, mode):
+    cv = key
     blocks = [data[i:i + 64] for i in range(0, len(data), 64)] or [b""]
     for i, block in enumerate(blocks):
         last = i == len(blocks) - 1
         flags = (1 if i == 0 else 0) | (2 if last else 0) | (8 if last and root else 0)
-        cv = _compress(cv, _words(block), counter, len(block), flags)
+        cv = _compress(cv, _words(block), counter, len(block), flags | mode)
     return cv
 
 
-def _tree(data, counter, root):
+def _tree(data, counter, root, key, mode):
     if len(data) <= 1024:
-        return _chunk(data, counter, root)
+        return _chunk(data, counter, root, key, mode)
     left = 1024
     while left * 2 < len(data):
         left *= 2
-    block = _tree(data[:left], counter, False) + _tree(data[left:], counter + left // 1024, False)
-    return _compress(IV, block, 0, 64, 4 | (8 if root else 0))
+    block = _tree(data[:left], counter, False, key, mode) + _tree(data[left:], counter + left // 1024, False, key, mode)
+    return _compress(key, block, 0, 64, 4 | (8 if root else 0) | mode)
 
 
-def blake3(data):
-    return b"".join(w.to_bytes(4, "little") for w in _tree(data, 0, True))
+def blake3(data, key=None):
+    words = IV if key is None else _words(key)[:8]
+    return b"".join(w.to_bytes(4, "little") for w in _tree(data, 0, True, words, 0 if key is None else 16))
 
 
 # --- Ed25519 (RFC 8032), affine -----------------------------------------------------------------
@@ -533,6 +534,137 @@ request("expired last link", UA, "PacketExpired", "Expired", packet=child(START,
 request("replayed", UA, "Replayed", "Replayed", times=2)
 write("requests.json", "Signed requests of section 4, for the audience %s and the root %s. The canonical string of a valid one by length and BLAKE3. "
       "times: how often it is sent; the verdict is the last one's." % (AUD, ROOT_ID), requests)
+
+# --- sessions -----------------------------------------------------------------------------------
+def x25519(scalar, u):
+    """RFC 7748, 5: the Montgomery ladder."""
+    k = int.from_bytes(scalar, "little") & ((1 << 254) - 8) | (1 << 254)
+    x1 = int.from_bytes(u, "little") & ((1 << 255) - 1)
+    x2, z2, x3, z3 = 1, 0, x1, 1
+    for t in reversed(range(255)):
+        if k >> t & 1:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        x3, z3 = (d * a + c * b) ** 2 % P, x1 * (d * a - c * b) ** 2 % P
+        x2, z2 = a * a * b * b % P, (a * a - b * b) * (a * a + 121665 * (a * a - b * b)) % P
+        if k >> t & 1:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+    return (x2 * pow(z2, P - 2, P) % P).to_bytes(32, "little")
+
+
+def hkdf_sha256(salt, ikm, info):
+    prk = hmac.new(salt, ikm, hashlib.sha256).digest()
+    return hmac.new(prk, info + b"\x01", hashlib.sha256).digest()
+
+
+NINE = (9).to_bytes(32, "little")
+# RFC 7748, 5.2, so that a slip in the ladder is noticed here.
+assert x25519(NINE, NINE).hex() == "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079"
+
+sessions = []
+NODE = Key(bytes([4]) * 32)
+NODE_ID = checked("wn1", NODE.pub)
+CLIENT_X, SERVER_X = bytes([5]) * 32, bytes([6]) * 32
+SESSION = b64(bytes(range(16)))
+ENDS = "2026-01-02T03:19:05.006Z"
+MS = 1767323045006  # NOW
+
+
+def exchange(name, client_x=CLIENT_X, server_x=SERVER_X, session=SESSION, expires=ENDS, packet=GOOD, node=NODE, client_key=None):
+    client_pub = client_key or x25519(client_x, NINE)
+    server_pub = x25519(server_x, NINE)
+    v = {"kind": "exchange", "name": name, "aud": AUD, "packet_hash": blake3(packet.encode()).hex(), "client_secret": client_x.hex(), "server_secret": server_x.hex(),
+         "client_key": b64(client_pub), "session": session, "expires": expires, "node_seed": node.seed.hex()}
+    sessions.append(v)
+    shared = x25519(server_x, client_pub)
+    if not any(shared):
+        v["code"] = "WeakKey"
+        return None
+    node_id = checked("wn1", node.pub)
+    transcript = "".join(line + "\n" for line in ["WFLDB-SESSION-1", AUD, v["packet_hash"], v["client_key"], b64(server_pub), session, expires, node_id]).encode()
+    key = hkdf_sha256(hashlib.sha256(transcript).digest(), shared, b"WFLDB-SESSION-1 request tag")
+    message = b"WFLDB-B3MAC-1\n" + AUD.encode() + b"\nGET\n/v1\n\n%d\n1\n" % MS + session.encode() + b"\nnone 0 -\n\n"
+    v |= {"server_key": b64(server_pub), "node": node_id, "transcript_bytes": len(transcript), "transcript_blake3": blake3(transcript).hex(), "signature": b64(node.sign(transcript)),
+          "request_key": key.hex(), "tag_of_first": b64(blake3(message, key)[:16])}
+    return key
+
+
+REQUEST_KEY = exchange("plain")
+OTHER_KEY = exchange("another packet", packet=token(dlg=1))
+exchange("another id", session=b64(bytes([255]) * 16))
+exchange("another end", expires="2026-01-02T03:04:06.000Z")
+exchange("another node", node=OTHER)
+exchange("other halves", client_x=bytes([7]) * 32, server_x=bytes([8]) * 32)
+# Every point of small order, on the curve and its twist (RFC 7748, 7), one of them with its unused bit set.
+for u in [0, 1, P - 1, P, P + 1, 1 << 255, 325606250916557431795983626356110631294008115727848805560023387167927233504,
+          39382357235489614581723060781553021112529911719440698176882885853963445705823]:
+    exchange("a weak key", client_key=u.to_bytes(32, "little"))
+
+
+def session_request(name, code=None, reason=None, hint=None, method="GET", target="/v1/photos/cat.jpg", signed=(), extra=(), content="none 0 -", session=SESSION, ms=MS, counter=1,
+                    now=NOW, aud=AUD, key=REQUEST_KEY, names=None, scheme="WFLDB-B3MAC-1", credential=None, tag=None, times=1, sign_as={}):
+    signed = sorted(signed)
+    names = ";".join(n for n, _ in signed) if names is None else names
+    path, _, query = target.partition("?")
+    part = lambda k, v: sign_as.get(k, v)
+    lines = [part("scheme", "WFLDB-B3MAC-1"), part("aud", aud), part("method", method), part("path", path), part("query", query), str(part("ms", ms)), str(part("counter", counter)),
+             part("session", session), part("content", content), part("names", names)]
+    canonical = "".join(line + "\n" for line in lines + [f"{n}:{v}" for n, v in part("signed", signed)]).encode()
+    tag = tag or b64(blake3(canonical, key)[:16])
+    credential = credential or f"{scheme} {session}.{ms}.{counter}.{{tag}}"
+    headers = [["authorization", credential.replace("{tag}", tag)]]
+    if content != "none 0 -":
+        headers.append(["x-wfldb-content", content])
+    if names:
+        headers.append(["x-wfldb-signed-headers", names])
+    v = {"kind": "request", "name": name, "method": method, "target": target, "headers": headers + [list(h) for h in signed] + [list(h) for h in extra], "now": now}
+    if times != 1:
+        v["times"] = times
+    if code:
+        v |= {"code": code, "reason": reason or code} | ({"hint": hint} if hint else {})
+    sessions.append(v)
+
+
+SR = session_request
+SR("get")
+SR("head", method="HEAD")
+SR("the list of buckets", target="/v1")
+SR("query", target="/v1/photos/scan?limit=10&prefix=a%20b")
+SR("signed headers", signed=[("range", "bytes=0-9"), ("if-match", "*")], extra=[["accept", "*/*"]])
+SR("a body", method="POST", target="/v1/photos/_find", content=B3, signed=[("content-type", "application/json")])
+SR("the largest counter", counter=2**64 - 1)
+SR("oldest timestamp", ms=MS - 60000)
+SR("newest timestamp", ms=MS + 5000)
+SR("too old", UA, "ClockSkew", "ClockSkew", ms=MS - 60001)
+SR("too new", UA, "ClockSkew", "ClockSkew", ms=MS + 5001)
+SR("last moment", ms=MS + 899999, now="2026-01-02T03:19:05.005Z")
+SR("ended", "SessionUnknown", "SessionEnded", ms=MS + 900000, now=ENDS)
+SR("used twice", UA, "Replayed", "Replayed", times=2)
+SR("counter 0", UA, "CounterTooOld", "Replayed", counter=0)
+for what, value in {"scheme": "WFLDB-ED25519-1", "aud": "wfldb:other", "method": "HEAD", "path": "/v1/photos/dog.jpg", "query": "versions=true", "ms": MS + 1, "counter": 2,
+                    "session": b64(bytes(16)), "content": B3, "names": "accept", "signed": [("accept", "x")]}.items():
+    SR("tagged with another " + what, UA, "RequestTag", sign_as={what: value})
+SR("tagged value changed", UA, "RequestTag", signed=[("range", "bytes=0-1")], sign_as={"signed": [("range", "bytes=0-2")]})
+SR("tagged with the key of another session", UA, "RequestTag", key=OTHER_KEY)
+SR("tagged with no key", UA, "RequestTag", key=bytes(32))
+SR("tag of zeros", UA, "RequestTag", tag="A" * 22)
+for bad in ["{s}.{m}.{c}", "{s}.{m}.{c}.{t}.", "{s}.{m}.{c}.{t}.x", "{s}.{m}.0{c}.{t}", "{s}.{m}.+{c}.{t}", "{s}.0{m}.{c}.{t}", "{s}..{c}.{t}", "{s}.2026-01-02T03:04:05Z.{c}.{t}", "{s}.{m}.18446744073709551616.{t}",
+            "{s}=.{m}.{c}.{t}", "A.{m}.{c}.{t}", "{s}.{m}.{c}.{t}=", "{s}.{m}.{c}.AAAA", "{s}.{m}.{c}." + "A" * 43]:
+    SR("credential " + bad, UA, "BadAuthorization", credential=("WFLDB-B3MAC-1 " + bad).replace("{s}", SESSION).replace("{m}", str(MS)).replace("{c}", "1").replace("{t}", "{tag}"))
+SR("no credential", UA, "MissingHeader", credential="WFLDB-B3MAC-1")
+SR("scheme in lower case", UA, "MissingHeader", scheme="wfldb-b3mac-1")
+SR("scheme of signatures", UA, "MissingHeader", scheme="Bearer")
+SR("two credentials", NC, extra=[["authorization", "Bearer x"]])
+for header in ("x-wfldb-timestamp", "x-wfldb-nonce", "x-wfldb-signature"):
+    SR("with " + header, NC, extra=[[header, "x"]])
+    SR(header + " in the signed list", NC, signed=[(header, "x")])
+SR("content that says nothing", NC, extra=[["x-wfldb-content", "none 0 -"]])
+SR("an empty signed list", NC, extra=[["x-wfldb-signed-headers", ""]])
+SR("unsigned range", "UnsignedHeader", extra=[["range", "bytes=0-1"]])
+SR("get with a body", "BodyNotAllowed", content=B3)
+SR("query not in order", NC, target="/v1/photos/scan?b=1&a=1")
+write("sessions.json", "Sessions of section 4, for the audience %s. exchange: both halves, and what comes of them. request: of the session of the first exchange, opened with the packet "
+      "`plain` of packets.json; times as in requests.json." % AUD, sessions)
 
 # --- authorization ------------------------------------------------------------------------------
 grants = []

@@ -21,6 +21,7 @@ mod lifecycle;
 mod memory;
 mod mixed;
 mod rot;
+mod sessions;
 mod tls;
 mod transfer;
 mod verbs;

@@ -65,7 +65,7 @@ impl Client {
     pub async fn buckets(&self) -> Result<Vec<BucketInfo>, Error> {
         let answer = self
             .caller
-            .send(&Call::new(Method::Get, "/v1".to_owned()))
+            .send(&Call::new(Method::Get, "/v1".to_owned()).by_session())
             .await?;
         parse(&answer.bytes().await?).map(|Buckets { buckets }| buckets)
     }

@@ -1,6 +1,7 @@
-//! One request from its parts to its answer: lease a connection, stamp, sign, send, read the refusal, decide
+//! One request from its parts to its answer: lease a connection, stamp, sign or tag, send, read the refusal, decide
 //! whether to send again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,11 +12,12 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use wfldb_core::auth::Method;
 use wfldb_core::encoding::percent;
-use wfldb_core::id::Nonce;
-use wfldb_core::id::SecretKey;
+use wfldb_core::id::{Nonce, PacketHash, SecretKey};
 use wfldb_core::name::{Audience, BucketName, ObjectKey};
-use wfldb_core::request::{RequestToSign, sign};
+use wfldb_core::request::{RequestToSign, RequestToTag, sign, tag};
+use wfldb_core::session::{ExchangeSecret, complete};
 use wfldb_core::time::UnixMillis;
+use wfldb_net::session::{decode_offer, encode_asked};
 
 use crate::Error;
 use crate::clock::Clock;
@@ -24,6 +26,7 @@ use crate::outgoing::{Progress, Source, digest};
 use crate::pool::{Lost, Pool, SILENCE_MAX};
 use crate::problem;
 use crate::retry::{Failure, RetryPolicy, Safety, Verdict};
+use crate::session::{Live, OPEN_WAIT, Refused, Sessions};
 
 /// A problem+json document is small; a listing page of 1000 items with long keys is not.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) source: Source,
     pub(crate) safety: Safety,
+    /// A read that a session may make.
+    pub(crate) by_session: bool,
     pub(crate) progress: Option<Progress>,
     /// How long neither side may move before the request counts as lost.
     pub(crate) silence_max: Duration,
@@ -54,9 +59,16 @@ impl Call {
             headers: Vec::new(),
             source: Source::Empty,
             safety,
+            by_session: false,
             progress: None,
             silence_max: SILENCE_MAX,
         }
+    }
+
+    /// The protocol lets a session make this read.
+    pub(crate) fn by_session(mut self) -> Self {
+        self.by_session = true;
+        self
     }
 
     pub(crate) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
@@ -94,11 +106,38 @@ pub(crate) struct Caller {
     pub(crate) audience: Audience,
     pub(crate) packet: String,
     pub(crate) key: SecretKey,
+    pub(crate) sessions: Sessions,
 }
 
 struct Failed {
     failure: Failure,
     error: Error,
+    /// The answer named the session as unknown; of an answer to `HEAD` only its headers can.
+    session_is_unknown: bool,
+}
+
+impl Failed {
+    fn new(failure: Failure, error: Error) -> Self {
+        Self {
+            failure,
+            error,
+            session_is_unknown: false,
+        }
+    }
+
+    /// Why a session's request was refused for being one; `None` when a signature would not have helped.
+    fn of_session(&self) -> Option<Refused> {
+        if self.error.status() != Some(401) || self.failure != Failure::Final {
+            return None;
+        }
+        let code = self.error.code().unwrap_or_default();
+        Some(match code {
+            _ if self.session_is_unknown => Refused::Unknown,
+            "SignatureRequired" => Refused::Strict,
+            "Unauthenticated" if self.error.hint().is_none() => Refused::Tag,
+            _ => Refused::Other,
+        })
+    }
 }
 
 impl Caller {
@@ -141,15 +180,90 @@ impl Caller {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Failed> {
+        let live = if call.by_session {
+            self.session(&call.path).await
+        } else {
+            None
+        };
+        let Some(live) = live else {
+            return self.exchange(call, None).await;
+        };
+        let failed = match self.exchange(call, Some(&live)).await {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        let Some(refused) = failed.of_session() else {
+            return Err(failed);
+        };
+        // What a session is refused for is no failure of the request.
+        self.sessions.refused(&live, &call.path, refused, Instant::now());
+        self.exchange(call, None).await
+    }
+
+    /// The session for a read below this path, opened or renewed when it is time. One read opens it, the others go on
+    /// with what there is.
+    async fn session(&self, path: &str) -> Option<Arc<Live>> {
+        let look = self.sessions.look(path, Instant::now());
+        if !look.due {
+            return look.live;
+        }
+        let Ok(_opening) = self.sessions.opening.try_lock() else {
+            return look.live;
+        };
+        // Another read may have been quicker.
+        let look = self.sessions.look(path, Instant::now());
+        if !look.due {
+            return look.live;
+        }
+        let opened = tokio::time::timeout(OPEN_WAIT, self.open_session()).await;
+        match opened {
+            Ok(Ok(live)) => {
+                let live = Arc::new(live);
+                self.sessions.opened(Arc::clone(&live));
+                Some(live)
+            }
+            Ok(Err(failed)) => {
+                let refused = failed.failure == Failure::Final;
+                self.sessions.not_opened(refused, Instant::now());
+                look.live
+            }
+            Err(_) => {
+                self.sessions.not_opened(false, Instant::now());
+                look.live
+            }
+        }
+    }
+
+    async fn open_session(&self) -> Result<Live, Failed> {
+        match self.try_open_session().await {
+            // The answer taught us the server's time.
+            Err(failed) if failed.failure == Failure::ClockSkew => self.try_open_session().await,
+            opened => opened,
+        }
+    }
+
+    async fn try_open_session(&self) -> Result<Live, Failed> {
+        let unfit = |why: &str| fatal(Error::Transport(format!("no session: {why}")));
+        let secret = ExchangeSecret::from_bytes(random().map_err(fatal)?);
+        let mut call = Call::new(Method::Post, "/v1/_session".to_owned());
+        call.source = Source::of_bytes(encode_asked(secret.public()).into());
+        let (asked, server_time) = (Instant::now(), self.clock.now());
+        let answer = self.exchange(&call, None).await?;
+        let body = read_bounded(answer.body, PROBLEM_BYTES_MAX)
+            .await
+            .map_err(fatal)?;
+        let offer = decode_offer(&body).ok_or_else(|| unfit("the answer is no offer"))?;
+        let packet = PacketHash::of(self.packet.as_bytes());
+        let key =
+            complete(&offer, secret, &self.audience, packet).map_err(|error| unfit(&error.to_string()))?;
+        Live::new(&offer, key, asked, server_time).ok_or_else(|| unfit("it would end at once"))
+    }
+
+    /// One request and its answer, signed, or tagged with the session's key.
+    async fn exchange(&self, call: &Call, live: Option<&Live>) -> Result<Answer, Failed> {
         let transport = |lost| match lost {
-            Lost::NotSent(why) => Failed {
-                failure: Failure::NotSent,
-                error: Error::Transport(why),
-            },
-            Lost::NoAnswer(why) => Failed {
-                failure: Failure::NoAnswer,
-                error: Error::Transport(why),
-            },
+            Lost::NotSent(why) => Failed::new(Failure::NotSent, Error::Transport(why)),
+            Lost::NoAnswer(why) => Failed::new(Failure::NoAnswer, Error::Transport(why)),
             // Neither side changes its mind at a second look.
             Lost::Refused(failure) => fatal(Error::Tls {
                 server: self.pool.endpoint().to_string(),
@@ -159,7 +273,7 @@ impl Caller {
         let mut lease = self.pool.lease().await.map_err(transport)?;
         // ORDER: stamped and signed only now, after any wait for a connection or a free stream.
         let (body, meter) = call.source.body(call.progress.clone());
-        let request = self.request(call).map_err(fatal)?;
+        let request = self.request(call, live).map_err(fatal)?;
         let (head, ()) = request.into_parts();
         let sent = self
             .pool
@@ -183,23 +297,12 @@ impl Caller {
         Err(self.refusal(&parts, body).await)
     }
 
-    fn request(&self, call: &Call) -> Result<Request<()>, Error> {
+    fn request(&self, call: &Call, live: Option<&Live>) -> Result<Request<()>, Error> {
         let signed: Vec<(&str, &str)> = call
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let to_sign = RequestToSign {
-            method: call.method,
-            path: &call.path,
-            query: &call.query,
-            timestamp: self.clock.now(),
-            nonce: Nonce::from_bytes(random()?),
-            content: digest(&call.source),
-            headers: &signed,
-        };
-        let signature = sign(&to_sign, &self.packet, &self.audience, &self.key)
-            .map_err(|error| Error::Local(format!("the request cannot be signed: {error}")))?;
         let authority = self.pool.endpoint().authority();
         let scheme = self.pool.endpoint().scheme();
         let target = match call.query.as_str() {
@@ -207,16 +310,57 @@ impl Caller {
             query => format!("{scheme}://{authority}{}?{query}", call.path),
         };
         let mut request = Request::builder().method(call.method.as_str()).uri(target);
-        for (name, value) in signature
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain(signed)
-        {
+        match live {
+            None => {
+                for (name, value) in self.sign(call, &signed)? {
+                    request = request.header(name, value);
+                }
+            }
+            Some(live) => {
+                for (name, value) in self.tag(call, &signed, live)? {
+                    request = request.header(name, value);
+                }
+            }
+        }
+        for (name, value) in signed {
             request = request.header(name, value);
         }
         request
             .body(())
             .map_err(|error| Error::Local(format!("the request cannot be built: {error}")))
+    }
+
+    fn sign(&self, call: &Call, headers: &[(&str, &str)]) -> Result<Vec<(String, String)>, Error> {
+        let to_sign = RequestToSign {
+            method: call.method,
+            path: &call.path,
+            query: &call.query,
+            timestamp: self.clock.now(),
+            nonce: Nonce::from_bytes(random()?),
+            content: digest(&call.source),
+            headers,
+        };
+        sign(&to_sign, &self.packet, &self.audience, &self.key)
+            .map_err(|error| Error::Local(format!("the request cannot be signed: {error}")))
+    }
+
+    fn tag(
+        &self,
+        call: &Call,
+        headers: &[(&str, &str)],
+        live: &Live,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let to_tag = RequestToTag {
+            method: call.method,
+            path: &call.path,
+            query: &call.query,
+            timestamp: self.clock.now(),
+            counter: live.counter(),
+            content: digest(&call.source),
+            headers,
+        };
+        tag(&to_tag, live.id, &self.audience, &live.key)
+            .map_err(|error| Error::Local(format!("the request cannot be tagged: {error}")))
     }
 
     /// Reads an answer that is not 2xx.
@@ -245,18 +389,17 @@ impl Caller {
             502 | 504 => Failure::NoAnswer,
             _ => Failure::Final,
         };
+        let challenge = header(&parts.headers, "www-authenticate").unwrap_or_default();
+        let session_is_unknown = api.code == "SessionUnknown" || challenge.starts_with("WFLDB-B3MAC-1");
         Failed {
-            failure,
-            error: Error::Api(Box::new(api)),
+            session_is_unknown,
+            ..Failed::new(failure, Error::Api(Box::new(api)))
         }
     }
 }
 
 fn fatal(error: Error) -> Failed {
-    Failed {
-        failure: Failure::Final,
-        error,
-    }
+    Failed::new(Failure::Final, error)
 }
 
 /// The problem, as JSON or FlatBuffers; where there is none (HEAD, or a refusal below the protocol), the bare status.

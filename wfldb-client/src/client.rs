@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::pool::Pool;
 use crate::profile::Profile;
 use crate::retry::RetryPolicy;
+use crate::session::Sessions;
 use crate::tls::TlsOptions;
 
 /// How a client connects and how long it tries.
@@ -19,6 +20,9 @@ pub struct ClientOptions {
     pub connections: usize,
     /// Bounds on sending again.
     pub retry: RetryPolicy,
+    /// Whether reads use a session, which costs both sides far less than a signature each. A client that reads once
+    /// opens none; writes are signed either way.
+    pub sessions: bool,
     /// Whom to trust where the profile's URL is `https`.
     pub tls: TlsOptions,
 }
@@ -28,6 +32,7 @@ impl Default for ClientOptions {
         Self {
             connections: 1,
             retry: RetryPolicy::default(),
+            sessions: true,
             tls: TlsOptions::default(),
         }
     }
@@ -79,6 +84,7 @@ impl Client {
             audience: profile.realm.audience(),
             packet: profile.packet,
             key: profile.key,
+            sessions: Sessions::new(options.sessions),
         };
         Self {
             caller: Arc::new(caller),

@@ -74,6 +74,14 @@ impl Error {
         }
     }
 
+    /// The server's hint, when it answered with one.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Api(api) => api.hint.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The entry of a batch that was refused, from 0.
     pub fn refused_entry(&self) -> Option<usize> {
         match self {

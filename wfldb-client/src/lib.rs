@@ -10,7 +10,9 @@
 //!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
-//! Not here: sessions, documents. They come with later releases.
+//! Reads use a session ([`ClientOptions::sessions`]): a tag in place of a signature each.
+//!
+//! Not here: documents. They come with later releases.
 
 mod backup;
 mod batch;
@@ -32,6 +34,7 @@ mod pool;
 mod problem;
 pub mod profile;
 pub mod retry;
+mod session;
 mod store;
 mod tls;
 pub mod tree;

@@ -157,7 +157,9 @@ impl Pages {
             State::Cursor(cursor) => pairs.push(("cursor", cursor)),
             State::End => return Ok(None),
         }
-        let call = Call::new(Method::Get, self.path.clone()).query(&pairs);
+        let call = Call::new(Method::Get, self.path.clone())
+            .by_session()
+            .query(&pairs);
         // Both kinds of page are read as the larger one: a page of versions is a listing without prefixes.
         let listing: Listing = parse(&self.client.caller.send(&call).await?.bytes().await?)?;
         self.state = listing.cursor.map_or(State::End, State::Cursor);

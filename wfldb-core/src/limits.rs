@@ -90,6 +90,18 @@ pub const SKEW_FUTURE_MS: u64 = 5_000;
 /// Largest value either of the two can be configured to, in milliseconds.
 pub const SKEW_MS_MAX: u64 = 300_000;
 
+/// How long a session lasts at most, in milliseconds: fifteen minutes.
+pub const SESSION_MS_MAX: u64 = 15 * 60 * 1000;
+/// How far behind the largest counter of a session another may still come: requests that are in flight at once, over
+/// all connections.
+pub const SESSION_WINDOW: u64 = 8192;
+/// Sessions of one public key at once.
+pub const SESSIONS_OF_ONE_KEY: usize = 16;
+/// Sessions of a server at once.
+pub const SESSIONS_MAX: usize = 8192;
+/// Largest body that opens a session, as sent.
+pub const SESSION_BODY_BYTES_MAX: usize = 1024;
+
 const _: () = {
     assert!(LINKS_MAX == DELEGATION_MAX as usize + 1);
     assert!(CHUNK_BYTES.is_multiple_of(GROUP_BYTES));
@@ -104,4 +116,7 @@ const _: () = {
     assert!(3 * KEY_BYTES_MAX + BUCKET_BYTES_MAX + 64 < PATH_BYTES_MAX);
     assert!(META_NAMES_MAX < HEADER_FIELDS_MAX);
     assert!(SKEW_PAST_MS <= SKEW_MS_MAX && SKEW_FUTURE_MS <= SKEW_MS_MAX);
+    // The window's bits come in whole words.
+    assert!(SESSION_WINDOW.is_multiple_of(64));
+    assert!(SESSIONS_OF_ONE_KEY < SESSIONS_MAX);
 };

@@ -21,6 +21,9 @@ pub enum ReplayError {
     /// The memory is full.
     #[error("the replay memory is full")]
     Full,
+    /// The counter is below its session's window, so whether it was used is not known any more.
+    #[error("the counter is below the session's window")]
+    CounterTooOld,
     /// The timestamp is outside the window, so the nonce could not be remembered long enough.
     #[error("the timestamp is too far from the server's time")]
     OutsideWindow,
@@ -30,7 +33,7 @@ impl ReplayError {
     /// The stable error code that a client sees.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Replayed | Self::OutsideWindow => "Unauthenticated",
+            Self::Replayed | Self::CounterTooOld | Self::OutsideWindow => "Unauthenticated",
             Self::ShareFull => "TooManyRequests",
             Self::Full => "Unavailable",
         }
@@ -39,7 +42,7 @@ impl ReplayError {
     /// What the caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Replayed | Self::OutsideWindow => Kind::Unauthenticated,
+            Self::Replayed | Self::CounterTooOld | Self::OutsideWindow => Kind::Unauthenticated,
             Self::ShareFull => Kind::Throttled,
             Self::Full => Kind::Unavailable,
         }
@@ -48,7 +51,7 @@ impl ReplayError {
     /// The public hint.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Replayed => Some("Replayed"),
+            Self::Replayed | Self::CounterTooOld => Some("Replayed"),
             Self::OutsideWindow => Some("ClockSkew"),
             Self::ShareFull | Self::Full => None,
         }
@@ -58,6 +61,7 @@ impl ReplayError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Replayed => "Replayed",
+            Self::CounterTooOld => "CounterTooOld",
             Self::ShareFull => "ReplayShareFull",
             Self::Full => "ReplayMemoryFull",
             Self::OutsideWindow => "ClockSkew",

@@ -50,6 +50,9 @@ pub enum EngineError {
     /// The proof does not allow this.
     #[error("the proof does not allow this")]
     Forbidden,
+    /// The bucket wants each request signed by itself, and the proof is of a session's request.
+    #[error("the bucket wants a signature with each request")]
+    SignatureRequired,
     /// A key with a reserved word.
     #[error("the key is reserved")]
     ReservedKey,
@@ -117,6 +120,7 @@ impl EngineError {
             | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
+            Self::SignatureRequired => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
             Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,
@@ -139,6 +143,7 @@ impl EngineError {
             Self::NoSuchUpload => "NoSuchUpload",
             Self::InvalidPart => "InvalidPart",
             Self::Forbidden => "Forbidden",
+            Self::SignatureRequired => "SignatureRequired",
             Self::ReservedKey => "ReservedKey",
             Self::NotSupportedYet(_) => "NotSupportedYet",
             Self::QuotaExceeded => "QuotaExceeded",

@@ -18,6 +18,7 @@ pub mod multipart;
 pub mod problem;
 pub mod range;
 pub mod route;
+pub mod session;
 pub mod status;
 mod text;
 pub mod tls;

@@ -210,6 +210,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                     Service::Admin => RouteKind::Admin,
                     Service::Backup => RouteKind::Backup,
                     Service::DryRun => RouteKind::DryRun,
+                    Service::Session => RouteKind::Session,
                 };
                 (kind, Target::Service(service))
             }
@@ -333,7 +334,8 @@ impl Route {
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
-            | RouteKind::DryRun => Parameters::None,
+            | RouteKind::DryRun
+            | RouteKind::Session => Parameters::None,
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

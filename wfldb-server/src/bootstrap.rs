@@ -3,9 +3,6 @@
 //! The root key is written once and not read again: the store keeps its public part. Should the first start be cut
 //! off, `bootstrap/unfinished` says so, and the next one goes on with the same key.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +10,8 @@ use wfldb_core::id::{KeyId, Nonce, Role, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::{self, Claims, Grant, PacketError};
 use wfldb_core::time::UnixMillis;
+
+use crate::folder::{FileError, Folder};
 
 /// How long the first profile is valid.
 const PROFILE_SECONDS: u64 = 365 * 24 * 3600;
@@ -32,13 +31,8 @@ pub struct Bootstrap {
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// The file system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// What was written or read.
-        path: String,
-        /// The reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// `root.key` is there and is not a key.
     #[error("{0} is not a secret key")]
     RootKey(String),
@@ -70,7 +64,7 @@ struct Profile<'a> {
 
 /// Makes the root key of a store that is not there yet, or takes the one that a start before left behind.
 pub(crate) fn begin(data: &Path) -> Result<Unfinished, BootstrapError> {
-    let folder = Folder::of(data);
+    let folder = Folder::new(data.join("bootstrap"));
     folder.create()?;
     folder.write("unfinished", b"")?;
     if !folder.path("root.key").exists() {
@@ -79,16 +73,17 @@ pub(crate) fn begin(data: &Path) -> Result<Unfinished, BootstrapError> {
         text.push('\n');
         folder.write("root.key", text.as_bytes())?;
     }
-    folder.read_root().map(|root| Unfinished { folder, root })
+    let root = read_root(&folder)?;
+    Ok(Unfinished { folder, root })
 }
 
 /// The first start that was cut off after it had made this store, if there was one.
 pub(crate) fn resume(data: &Path, trusted: &[KeyId]) -> Result<Option<Unfinished>, BootstrapError> {
-    let folder = Folder::of(data);
+    let folder = Folder::new(data.join("bootstrap"));
     if !folder.path("unfinished").exists() || !folder.path("root.key").exists() {
         return Ok(None);
     }
-    let root = folder.read_root()?;
+    let root = read_root(&folder)?;
     Ok(trusted
         .contains(&root.key_id(Role::Root))
         .then_some(Unfinished { folder, root }))
@@ -137,74 +132,14 @@ impl Unfinished {
     }
 }
 
+fn read_root(folder: &Folder) -> Result<SecretKey, BootstrapError> {
+    let text = folder.read("root.key")?;
+    let path = folder.path("root.key");
+    SecretKey::parse(text.trim_end()).map_err(|_| BootstrapError::RootKey(path.display().to_string()))
+}
+
 fn random<const N: usize>() -> Result<[u8; N], BootstrapError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| BootstrapError::Random)?;
     Ok(bytes)
-}
-
-/// `DIR/bootstrap`, for its owner only.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn of(data: &Path) -> Self {
-        Self(data.join("bootstrap"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn create(&self) -> Result<(), BootstrapError> {
-        let mut builder = DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)
-            .map_err(failed(&self.0))
-    }
-
-    /// Writes a file for its owner only, whole or not at all.
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), BootstrapError> {
-        let (path, fresh) = (self.path(name), self.path(&format!("{name}.new")));
-        let write = || {
-            match fs::remove_file(&fresh) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&fresh)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            self.sync()
-        };
-        write().map_err(failed(&path))
-    }
-
-    fn remove(&self, name: &str) -> Result<(), BootstrapError> {
-        let path = self.path(name);
-        fs::remove_file(&path)
-            .and_then(|()| self.sync())
-            .map_err(failed(&path))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()
-    }
-
-    fn read_root(&self) -> Result<SecretKey, BootstrapError> {
-        let path = self.path("root.key");
-        let text = fs::read_to_string(&path).map_err(failed(&path))?;
-        SecretKey::parse(text.trim_end()).map_err(|_| BootstrapError::RootKey(path.display().to_string()))
-    }
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> BootstrapError {
-    let path = path.display().to_string();
-    move |source| BootstrapError::Io { path, source }
 }

@@ -47,6 +47,12 @@ pub(crate) enum Fault {
     /// Stamped at or before the replay mark that the last process left.
     #[error("the timestamp is not after the server's start")]
     BeforeStart,
+    #[error("the session is unknown or over")]
+    SessionUnknown,
+    #[error("this request needs a signature of its own, not a session")]
+    SignatureRequired,
+    #[error("this server opens no sessions now")]
+    NoSessions,
     #[error("the replay mark cannot be made durable")]
     ReplayMark(#[source] std::io::Error),
     #[error(transparent)]
@@ -139,10 +145,10 @@ impl Fault {
             Self::Request(error) => error.kind(),
             Self::Packet(error) => error.kind(),
             Self::Fresh(error) => error.kind(),
-            Self::BeforeStart => Kind::Unauthenticated,
+            Self::BeforeStart | Self::SessionUnknown | Self::SignatureRequired => Kind::Unauthenticated,
             Self::Forbidden(error) => error.kind(),
             Self::Rate | Self::InFlight => Kind::Throttled,
-            Self::ReplayMark(_) | Self::Overloaded => Kind::Unavailable,
+            Self::ReplayMark(_) | Self::NoSessions | Self::Overloaded => Kind::Unavailable,
             Self::Object(error) => error.kind(),
             Self::ContentType => Kind::Unsupported,
             Self::NotAcceptable(_) => Kind::NotAcceptable,
@@ -171,7 +177,9 @@ impl Fault {
             Self::Packet(error) => error.code(),
             Self::Fresh(error) => error.code(),
             Self::BeforeStart => "Unauthenticated",
-            Self::ReplayMark(_) => "Unavailable",
+            Self::SessionUnknown => "SessionUnknown",
+            Self::SignatureRequired => "SignatureRequired",
+            Self::ReplayMark(_) | Self::NoSessions => "Unavailable",
             Self::Forbidden(error) => error.code(),
             Self::Rate => "RateExceeded",
             Self::InFlight => "TooManyRequests",
@@ -260,6 +268,7 @@ impl Fault {
             | Self::Request(_)
             | Self::Packet(_)
             | Self::BeforeStart
+            | Self::SessionUnknown
             | Self::Overloaded => true,
             Self::Route(error) => !matches!(error, RouteError::BadParameter(_)),
             _ => false,
@@ -281,6 +290,16 @@ impl Fault {
 
     fn detail(&self, kind: Kind) -> Cow<'static, str> {
         match (kind, self) {
+            // What the caller has to do instead; it says nothing of keys or packets.
+            (Kind::Unauthenticated, Self::SessionUnknown | Self::SignatureRequired) => {
+                self.to_string().into()
+            }
+            (Kind::Unauthenticated, Self::Fresh(FreshError::SessionEnded)) => {
+                Self::SessionUnknown.to_string().into()
+            }
+            (Kind::Unauthenticated, Self::Engine(EngineError::SignatureRequired)) => {
+                Self::SignatureRequired.to_string().into()
+            }
             // SECURITY: one text for every failure of authentication.
             (Kind::Unauthenticated, _) => {
                 "key packet, signature or time of the request is not accepted".into()

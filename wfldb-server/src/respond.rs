@@ -118,11 +118,15 @@ pub(crate) fn fault(
     let kind = fault.kind();
     if kind == wfldb_core::Kind::Unauthenticated {
         set(&mut reply, ours::TIME, &now.to_string());
-        // RFC 9110 wants a challenge beside 401.
-        reply.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"wfldb\""),
-        );
+        // RFC 9110 wants a challenge beside 401. It tells a session that is over from the rest, where there is no body.
+        let challenge = if fault.code() == "SessionUnknown" {
+            "WFLDB-B3MAC-1 realm=\"wfldb\""
+        } else {
+            "Bearer realm=\"wfldb\""
+        };
+        reply
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if status::is_retried_later(kind) {
         reply

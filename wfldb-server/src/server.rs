@@ -13,19 +13,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wfldb_core::id::ByteLen;
+use wfldb_core::id::{ByteLen, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::TrustedRoots;
 use wfldb_core::time::UnixMillis;
 use wfldb_engine::{Engine, EngineError, EngineOptions, OpenError};
 
 use crate::app::App;
-use crate::auth::{Gate, Replay};
+use crate::auth::{Gate, Replay, Sessions};
 use crate::backups::BackupRoot;
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::listen::Port;
+use crate::node_key::{self, NodeKeyError};
 use crate::tls::{Tls, TlsError, TlsFiles};
 use crate::{listen, metrics, tls, watchdog};
 
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The store did not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The server's own key cannot be used.
+    #[error(transparent)]
+    NodeKey(#[from] NodeKeyError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -138,7 +142,7 @@ impl Server {
         let clock = Arc::new(Clock::default());
         let opening = (config.clone(), Arc::clone(&clock));
         let opened = tokio::task::spawn_blocking(move || open(&opening.0, opening.1));
-        let (engine, unfinished) = opened.await.map_err(|_| StartError::CutOff)??;
+        let (engine, unfinished, node) = opened.await.map_err(|_| StartError::CutOff)??;
 
         let (listener, listen) = bind(config.listen).await?;
         let (metrics_listener, metrics) = bind(config.metrics_listen).await?;
@@ -160,7 +164,7 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
-        let gate = Gate::new(trust, realm.audience(), replay);
+        let gate = Gate::new(trust, realm.audience(), replay, Sessions::new(node));
         let app = Arc::new(App::new(
             engine,
             gate,
@@ -181,6 +185,7 @@ impl Server {
         let mut beside = vec![
             tokio::spawn(metrics::serve(Arc::clone(&app), metrics_listener, end.clone())),
             tokio::spawn(watchdog::replay_mark(Arc::clone(&app), end.clone())),
+            tokio::spawn(watchdog::sessions(Arc::clone(&app), end.clone())),
             tokio::spawn(watchdog::storage(Arc::clone(&app), failure, end.clone())),
             tokio::spawn(card),
         ];
@@ -296,8 +301,11 @@ impl Server {
     }
 }
 
+/// A store that is open, what is left of its first start, and the server's own key.
+type Opened = (Engine, Option<bootstrap::Unfinished>, Option<SecretKey>);
+
 /// Opens the store; on the first start with the root key that is made for it.
-fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap::Unfinished>), StartError> {
+fn open(config: &Config, clock: Arc<Clock>) -> Result<Opened, StartError> {
     let data = &config.data;
     let directory = |source| StartError::Directory {
         path: data.display().to_string(),
@@ -336,7 +344,8 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<(Engine, Option<bootstrap:
         Some(begun) if engine.trust().contains(&begun.root()) => Some(begun),
         _ => bootstrap::resume(data, engine.trust())?,
     };
-    Ok((engine, unfinished))
+    let node = node_key::load(data)?;
+    Ok((engine, unfinished, node))
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -17,7 +17,7 @@ use wfldb_core::Kind;
 use wfldb_core::limits::{
     HEADER_FIELD_OVERHEAD_BYTES, HEADER_FIELDS_MAX, HEADER_LIST_BYTES_MAX, PATH_BYTES_MAX,
 };
-use wfldb_core::request::SignedRequest;
+use wfldb_core::request::ArrivedRequest;
 use wfldb_net::accept::{self, NotAcceptable, Representation};
 use wfldb_net::framing::Verdict;
 use wfldb_net::route::{self, RouteError};
@@ -189,7 +189,7 @@ fn count(headers: &HeaderMap, name: &http::HeaderName) -> usize {
     headers.get_all(name).iter().count()
 }
 
-/// Route, syntax of the signature's headers, timestamp.
+/// Route, syntax of the headers that vouch for the request, timestamp.
 fn prepare(
     app: &Arc<App>,
     head: &Parts,
@@ -207,12 +207,12 @@ fn prepare(
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
-    let signed = SignedRequest::parse(head.method.as_str(), path, &headers)?;
-    app.gate.check_time(&signed, &app.clock)?;
+    let request = ArrivedRequest::parse(head.method.as_str(), path, &headers)?;
+    app.gate.check_time(request.head(), &app.clock)?;
     Ok(Call {
         app: Arc::clone(app),
         knock: Knock {
-            signed,
+            request,
             route,
             peer: arrival.peer,
         },

@@ -10,6 +10,8 @@ use crate::app::App;
 
 /// How often the replay mark is moved ahead of the clock while requests come.
 const MARK_STEP: Duration = Duration::from_millis(250);
+/// How often sessions that have ended are forgotten, and their keys wiped.
+const SESSIONS_STEP: Duration = Duration::from_secs(10);
 /// How often the store's health is looked at.
 const HEALTH_STEP: Duration = Duration::from_secs(1);
 
@@ -21,6 +23,13 @@ pub(crate) async fn replay_mark(app: Arc<App>, mut stopped: watch::Receiver<bool
         if let Ok(Err(error)) = moved.await {
             tracing::error!(%error, "the replay mark cannot be moved; requests will be refused");
         }
+    }
+}
+
+/// Forgets sessions that have ended.
+pub(crate) async fn sessions(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    while sleep(SESSIONS_STEP, &mut stopped).await {
+        app.gate.sessions().forget_ended(app.clock.now());
     }
 }
 

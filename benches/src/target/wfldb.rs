@@ -20,18 +20,25 @@ pub(crate) enum Body {
 pub(crate) struct Wfldb {
     client: Client,
     bucket: BucketName,
+    sessions: bool,
 }
 
 impl Wfldb {
-    pub(crate) async fn new(profile: Profile, connections: usize) -> Result<Self, Failure> {
+    /// With `sessions`, reads carry the tag of a session; else every request is signed.
+    pub(crate) async fn new(profile: Profile, connections: usize, sessions: bool) -> Result<Self, Failure> {
         let options = ClientOptions {
             connections,
+            sessions,
             ..ClientOptions::default()
         };
         let client = Client::with_options(profile, options);
         let bucket = BucketName::parse("bench")?;
         client.create_bucket(&bucket, &BucketConfig::default()).await?;
-        Ok(Self { client, bucket })
+        Ok(Self {
+            client,
+            bucket,
+            sessions,
+        })
     }
 }
 
@@ -39,6 +46,10 @@ impl Target for Wfldb {
     type Prepared = Body;
 
     fn refuses(&self, operation: Operation, size: u64) -> Option<&'static str> {
+        let writes = matches!(operation, Operation::Put | Operation::Batch | Operation::Delete);
+        if self.sessions && writes {
+            return Some("writes are signed either way");
+        }
         let too_large = operation == Operation::Batch && size * BATCH_WRITES > BATCH_BYTES_MAX as u64;
         too_large.then_some("a hundred of these are more than a batch takes")
     }

@@ -85,7 +85,12 @@ impl Fake {
         Self { port, seen }
     }
 
+    /// A client that signs each request.
     pub(crate) fn client(&self) -> Client {
+        self.client_with(false)
+    }
+
+    pub(crate) fn client_with(&self, sessions: bool) -> Client {
         let profile = Profile::parse(&profile_text(&format!("http://127.0.0.1:{}", self.port))).unwrap();
         let retry = RetryPolicy {
             attempts_max: 4,
@@ -95,6 +100,7 @@ impl Fake {
             profile,
             ClientOptions {
                 retry,
+                sessions,
                 ..ClientOptions::default()
             },
         )

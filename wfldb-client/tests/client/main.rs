@@ -5,5 +5,6 @@ mod delegate;
 mod fake;
 mod local;
 mod parts;
+mod sessions;
 mod upload;
 mod wire;

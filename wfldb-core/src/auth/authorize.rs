@@ -4,11 +4,13 @@ use std::net::IpAddr;
 
 use super::authorized::Scope;
 use super::explain::Objection;
-use super::{Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target, required};
+use super::{
+    Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target, fits_session, required,
+};
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};
 use crate::packet::{Claims, Grant, GrantBucket, VerifiedPacket};
-use crate::request::{Evidence, FreshRequest, SignedRequest};
+use crate::request::{Evidence, FreshRequest, RequestHead};
 
 /// The packet does not allow the access. It is the same whether or not the target exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +59,8 @@ pub enum Written<'a> {
 /// [`Authorized::charges`]).
 ///
 /// # Errors
-/// [`Forbidden`], also when method or target are not what was signed, or the route lacks the method.
+/// [`Forbidden`], also when method or target are not what was signed, the route lacks the method, or the request is
+/// one of a session and the route wants a signature ([`fits_session`]).
 pub fn authorize(
     request: FreshRequest,
     method: Method,
@@ -76,13 +79,21 @@ pub fn authorize(
     {
         return Err(Forbidden);
     }
+    let of_session = request.is_of_session();
+    if of_session && !fits_session(method, route) {
+        return Err(Forbidden);
+    }
     let actor = Actor::Key(request.subject().clone());
     let FreshRequest {
         request,
         packet,
         evidence,
     } = request;
-    let credentials = Credentials { packet, peer };
+    let credentials = Credentials {
+        packet,
+        peer,
+        of_session,
+    };
     let granted = credentials.grant(ops, &target, written)?;
     Ok(granted.authorized(
         Access { op: first, target },
@@ -97,12 +108,25 @@ pub fn authorize(
 pub(super) struct Credentials {
     pub(super) packet: VerifiedPacket,
     pub(super) peer: IpAddr,
+    of_session: bool,
 }
 
 impl Credentials {
+    pub(super) fn packet(&self) -> &VerifiedPacket {
+        &self.packet
+    }
+
+    pub(super) fn of_session(&self) -> bool {
+        self.of_session
+    }
+
     /// Decides on operations to one target; the first of `ops` is the access itself.
     fn grant(&self, ops: &[Op], target: &Target, written: Written<'_>) -> Result<Granted, Forbidden> {
         let first = ops.first().copied().ok_or(Forbidden)?;
+        // SECURITY: whatever route led here, nothing is changed without a signature.
+        if self.of_session && !ops.iter().all(|op| op.fits_session()) {
+            return Err(Forbidden);
+        }
         let question = Question {
             target,
             peer: self.peer,
@@ -155,7 +179,7 @@ impl Granted {
         access: Access,
         actor: Actor,
         credentials: Credentials,
-        request: Option<(SignedRequest, Evidence)>,
+        request: Option<(RequestHead, Option<Evidence>)>,
     ) -> Authorized {
         Authorized {
             access,
@@ -235,8 +259,9 @@ impl Question<'_> {
     /// Why the grant by itself does not allow the operation on the target; `None`: it does.
     pub(super) fn objection(&self, grant: &Grant, op: Op) -> Option<Objection> {
         let (bucket_fits, op_fits, prefix_fits) = match self.target {
-            // The list of buckets shows those with any grant; what a packet says is told to whoever has any.
-            Target::Store | Target::Service(Service::DryRun) => {
+            // The list of buckets shows those with any grant; what a packet says is told to whoever has any, and a
+            // session is opened for them.
+            Target::Store | Target::Service(Service::DryRun | Service::Session) => {
                 (true, op == Op::List && !grant.ops.is_empty(), true)
             }
             Target::Bucket(bucket) => (

@@ -3,7 +3,8 @@
 use super::authorize::Credentials;
 use super::{Access, Actor, Charge, Forbidden, Op, OpSet, Target, Written};
 use crate::name::{BucketName, KeyPrefix, ObjectKey};
-use crate::request::{Evidence, SignedRequest};
+use crate::packet::VerifiedPacket;
+use crate::request::{Evidence, RequestHead};
 
 /// What the caller may see of a bucket's keys, or of the store's buckets.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub(super) enum Scope {
 pub struct Authorized {
     pub(super) access: Access,
     pub(super) actor: Actor,
-    pub(super) request: Option<(SignedRequest, Evidence)>,
+    pub(super) request: Option<(RequestHead, Option<Evidence>)>,
     /// What a further access is decided by; `None`: it is allowed.
     pub(super) credentials: Option<Credentials>,
     pub(super) scope: Scope,
@@ -115,14 +116,24 @@ impl Authorized {
         &self.actor
     }
 
-    /// Who signed what, if a request was authorized.
+    /// Who signed what, if a signed request was authorized.
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.request.as_ref().map(|(_, evidence)| evidence)
+        self.request.as_ref().and_then(|(_, evidence)| evidence.as_ref())
     }
 
-    /// The signed request, if one was authorized: its signed headers and content digest.
-    pub fn request(&self) -> Option<&SignedRequest> {
+    /// The request, if one was authorized: its signed headers and content digest.
+    pub fn request(&self) -> Option<&RequestHead> {
         self.request.as_ref().map(|(request, _)| request)
+    }
+
+    /// The packet that it was decided by, if a request was authorized.
+    pub fn packet(&self) -> Option<&VerifiedPacket> {
+        self.credentials.as_ref().map(Credentials::packet)
+    }
+
+    /// Whether the request came over a session, without a signature of its own. A bucket can refuse that.
+    pub fn is_of_session(&self) -> bool {
+        self.credentials.as_ref().is_some_and(Credentials::of_session)
     }
 
     /// Whether the caller may do this operation to the key (of the target's bucket).

@@ -26,9 +26,9 @@
 //! }
 //! ```
 //! ```compile_fail,E0451
-//! # use wfldb_core::request::{FreshRequest, SignedRequest};
+//! # use wfldb_core::request::{FreshRequest, RequestHead};
 //! # use wfldb_core::packet::VerifiedPacket;
-//! fn skip_signature(request: SignedRequest, other: FreshRequest) -> FreshRequest {
+//! fn skip_signature(request: RequestHead, other: FreshRequest) -> FreshRequest {
 //!     FreshRequest { request, ..other }
 //! }
 //! ```
@@ -48,5 +48,5 @@ pub use authorized::Authorized;
 pub use charge::{Charge, GrantId};
 pub use explain::{DryRun, Explained, Inquiry, LinkVerdict, Objection};
 pub use op::{Op, OpSet};
-pub use route::{Method, RouteKind, required};
+pub use route::{Method, RouteKind, fits_session, required};
 pub use target::{Access, Service, Target};

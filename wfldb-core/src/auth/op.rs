@@ -84,6 +84,17 @@ impl Op {
         matches!(self, Self::Put | Self::Delete | Self::Erase)
     }
 
+    /// Whether a request of a session may do it.
+    ///
+    /// SECURITY: what changes something leaves a signature behind as evidence, and what is done to a whole bucket or store
+    /// is done with the caller's own key each time.
+    pub const fn fits_session(self) -> bool {
+        match self {
+            Self::Get | Self::List | Self::Query | Self::Watch => true,
+            Self::Put | Self::Delete | Self::Erase | Self::Manage | Self::Audit | Self::Admin => false,
+        }
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }

@@ -86,11 +86,13 @@ pub enum RouteKind {
     Backup,
     /// `/v1/_dryrun`.
     DryRun,
+    /// `/v1/_session`.
+    Session,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -109,6 +111,7 @@ impl RouteKind {
         Self::Admin,
         Self::Backup,
         Self::DryRun,
+        Self::Session,
     ];
 }
 
@@ -180,7 +183,19 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
+        // Here too `list` stands for "has a grant".
+        RouteKind::Session => match method {
+            Post => Some(&[Op::List]),
+            Get | Head | Put | Delete => None,
+        },
     }
+}
+
+/// Whether a request of a session may use a method on a route; else it needs a signature of its own.
+pub fn fits_session(method: Method, route: RouteKind) -> bool {
+    // SECURITY: a session that opened the next one would never end.
+    let opens_one = route == RouteKind::Session;
+    !opens_one && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
 }
 
 #[cfg(test)]
@@ -209,6 +224,7 @@ mod tests {
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
             (RouteKind::DryRun, "POST:list"),
+            (RouteKind::Session, "POST:list"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {
@@ -220,6 +236,30 @@ mod tests {
                 })
                 .collect();
             assert_eq!(found.join(" "), *expected, "{route:?}");
+        }
+    }
+
+    /// Written out by hand. A defect it catches: a session that may open a session.
+    #[test]
+    fn a_session_reads_objects_and_listings_asks_and_does_nothing_else() {
+        let reads = [
+            (Method::Get, RouteKind::Buckets),
+            (Method::Get, RouteKind::Object),
+            (Method::Head, RouteKind::Object),
+            (Method::Get, RouteKind::ObjectVersion),
+            (Method::Head, RouteKind::ObjectVersion),
+            (Method::Get, RouteKind::ObjectVersions),
+            (Method::Get, RouteKind::ObjectAt),
+            (Method::Head, RouteKind::ObjectAt),
+            (Method::Get, RouteKind::Scan),
+            // It tells what the packet of the session says.
+            (Method::Post, RouteKind::DryRun),
+        ];
+        for route in RouteKind::ALL {
+            for method in Method::ALL {
+                let expected = reads.contains(&(method, route));
+                assert_eq!(fits_session(method, route), expected, "{method} {route:?}");
+            }
         }
     }
 }

@@ -32,11 +32,19 @@ pub enum Service {
     Backup,
     /// `/v1/_dryrun`.
     DryRun,
+    /// `/v1/_session`.
+    Session,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 4] = [Self::Stats, Self::Admin, Self::Backup, Self::DryRun];
+    pub const ALL: [Self; 5] = [
+        Self::Stats,
+        Self::Admin,
+        Self::Backup,
+        Self::DryRun,
+        Self::Session,
+    ];
 
     /// The reserved word.
     pub const fn word(self) -> &'static str {
@@ -45,6 +53,7 @@ impl Service {
             Self::Admin => "_admin",
             Self::Backup => "_backup",
             Self::DryRun => "_dryrun",
+            Self::Session => "_session",
         }
     }
 }
@@ -109,6 +118,7 @@ impl Target {
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),
             RouteKind::DryRun => matches!(self, Self::Service(Service::DryRun)),
+            RouteKind::Session => matches!(self, Self::Service(Service::Session)),
         }
     }
 }

@@ -8,6 +8,7 @@ mod number;
 mod public_key;
 mod random;
 mod secret;
+mod session;
 mod signature;
 mod version;
 
@@ -18,6 +19,7 @@ pub use number::{ByteLen, CommitNumber, LogPosition, Seq};
 pub use public_key::PublicKey;
 pub use random::{BucketId, UploadId};
 pub use secret::SecretKey;
+pub use session::SessionId;
 pub use signature::SignatureBytes;
 pub use version::VersionId;
 
@@ -44,6 +46,9 @@ pub enum IdError {
     /// Not 22 characters of base64url.
     #[error("not a nonce")]
     Nonce,
+    /// Not 22 characters of base64url.
+    #[error("not a session id")]
+    SessionId,
     /// Not 86 characters of base64url.
     #[error("not a signature")]
     Signature,
@@ -65,6 +70,7 @@ impl IdError {
             Self::PublicKey => "BadPublicKey",
             Self::SecretKey => "BadSecretKey",
             Self::Nonce => "BadNonce",
+            Self::SessionId => "BadSessionId",
             Self::Signature => "BadSignature",
             Self::BucketId => "BadBucketId",
             Self::UploadId => "BadUploadId",

@@ -3,21 +3,37 @@
 use super::RequestError;
 use crate::auth::Method;
 use crate::encoding::percent::{self, Literal};
-use crate::id::PacketHash;
 use crate::name::Audience;
 
-/// The first line, which names scheme and version.
-const SCHEME: &str = "WFLDB-ED25519-1";
+/// What vouches for a request. The first line of the string names it, so that nothing made for one scheme is anything
+/// in the other.
+#[derive(Clone, Copy)]
+pub(super) enum Scheme {
+    /// An Ed25519 signature; the credential is the packet's hash.
+    Signature,
+    /// A tag of a session; the credential is the session's id.
+    Session,
+}
 
-/// Everything that a request's signature covers, in wire form.
+impl Scheme {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Signature => "WFLDB-ED25519-1",
+            Self::Session => "WFLDB-B3MAC-1",
+        }
+    }
+}
+
+/// Everything that a request's signature or tag covers, in wire form.
 pub(super) struct Canonical<'a> {
+    pub(super) scheme: Scheme,
     pub(super) audience: &'a Audience,
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) timestamp: &'a str,
     pub(super) nonce: &'a str,
-    pub(super) packet_hash: PacketHash,
+    pub(super) credential: &'a str,
     pub(super) content: &'a str,
     pub(super) signed_names: &'a str,
 }
@@ -25,19 +41,18 @@ pub(super) struct Canonical<'a> {
 impl Canonical<'_> {
     /// The bytes that are signed: one line for each part and each signed header, each ended by LF.
     ///
-    /// INVARIANT: no part holds a LF, so that no two requests have the same bytes. The two callers
+    /// INVARIANT: no part holds a LF, so that no two requests have the same bytes. The callers
     /// have checked every part against an alphabet without control characters.
     pub(super) fn bytes<'h>(&self, signed: impl IntoIterator<Item = (&'h str, &'h str)>) -> Vec<u8> {
-        let packet_hash = self.packet_hash.to_string();
         let lines = [
-            SCHEME,
+            self.scheme.name(),
             self.audience.as_str(),
             self.method.as_str(),
             self.path,
             self.query,
             self.timestamp,
             self.nonce,
-            &packet_hash,
+            self.credential,
             self.content,
             self.signed_names,
         ];

@@ -46,6 +46,9 @@ pub enum RequestError {
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
+    /// The session's tag does not verify.
+    #[error("the tag does not verify")]
+    Tag,
 }
 
 impl RequestError {
@@ -60,9 +63,12 @@ impl RequestError {
             Self::Length => "LengthMismatch",
             Self::ContentEncoding => "ContentEncodingNotSupported",
             Self::Body => "BodyNotAllowed",
-            Self::Missing(_) | Self::Authorization | Self::ClockSkew | Self::Packet | Self::Signature => {
-                "Unauthenticated"
-            }
+            Self::Missing(_)
+            | Self::Authorization
+            | Self::ClockSkew
+            | Self::Packet
+            | Self::Signature
+            | Self::Tag => "Unauthenticated",
         }
     }
 
@@ -74,9 +80,12 @@ impl RequestError {
             Self::Method => Kind::NotAllowed,
             Self::NotCanonical(_) | Self::UnsignedHeader | Self::Length | Self::Body => Kind::Invalid,
             Self::ContentEncoding => Kind::Unsupported,
-            Self::Missing(_) | Self::Authorization | Self::ClockSkew | Self::Packet | Self::Signature => {
-                Kind::Unauthenticated
-            }
+            Self::Missing(_)
+            | Self::Authorization
+            | Self::ClockSkew
+            | Self::Packet
+            | Self::Signature
+            | Self::Tag => Kind::Unauthenticated,
         }
     }
 
@@ -96,6 +105,7 @@ impl RequestError {
             Self::ClockSkew => "ClockSkew",
             Self::Packet => "OtherPacket",
             Self::Signature => "RequestSignature",
+            Self::Tag => "RequestTag",
             _ => self.code(),
         }
     }
@@ -107,9 +117,12 @@ pub enum FreshError {
     /// The packet is not valid now.
     #[error(transparent)]
     Packet(#[from] PacketError),
-    /// The replay memory does not take the nonce.
+    /// The replay memory does not take the nonce, or the session not the counter.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The session is over.
+    #[error("the session has ended")]
+    SessionEnded,
 }
 
 impl FreshError {
@@ -118,6 +131,7 @@ impl FreshError {
         match self {
             Self::Packet(error) => error.code(),
             Self::Replay(error) => error.code(),
+            Self::SessionEnded => "SessionUnknown",
         }
     }
 
@@ -126,6 +140,7 @@ impl FreshError {
         match self {
             Self::Packet(error) => error.kind(),
             Self::Replay(error) => error.kind(),
+            Self::SessionEnded => Kind::Unauthenticated,
         }
     }
 
@@ -134,6 +149,7 @@ impl FreshError {
         match self {
             Self::Packet(error) => error.hint(),
             Self::Replay(error) => error.hint(),
+            Self::SessionEnded => None,
         }
     }
 
@@ -142,6 +158,7 @@ impl FreshError {
         match self {
             Self::Packet(error) => error.reason(),
             Self::Replay(error) => error.reason(),
+            Self::SessionEnded => "SessionEnded",
         }
     }
 }

@@ -8,13 +8,15 @@ mod canonical;
 mod error;
 mod evidence;
 mod parse;
+mod session;
 mod sign;
 mod verified;
 mod window;
 
 pub use error::{FreshError, RequestError};
 pub use evidence::Evidence;
-pub use parse::SignedRequest;
+pub use parse::{RequestHead, SignedRequest};
+pub use session::{ArrivedRequest, RequestToTag, SessionRequest, TaggedRequest, tag};
 pub use sign::{RequestToSign, sign};
 pub use verified::{FreshRequest, VerifiedRequest};
 pub use window::Window;

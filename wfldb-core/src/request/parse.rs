@@ -1,4 +1,4 @@
-//! Reading a signed request: every check that needs no key, clock or state.
+//! Reading a request and its signature: every check that needs no key, clock or state.
 
 use super::canonical::{check_path, parse_query};
 use super::{RequestError, Window, header};
@@ -10,75 +10,20 @@ use crate::limits::{
 use crate::object::{ContentDigest, is_header_name, is_header_text, parse_decimal};
 use crate::time::UnixMillis;
 
-/// A request whose form is right. Nothing about it is verified.
+/// What a request says, whatever vouches for it. Its form is right.
 #[derive(Debug)]
-pub struct SignedRequest {
+pub struct RequestHead {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: String,
     query_pairs: Vec<(String, String)>,
     pub(super) timestamp: UnixMillis,
-    pub(super) nonce: Nonce,
-    pub(super) packet_token: String,
     pub(super) content: ContentDigest,
     pub(super) signed_names: String,
     signed: Vec<(String, String)>,
-    pub(super) signature: SignatureBytes,
 }
 
-impl SignedRequest {
-    /// Reads a request from its method, the raw path with query, and all its headers.
-    ///
-    /// Header names may be in any case. Not checked here: whether the timestamp is near, whether the
-    /// packet is any good, whether there is such a route.
-    ///
-    /// # Errors
-    /// [`RequestError`], sizes first. What is not in its one spelling is refused, never normalised.
-    pub fn parse(
-        method: &str,
-        path_and_query: &str,
-        headers: &[(&str, &[u8])],
-    ) -> Result<Self, RequestError> {
-        check_sizes(path_and_query, headers)?;
-        let headers = Headers::new(headers);
-        let method = Method::parse(method).ok_or(RequestError::Method)?;
-        let (path, query) = match path_and_query.split_once('?') {
-            Some((_, "")) => return Err(RequestError::NotCanonical("query")),
-            Some((path, query)) => (path, query),
-            None => (path_and_query, ""),
-        };
-        check_path(path)?;
-        let query_pairs = parse_query(query)?;
-
-        let authorization = headers.one_of_six(header::AUTHORIZATION)?;
-        let timestamp = UnixMillis::parse(headers.one_of_six(header::TIMESTAMP)?)
-            .map_err(|_| RequestError::NotCanonical(header::TIMESTAMP))?;
-        let nonce = Nonce::parse(headers.one_of_six(header::NONCE)?)
-            .map_err(|_| RequestError::NotCanonical(header::NONCE))?;
-        let content = ContentDigest::parse(headers.one_of_six(header::CONTENT)?)
-            .map_err(|_| RequestError::NotCanonical(header::CONTENT))?;
-        let signed_names = headers.one_of_six(header::SIGNED_HEADERS)?;
-        let signature = SignatureBytes::parse(headers.one_of_six(header::SIGNATURE)?)
-            .map_err(|_| RequestError::NotCanonical(header::SIGNATURE))?;
-
-        let signed = headers.signed(signed_names)?;
-        headers.check_all_signed(&signed)?;
-        headers.check_body(method, &content)?;
-        Ok(Self {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            query_pairs,
-            timestamp,
-            nonce,
-            packet_token: bearer(authorization)?.to_owned(),
-            content,
-            signed_names: signed_names.to_owned(),
-            signed,
-            signature,
-        })
-    }
-
+impl RequestHead {
     /// The method.
     pub fn method(&self) -> Method {
         self.method
@@ -104,16 +49,6 @@ impl SignedRequest {
         self.timestamp
     }
 
-    /// Its nonce.
-    pub fn nonce(&self) -> &Nonce {
-        &self.nonce
-    }
-
-    /// The packet as sent.
-    pub fn packet_token(&self) -> &str {
-        &self.packet_token
-    }
-
     /// Length and hash of its body.
     pub fn content(&self) -> &ContentDigest {
         &self.content
@@ -126,7 +61,7 @@ impl SignedRequest {
             .map(|(_, value)| value)
     }
 
-    /// The signed headers beside the six, sorted by name.
+    /// The signed headers beside those of the scheme, sorted by name.
     pub fn signed_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.signed
             .iter()
@@ -143,6 +78,129 @@ impl SignedRequest {
         } else {
             Err(RequestError::ClockSkew)
         }
+    }
+}
+
+/// A request whose form is right, with a signature. Nothing about it is verified.
+#[derive(Debug)]
+pub struct SignedRequest {
+    pub(super) head: RequestHead,
+    pub(super) nonce: Nonce,
+    pub(super) packet_token: String,
+    pub(super) signature: SignatureBytes,
+}
+
+impl std::ops::Deref for SignedRequest {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        &self.head
+    }
+}
+
+impl SignedRequest {
+    /// Reads a request from its method, the raw path with query, and all its headers.
+    ///
+    /// Header names may be in any case. Not checked here: whether the timestamp is near, whether the
+    /// packet is any good, whether there is such a route.
+    ///
+    /// # Errors
+    /// [`RequestError`], sizes first. What is not in its one spelling is refused, never normalised.
+    pub fn parse(
+        method: &str,
+        path_and_query: &str,
+        headers: &[(&str, &[u8])],
+    ) -> Result<Self, RequestError> {
+        let (line, headers) = Line::parse(method, path_and_query, headers)?;
+        Self::of(line, &headers)
+    }
+
+    pub(super) fn of(line: Line<'_>, headers: &Headers<'_>) -> Result<Self, RequestError> {
+        let authorization = headers.one_of_six(header::AUTHORIZATION)?;
+        let timestamp = UnixMillis::parse(headers.one_of_six(header::TIMESTAMP)?)
+            .map_err(|_| RequestError::NotCanonical(header::TIMESTAMP))?;
+        let nonce = Nonce::parse(headers.one_of_six(header::NONCE)?)
+            .map_err(|_| RequestError::NotCanonical(header::NONCE))?;
+        let content = ContentDigest::parse(headers.one_of_six(header::CONTENT)?)
+            .map_err(|_| RequestError::NotCanonical(header::CONTENT))?;
+        let signed_names = headers.one_of_six(header::SIGNED_HEADERS)?;
+        let signature = SignatureBytes::parse(headers.one_of_six(header::SIGNATURE)?)
+            .map_err(|_| RequestError::NotCanonical(header::SIGNATURE))?;
+        let head = line.head(headers, timestamp, content, signed_names)?;
+        Ok(Self {
+            head,
+            nonce,
+            packet_token: bearer(authorization)?.to_owned(),
+            signature,
+        })
+    }
+
+    /// Its nonce.
+    pub fn nonce(&self) -> &Nonce {
+        &self.nonce
+    }
+
+    /// The packet as sent.
+    pub fn packet_token(&self) -> &str {
+        &self.packet_token
+    }
+}
+
+/// Method, path and query, each in its one spelling.
+pub(super) struct Line<'a> {
+    method: Method,
+    path: &'a str,
+    query: &'a str,
+    query_pairs: Vec<(String, String)>,
+}
+
+impl<'a> Line<'a> {
+    /// Reads them, after a look at all sizes.
+    pub(super) fn parse<'h>(
+        method: &str,
+        path_and_query: &'a str,
+        headers: &[(&str, &'h [u8])],
+    ) -> Result<(Self, Headers<'h>), RequestError> {
+        check_sizes(path_and_query, headers)?;
+        let headers = Headers::new(headers);
+        let method = Method::parse(method).ok_or(RequestError::Method)?;
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((_, "")) => return Err(RequestError::NotCanonical("query")),
+            Some((path, query)) => (path, query),
+            None => (path_and_query, ""),
+        };
+        check_path(path)?;
+        let query_pairs = parse_query(query)?;
+        let line = Self {
+            method,
+            path,
+            query,
+            query_pairs,
+        };
+        Ok((line, headers))
+    }
+
+    /// The whole head, after a look at the signed headers and what is said of the body.
+    pub(super) fn head(
+        self,
+        headers: &Headers<'_>,
+        timestamp: UnixMillis,
+        content: ContentDigest,
+        signed_names: &str,
+    ) -> Result<RequestHead, RequestError> {
+        let signed = headers.signed(signed_names)?;
+        headers.check_all_signed(&signed)?;
+        headers.check_body(self.method, &content)?;
+        Ok(RequestHead {
+            method: self.method,
+            path: self.path.to_owned(),
+            query: self.query.to_owned(),
+            query_pairs: self.query_pairs,
+            timestamp,
+            content,
+            signed_names: signed_names.to_owned(),
+            signed,
+        })
     }
 }
 
@@ -177,7 +235,7 @@ fn bearer(authorization: &str) -> Result<&str, RequestError> {
 }
 
 /// All headers of a request, names in lower case.
-struct Headers<'a>(Vec<(String, &'a [u8])>);
+pub(super) struct Headers<'a>(Vec<(String, &'a [u8])>);
 
 impl<'a> Headers<'a> {
     fn new(headers: &[(&str, &'a [u8])]) -> Self {
@@ -191,7 +249,7 @@ impl<'a> Headers<'a> {
 
     /// The one value of a header in its canonical form: `None` when there is none, an error when
     /// there are several or it is not visible ASCII with single spaces.
-    fn one(&self, name: &str, part: &'static str) -> Result<Option<&'a str>, RequestError> {
+    pub(super) fn one(&self, name: &str, part: &'static str) -> Result<Option<&'a str>, RequestError> {
         let mut values = self
             .0
             .iter()
@@ -210,11 +268,11 @@ impl<'a> Headers<'a> {
         text.map(Some).ok_or(RequestError::NotCanonical(part))
     }
 
-    fn one_of_six(&self, name: &'static str) -> Result<&'a str, RequestError> {
+    pub(super) fn one_of_six(&self, name: &'static str) -> Result<&'a str, RequestError> {
         self.one(name, name)?.ok_or(RequestError::Missing(name))
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
 

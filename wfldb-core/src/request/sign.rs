@@ -1,6 +1,6 @@
 //! The client's side: signing a request.
 
-use super::canonical::{Canonical, check_path, parse_query};
+use super::canonical::{Canonical, Scheme, check_path, parse_query};
 use super::{RequestError, header};
 use crate::auth::Method;
 use crate::id::{Nonce, PacketHash, SecretKey};
@@ -64,33 +64,21 @@ pub fn sign(
     audience: &Audience,
     key: &SecretKey,
 ) -> Result<Vec<(String, String)>, RequestError> {
-    check_path(request.path)?;
-    parse_query(request.query)?;
-    if request.path.len() + 1 + request.query.len() > PATH_BYTES_MAX {
-        return Err(RequestError::UriTooLong);
-    }
-    let mut signed = request.headers.to_vec();
-    signed.sort_unstable();
-    let unique = signed.is_sorted_by(|(left, _), (right, _)| left < right);
-    let valid = signed.iter().all(|(name, value)| {
-        is_header_name(name) && is_header_text(value.as_bytes()) && !header::ALL.contains(name)
-    });
-    if !unique || !valid {
-        return Err(RequestError::NotCanonical("signed header"));
-    }
-    let names: Vec<&str> = signed.iter().map(|(name, _)| *name).collect();
-    let signed_names = names.join(";");
+    let signed = signed_headers(request.path, request.query, request.headers)?;
+    let signed_names = names(&signed);
     let timestamp = request.timestamp.to_string();
     let nonce = request.nonce.to_string();
     let content = request.content.to_string();
+    let hash = PacketHash::of(packet.as_bytes()).to_string();
     let canonical = Canonical {
+        scheme: Scheme::Signature,
         audience,
         method: request.method,
         path: request.path,
         query: request.query,
         timestamp: &timestamp,
         nonce: &nonce,
-        packet_hash: PacketHash::of(packet.as_bytes()),
+        credential: &hash,
         content: &content,
         signed_names: &signed_names,
     };
@@ -103,4 +91,34 @@ pub fn sign(
         (header::SIGNED_HEADERS.to_owned(), signed_names),
         (header::SIGNATURE.to_owned(), signature.to_string()),
     ])
+}
+
+/// The headers to be signed, sorted, after a look at everything that goes into the canonical string.
+pub(super) fn signed_headers<'a>(
+    path: &str,
+    query: &str,
+    headers: &[(&'a str, &'a str)],
+) -> Result<Vec<(&'a str, &'a str)>, RequestError> {
+    check_path(path)?;
+    parse_query(query)?;
+    if path.len() + 1 + query.len() > PATH_BYTES_MAX {
+        return Err(RequestError::UriTooLong);
+    }
+    let mut signed = headers.to_vec();
+    signed.sort_unstable();
+    let unique = signed.is_sorted_by(|(left, _), (right, _)| left < right);
+    let valid = signed.iter().all(|(name, value)| {
+        is_header_name(name) && is_header_text(value.as_bytes()) && !header::ALL.contains(name)
+    });
+    if unique && valid {
+        Ok(signed)
+    } else {
+        Err(RequestError::NotCanonical("signed header"))
+    }
+}
+
+/// The list of their names.
+pub(super) fn names(signed: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = signed.iter().map(|(name, _)| *name).collect();
+    names.join(";")
 }

@@ -1,7 +1,7 @@
 //! The two proofs between a request's form and its authorization: signature, then freshness.
 
-use super::canonical::Canonical;
-use super::{Evidence, FreshError, RequestError, SignedRequest};
+use super::canonical::{Canonical, Scheme};
+use super::{Evidence, FreshError, RequestError, RequestHead, SignedRequest};
 use crate::id::{KeyId, Nonce};
 use crate::name::Audience;
 use crate::object::ContentDigest;
@@ -16,14 +16,16 @@ impl SignedRequest {
         let timestamp = self.timestamp.to_string();
         let nonce = self.nonce.to_string();
         let content = self.content.to_string();
+        let hash = packet.hash().to_string();
         let canonical = Canonical {
+            scheme: Scheme::Signature,
             audience,
             method: self.method,
             path: &self.path,
             query: &self.query,
             timestamp: &timestamp,
             nonce: &nonce,
-            packet_hash: packet.hash(),
+            credential: &hash,
             content: &content,
             signed_names: &self.signed_names,
         };
@@ -126,40 +128,46 @@ impl VerifiedRequest {
             now,
         )?;
         Ok(FreshRequest {
-            request: self.request,
+            request: self.request.head,
             packet: self.packet,
-            evidence: self.evidence,
+            evidence: Some(self.evidence),
         })
     }
 }
 
-/// A request whose signature verified, whose packet is valid and whose nonce was not seen before.
+/// A request that was vouched for, whose packet is valid and whose nonce or counter was not seen before.
 /// [`authorize`](crate::auth::authorize) takes it.
 #[derive(Debug)]
 pub struct FreshRequest {
-    pub(crate) request: SignedRequest,
+    pub(crate) request: RequestHead,
     pub(crate) packet: VerifiedPacket,
-    pub(crate) evidence: Evidence,
+    /// `None` for a request of a session: its tag proves nothing to a third party, since the server could have made it.
+    pub(crate) evidence: Option<Evidence>,
 }
 
 impl FreshRequest {
-    /// Who signed it.
+    /// Who sent it.
     pub fn subject(&self) -> &KeyId {
         self.packet.subject()
     }
 
-    /// The packet that came with it.
+    /// The packet that it is decided by.
     pub fn packet(&self) -> &VerifiedPacket {
         &self.packet
     }
 
     /// The request itself.
-    pub fn request(&self) -> &SignedRequest {
+    pub fn request(&self) -> &RequestHead {
         &self.request
     }
 
-    /// Who signed what.
-    pub fn evidence(&self) -> &Evidence {
-        &self.evidence
+    /// Who signed what; `None` for a request of a session.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
+    }
+
+    /// Whether it came over a session, without a signature of its own.
+    pub fn is_of_session(&self) -> bool {
+        self.evidence.is_none()
     }
 }

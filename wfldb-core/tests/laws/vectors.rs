@@ -21,7 +21,7 @@ use crate::support::{self, Wire, audience, trust};
 /// Code, reason and hint of a refusal.
 type Refusal = (&'static str, &'static str, Option<&'static str>);
 
-fn corpus(file: &str) -> Vec<Value> {
+pub(crate) fn corpus(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../schemas/vectors")
         .join(file);
@@ -35,7 +35,7 @@ fn corpus(file: &str) -> Vec<Value> {
     vectors
 }
 
-fn text<'a>(vector: &'a Value, member: &str) -> &'a str {
+pub(crate) fn text<'a>(vector: &'a Value, member: &str) -> &'a str {
     vector[member]
         .as_str()
         .unwrap_or_else(|| panic!("{member} of {vector}"))
@@ -64,6 +64,7 @@ fn no_file_of_the_corpus_is_left_out() {
             "names.json",
             "packets.json",
             "requests.json",
+            "sessions.json",
             "times.json"
         ]
     );
@@ -125,7 +126,7 @@ fn texts_of_the_corpus_are_read_or_refused_as_it_says() {
     }
 }
 
-fn expected_refusal(vector: &Value) -> Option<(String, String, Option<String>)> {
+pub(crate) fn expected_refusal(vector: &Value) -> Option<(String, String, Option<String>)> {
     let member = |name: &str| vector.get(name).map(|value| value.as_str().unwrap().to_owned());
     Some((member("code")?, member("reason")?, member("hint")))
 }
@@ -176,7 +177,7 @@ fn receive(wire: &Wire, now: UnixMillis, memory: &mut ReplayMemory) -> Result<Ve
         .map_err(refusal!())?;
     assert_eq!(request.evidence().canonical, canonical);
     let request = request.fresh(memory, now).map_err(refusal!())?;
-    Ok(request.evidence().canonical.clone())
+    Ok(request.evidence().unwrap().canonical.clone())
 }
 
 #[test]

@@ -67,3 +67,52 @@ fn the_worked_key_has_its_two_texts() {
     assert_eq!(key.to_wire().as_str(), secret);
     assert_eq!(SecretKey::parse(secret).unwrap().public_key(), key.public_key());
 }
+
+#[test]
+fn the_worked_session_comes_out_byte_for_byte() {
+    use wfldb_core::id::SessionId;
+    use wfldb_core::request::{RequestToTag, tag};
+    use wfldb_core::session::{ExchangeSecret, accept};
+
+    let audience = Audience::parse("wfldb:test-cluster").unwrap();
+    let client = ExchangeSecret::from_bytes([5; 32]).public();
+    assert_eq!(client.to_string(), "UKYUCbHd0DJemxa3AOcZ6XcsBwALG9d4bpB8ZT0gSV0");
+    let (offer, key) = accept(
+        client,
+        ExchangeSecret::from_bytes([6; 32]),
+        SessionId::parse("AAECAwQFBgcICQoLDA0ODw").unwrap(),
+        UnixMillis::parse("2026-01-02T03:19:05.006Z").unwrap(),
+        &audience,
+        PacketHash::of(PACKET.as_bytes()),
+        &SecretKey::from_seed([4; 32]),
+    )
+    .unwrap();
+    assert_eq!(
+        offer.key.to_string(),
+        "9bLW5g-Ud-MQwpgtqqbJE2wQihd3xZR-RI-jfWgXRVc"
+    );
+    assert_eq!(
+        offer.node.to_string(),
+        "wn1zkj2yfyfdbyhdvt3qpd76dx6qeeor3cfgblv25zgq6jthw62xz6ktwa"
+    );
+    assert_eq!(
+        offer.signature.to_string(),
+        "X71szE8MHdRCYljancaUC5hf7KGXgLbdFJktHOPDtfqF5f53f02L56bKKlxdGTQNJnBAYtPnkJxqxaoFwaBYDA"
+    );
+    let request = RequestToTag {
+        method: Method::Get,
+        path: "/v1",
+        query: "",
+        timestamp: UnixMillis::new(1_767_323_045_006),
+        counter: 1,
+        content: ContentDigest::None,
+        headers: &[],
+    };
+    assert_eq!(
+        tag(&request, offer.session, &audience, &key).unwrap(),
+        [(
+            "authorization",
+            "WFLDB-B3MAC-1 AAECAwQFBgcICQoLDA0ODw.1767323045006.1.hjIYVQPz8_0DucyiKQ5K4g".to_owned()
+        )]
+    );
+}

@@ -239,6 +239,17 @@ impl Engine {
     }
 }
 
+/// Refuses what a session's request may not do in the bucket.
+///
+/// SECURITY: asked with the row that the read itself found, so that a bucket which was configured a moment ago is obeyed.
+pub(crate) fn admits(row: &BucketRow, proof: &Authorized) -> Result<(), EngineError> {
+    if row.config.require_signature && proof.is_of_session() {
+        Err(EngineError::SignatureRequired)
+    } else {
+        Ok(())
+    }
+}
+
 /// The bucket of a proof for `op`.
 pub(crate) fn bucket_of(proof: &Authorized, op: Op) -> Result<&BucketName, EngineError> {
     // INVARIANT 6: what is done is what was proved, whatever the handler meant to do.

@@ -9,7 +9,7 @@ use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
 use super::tagged::{Found, Heads};
-use crate::bucket::{bucket_of, resolve_id};
+use crate::bucket::{admits, bucket_of, resolve};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::row::{ObjectRow, key};
@@ -97,11 +97,13 @@ impl Engine {
     /// A page of the keys of the bucket that `proof` names: only those that it lets its holder see.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `Corrupt`.
+    /// `NoSuchBucket`, `SignatureRequired`, `Corrupt`.
     pub fn scan(&self, proof: &Authorized, query: &ScanQuery) -> Result<ScanPage, EngineError> {
         let name = bucket_of(proof, Op::List)?;
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
+        let row = resolve(&*snapshot, name)?;
+        admits(&row, proof)?;
+        let bucket = row.id;
         let mut page = ScanPage::default();
         let mut ranges = ranges(proof, query);
         if query.reverse {
@@ -127,7 +129,7 @@ impl Engine {
     /// A page of the versions of the key that `proof` names, newest first, older than `before`.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchKey` when the key has no version at all, `Corrupt`.
+    /// `NoSuchBucket`, `SignatureRequired`, `NoSuchKey` when the key has no version at all, `Corrupt`.
     pub fn versions(
         &self,
         proof: &Authorized,
@@ -137,7 +139,9 @@ impl Engine {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let snapshot = self.inner.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
+        let row = resolve(&*snapshot, name)?;
+        admits(&row, proof)?;
+        let bucket = row.id;
         let all = key::versions_of(&bucket, object);
         let from = match before {
             // Just behind the row of `before`.

@@ -9,7 +9,7 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::time::UnixMillis;
 
 use super::ObjectMeta;
-use crate::bucket::bucket_of;
+use crate::bucket::{admits, bucket_of};
 use crate::cache::{CachedBody, CachedObject};
 use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
 use crate::engine::Engine;
@@ -114,14 +114,17 @@ impl Engine {
     /// [`ObjectReader::next`]. May read the storage.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchKey` (also for a tombstone, and for what has ended), `VersionPruned`, `Corrupt`.
+    /// `NoSuchBucket`, `SignatureRequired`, `NoSuchKey` (also for a tombstone, and for what has ended), `VersionPruned`,
+    /// `Corrupt`.
     pub fn object(&self, proof: &Authorized, which: Which) -> Result<ObjectReader, EngineError> {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         // ORDER: the stamp before the snapshot; see `cache`.
         let at = self.inner.cache.read_at();
         let snapshot = self.inner.storage.snapshot();
-        let bucket = self.inner.bucket(name)?.id;
+        let row = self.inner.bucket(name)?;
+        admits(&row, proof)?;
+        let bucket = row.id;
         let version_row = |version: &VersionId| -> Result<Option<ObjectRow>, EngineError> {
             let row = snapshot.get(Space::Versions, &key::version(&bucket, object, version))?;
             Ok(row.map(|row| ObjectRow::decode(&row)).transpose()?)
@@ -172,13 +175,14 @@ impl Engine {
     /// chunked, [`ObjectReader::next`] blocks all the same.
     ///
     /// # Errors
-    /// `Forbidden` when the proof is for something else.
+    /// `Forbidden` when the proof is for something else, `SignatureRequired`.
     pub fn object_cached(&self, proof: &Authorized) -> Result<Option<ObjectReader>, EngineError> {
         let name = bucket_of(proof, Op::Get)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?;
         let Some(bucket) = self.inner.cache.bucket(name) else {
             return Ok(None);
         };
+        admits(&bucket, proof)?;
         let now = self.inner.now();
         let opened = self.inner.cache.object(&bucket.id, object);
         let opened = opened.filter(|opened| opened.meta.expires().is_none_or(|expires| now < expires));

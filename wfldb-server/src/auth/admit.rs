@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use wfldb_core::auth::{
-    Authorized, Charge, Method, ObjectAttributes, Op, RouteKind, Target, Written, authorize,
+    Authorized, Charge, Forbidden, Method, ObjectAttributes, Op, RouteKind, Target, Written, authorize,
+    fits_session,
 };
-use wfldb_core::request::{FreshRequest, SignedRequest};
+use wfldb_core::request::{ArrivedRequest, FreshRequest, RequestHead, SessionRequest, SignedRequest};
+use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;
 use wfldb_core::verifier::Verifier;
 use wfldb_net::route::{Parameters, Route};
@@ -14,6 +16,7 @@ use wfldb_net::route::{Parameters, Route};
 use super::packets::Packets;
 use super::rate::Rates;
 use super::replay::Replay;
+use super::sessions::Sessions;
 use crate::clock::Clock;
 use crate::fault::Fault;
 
@@ -22,6 +25,7 @@ use crate::fault::Fault;
 pub(crate) struct Gate {
     packets: Packets,
     replay: Replay,
+    sessions: Sessions,
     rates: Rates,
     verifier: Verifier,
 }
@@ -29,12 +33,12 @@ pub(crate) struct Gate {
 /// A request in front of the gate: its form is right, nothing else is known.
 #[derive(Debug)]
 pub(crate) struct Knock {
-    pub(crate) signed: SignedRequest,
+    pub(crate) request: ArrivedRequest,
     pub(crate) route: Route,
     pub(crate) peer: IpAddr,
 }
 
-/// A request that is signed by the holder of a good packet and was not seen before.
+/// A request that the holder of a good packet signed, or tagged with the key of a session, and that was not seen before.
 #[derive(Debug)]
 pub(crate) struct Known {
     fresh: FreshRequest,
@@ -43,8 +47,10 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn timestamp(&self) -> UnixMillis {
-        self.fresh.request().timestamp()
+    /// What the durable mark has to be at or above. A session's request needs no mark: after a restart there is no
+    /// session that it could be sent to again.
+    pub(crate) fn to_be_covered(&self) -> Option<UnixMillis> {
+        (!self.fresh.is_of_session()).then(|| self.fresh.request().timestamp())
     }
 }
 
@@ -60,10 +66,12 @@ impl Gate {
         trust: wfldb_core::packet::TrustedRoots,
         audience: wfldb_core::name::Audience,
         replay: Replay,
+        sessions: Sessions,
     ) -> Self {
         Self {
             packets: Packets::new(trust, audience),
             replay,
+            sessions,
             rates: Rates::new(),
             verifier: Verifier::default(),
         }
@@ -73,35 +81,71 @@ impl Gate {
         &self.replay
     }
 
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// The checks that cost nothing: the timestamp.
-    pub(crate) fn check_time(&self, signed: &SignedRequest, clock: &Clock) -> Result<(), Fault> {
-        signed.check_time(clock.now(), self.replay.window())?;
+    pub(crate) fn check_time(&self, request: &RequestHead, clock: &Clock) -> Result<(), Fault> {
+        request.check_time(clock.now(), self.replay.window())?;
         // SECURITY: what the last process may have carried out is not carried out again.
-        if signed.timestamp() <= self.replay.at_start() {
+        if request.timestamp() <= self.replay.at_start() {
             Err(Fault::BeforeStart)
         } else {
             Ok(())
         }
     }
 
-    /// Who is asking: packet, signature, time of the packet, nonce. Computes for about as long as two signatures take
-    /// to verify when the packet is new, for one otherwise; no I/O.
+    /// Who is asking: packet, signature, time of the packet, nonce; of a session its tag, time and counter. Computes for
+    /// about as long as two signatures take to verify when the packet is new, for one otherwise; no I/O.
     ///
     /// ORDER: these, then the durable mark ([`Replay::cover`]), then capability and parameters ([`Gate::decide`]).
     /// Moving one changes what a stranger learns: a capability must not be told apart before the nonce is spent, nor a
     /// parameter before the capability. DURABILITY: nothing is done that an answer could tell of before the mark
     /// covers the request.
     pub(crate) fn identify(&self, knock: Knock, clock: &Clock) -> Result<Known, Fault> {
-        let Knock { signed, route, peer } = knock;
-        let packet = self.packets.verified(signed.packet_token())?;
-        let verified = signed.verify(&packet, self.packets.audience(), &self.verifier)?;
-        let fresh = self.replay.spend(verified, clock.now())?;
+        let Knock { request, route, peer } = knock;
+        let fresh = match request {
+            ArrivedRequest::Signed(request) => self.signed(request, clock.now())?,
+            ArrivedRequest::Session(request) => self.tagged(request, clock.now())?,
+        };
         Ok(Known { fresh, route, peer })
+    }
+
+    fn signed(&self, request: SignedRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
+        let packet = self.packets.verified(request.packet_token())?;
+        let verified = request.verify(&packet, self.packets.audience(), &self.verifier)?;
+        Ok(self.replay.spend(verified, now)?)
+    }
+
+    /// The packet was verified when the session was opened. What can end a packet before its time has to be asked here
+    /// again, as `signed` asks it of its packet.
+    fn tagged(&self, request: SessionRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
+        let live = self.sessions.find(&request.session(), now);
+        let live = live.ok_or(Fault::SessionUnknown)?;
+        let tagged = request.verify(&live.session, self.packets.audience())?;
+        Ok(live.spend(tagged, now)?)
+    }
+
+    /// Opens a session for whoever signed the request of this proof.
+    pub(crate) fn open_session(
+        &self,
+        authorized: &Authorized,
+        client: ExchangeKey,
+        clock: &Clock,
+    ) -> Result<Offer, Fault> {
+        let packet = authorized.packet().ok_or(Fault::Forbidden(Forbidden))?;
+        self.sessions
+            .open(client, packet, self.packets.audience(), clock.now())
     }
 
     /// May they: capability, rate, parameters. See [`Gate::identify`] for the order.
     pub(crate) fn decide(&self, known: Known) -> Result<Admitted, Fault> {
         let Known { fresh, route, peer } = known;
+        // Said by the protocol for everyone, so it tells nobody anything.
+        if fresh.is_of_session() && !fits_session(route.method, route.kind) {
+            return Err(Fault::SignatureRequired);
+        }
         let content_type = fresh.request().header("content-type").map(str::to_owned);
         let put = ObjectAttributes {
             content_type: content_type.as_deref(),

@@ -6,6 +6,8 @@ mod admit;
 mod packets;
 mod rate;
 mod replay;
+mod sessions;
 
 pub(crate) use admit::{Admitted, Gate, Knock};
 pub(crate) use replay::Replay;
+pub(crate) use sessions::Sessions;

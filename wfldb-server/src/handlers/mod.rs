@@ -9,6 +9,7 @@ mod multipart;
 mod object;
 mod put;
 mod scan;
+mod session;
 mod signed;
 mod store;
 
@@ -20,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
 use wfldb_core::id::KeyId;
-use wfldb_core::request::SignedRequest;
+use wfldb_core::request::RequestHead;
 use wfldb_net::accept::{NotAcceptable, Representation};
 
 use crate::app::App;
@@ -67,6 +68,7 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
         (RouteKind::Admin, Method::Post) => store::admin(call).await,
         (RouteKind::Backup, Method::Post) => backup::backup(call).await,
         (RouteKind::DryRun, Method::Post) => dry_run::dry_run(call).await,
+        (RouteKind::Session, Method::Post) => session::open(call).await,
         (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
         (RouteKind::Scan, Method::Get) => scan::scan(call).await,
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -89,7 +91,8 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
-            | RouteKind::DryRun,
+            | RouteKind::DryRun
+            | RouteKind::Session,
             _,
         ) => Err(Fault::Forbidden(Forbidden)),
     }
@@ -122,8 +125,9 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         let _job = app.budget.work().await?;
         span.in_scope(|| app.gate.identify(knock, &app.clock))?
     };
-    let timestamp = known.timestamp();
-    if !app.gate.replay().covers(timestamp) {
+    if let Some(timestamp) = known.to_be_covered()
+        && !app.gate.replay().covers(timestamp)
+    {
         let cover = move |app: &Arc<App>| app.gate.replay().cover(timestamp).map_err(Fault::ReplayMark);
         blocking(app, cover).instrument(span.clone()).await?;
     }
@@ -177,8 +181,8 @@ async fn whole_body(
     }
 }
 
-/// The signed request that a proof was made from.
-fn request(authorized: &Authorized) -> Result<&SignedRequest, Fault> {
+/// The request that a proof was made from.
+fn request(authorized: &Authorized) -> Result<&RequestHead, Fault> {
     authorized.request().ok_or(Fault::Forbidden(Forbidden))
 }
 

@@ -9,7 +9,7 @@ use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::{Authorized, Forbidden, Method, Op, Target, Written};
 use wfldb_core::id::ContentHash;
 use wfldb_core::object::{ObjectHeaders, Preconditions, parse_etag};
-use wfldb_core::request::SignedRequest;
+use wfldb_core::request::RequestHead;
 use wfldb_engine::{CopySource, EngineError, ObjectMeta, ObjectReader, Which};
 use wfldb_net::condition::{Outcome, ReadConditions};
 use wfldb_net::range::ByteRange;
@@ -152,7 +152,7 @@ fn first_piece(mut reader: ObjectReader, len: u64) -> Result<(Bytes, Box<ObjectR
     }
 }
 
-fn range(request: &SignedRequest, whole: u64, same: bool) -> Result<Option<ByteRange>, Fault> {
+fn range(request: &RequestHead, whole: u64, same: bool) -> Result<Option<ByteRange>, Fault> {
     match request.header("range") {
         Some(value) if same => ByteRange::parse(value, whole)
             .map(Some)

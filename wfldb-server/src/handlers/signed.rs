@@ -1,6 +1,6 @@
 //! Which signed headers have a meaning on which route.
 
-use wfldb_core::request::SignedRequest;
+use wfldb_core::request::RequestHead;
 use wfldb_net::header as ours;
 
 use crate::fault::Fault;
@@ -51,7 +51,7 @@ pub(super) const COMPLETE: &[&str] = &["content-type", "if-match", "if-none-matc
 pub(super) const STRUCTURE: &[&str] = &["content-type"];
 
 /// Refuses a header that would be passed over: a caller who sends a condition must not believe that it was checked.
-pub(super) fn check(request: &SignedRequest, known: &[&str]) -> Result<(), Fault> {
+pub(super) fn check(request: &RequestHead, known: &[&str]) -> Result<(), Fault> {
     for (name, _) in request.signed_headers() {
         let meaningful = name.starts_with(PREFIX) || MEANINGFUL.contains(&name);
         let metadata = (known == PUT || known == UPLOAD) && name.starts_with(ours::META_PREFIX);

@@ -381,6 +381,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",
         RouteKind::Backup => "backup",
+        RouteKind::Session => "session",
     }
 }
 

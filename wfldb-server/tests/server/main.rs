@@ -28,6 +28,7 @@ mod raw;
 mod replay;
 mod routes;
 mod services;
+mod sessions;
 mod spans;
 mod streaming;
 mod tampering;
