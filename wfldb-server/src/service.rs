@@ -25,7 +25,7 @@ use wfldb_net::route::{self, RouteError};
 use crate::app::App;
 use crate::auth::Knock;
 use crate::fault::Fault;
-use crate::handlers::{self, Call};
+use crate::handlers::{self, Call, Handling};
 use crate::metrics;
 use crate::request_id::RequestId;
 use crate::respond::{self, Reply};
@@ -105,8 +105,7 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
 }
 
 /// A handler whose panic is its own failure and nobody else's.
-async fn guarded(handler: impl Future<Output = Result<Reply, Fault>>) -> Result<Reply, Fault> {
-    let mut handler = Box::pin(handler);
+async fn guarded(mut handler: Handling) -> Result<Reply, Fault> {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context)));
         // It is not polled again: what it held is dropped.

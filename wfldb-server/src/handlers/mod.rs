@@ -13,6 +13,8 @@ mod session;
 mod signed;
 mod store;
 
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,35 +44,41 @@ pub(crate) struct Call {
     pub(crate) form: Result<Representation, NotAcceptable>,
 }
 
+/// A handler at work.
+pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
 /// Sends a request to its handler.
-pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
+///
+/// Each handler is put on the heap by itself: all in one future would be as large as the largest, 10 KiB, and moved
+/// several times on its way.
+pub(crate) fn serve(call: Call) -> Handling {
     let route = &call.knock.route;
     match (route.kind, route.method) {
-        (RouteKind::Buckets, Method::Get) => bucket::list(call).await,
-        (RouteKind::Bucket, Method::Put) => bucket::put(call).await,
-        (RouteKind::Bucket, Method::Get) => bucket::get(call).await,
-        (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => bucket::delete(call).await,
-        (RouteKind::Object, Method::Put) => put::put(call).await,
+        (RouteKind::Buckets, Method::Get) => Box::pin(bucket::list(call)),
+        (RouteKind::Bucket, Method::Put) => Box::pin(bucket::put(call)),
+        (RouteKind::Bucket, Method::Get) => Box::pin(bucket::get(call)),
+        (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => Box::pin(bucket::delete(call)),
+        (RouteKind::Object, Method::Put) => Box::pin(put::put(call)),
         (RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt, Method::Get | Method::Head) => {
-            object::get(call).await
+            Box::pin(object::get(call))
         }
-        (RouteKind::Object, Method::Delete) => object::delete(call).await,
-        (RouteKind::ObjectVersion, Method::Delete) => object::erase(call).await,
-        (RouteKind::ObjectUndelete, Method::Post) => object::undelete(call).await,
-        (RouteKind::ObjectCopy, Method::Post) => object::copy(call).await,
-        (RouteKind::UploadStart, Method::Post) => multipart::start(call).await,
-        (RouteKind::UploadPart, Method::Put) => multipart::put_part(call).await,
-        (RouteKind::Upload, Method::Get) => multipart::list(call).await,
-        (RouteKind::Upload, Method::Post) => multipart::complete(call).await,
-        (RouteKind::Upload, Method::Delete) => multipart::abort(call).await,
-        (RouteKind::Batch, Method::Post) => batch::batch(call).await,
-        (RouteKind::Stats, Method::Get) => store::stats(call).await,
-        (RouteKind::Admin, Method::Post) => store::admin(call).await,
-        (RouteKind::Backup, Method::Post) => backup::backup(call).await,
-        (RouteKind::DryRun, Method::Post) => dry_run::dry_run(call).await,
-        (RouteKind::Session, Method::Post) => session::open(call).await,
-        (RouteKind::ObjectVersions, Method::Get) => scan::versions(call).await,
-        (RouteKind::Scan, Method::Get) => scan::scan(call).await,
+        (RouteKind::Object, Method::Delete) => Box::pin(object::delete(call)),
+        (RouteKind::ObjectVersion, Method::Delete) => Box::pin(object::erase(call)),
+        (RouteKind::ObjectUndelete, Method::Post) => Box::pin(object::undelete(call)),
+        (RouteKind::ObjectCopy, Method::Post) => Box::pin(object::copy(call)),
+        (RouteKind::UploadStart, Method::Post) => Box::pin(multipart::start(call)),
+        (RouteKind::UploadPart, Method::Put) => Box::pin(multipart::put_part(call)),
+        (RouteKind::Upload, Method::Get) => Box::pin(multipart::list(call)),
+        (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
+        (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
+        (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
+        (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
+        (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
+        (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
+        (RouteKind::DryRun, Method::Post) => Box::pin(dry_run::dry_run(call)),
+        (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
+        (RouteKind::ObjectVersions, Method::Get) => Box::pin(scan::versions(call)),
+        (RouteKind::Scan, Method::Get) => Box::pin(scan::scan(call)),
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
         // compile without a handler.
         (
@@ -94,7 +102,7 @@ pub(crate) async fn serve(call: Call) -> Result<Reply, Fault> {
             | RouteKind::DryRun
             | RouteKind::Session,
             _,
-        ) => Err(Fault::Forbidden(Forbidden)),
+        ) => Box::pin(ready(Err(Fault::Forbidden(Forbidden)))),
     }
 }
 

@@ -74,7 +74,7 @@ async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, 
     let stored = if begun.upload.is_inline() {
         inline(app, begun, body).await?
     } else {
-        large(app, begun, body).await?
+        Box::pin(large(app, begun, body)).await?
     };
     Ok(stored_reply(&stored, reveals))
 }
