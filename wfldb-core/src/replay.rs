@@ -162,8 +162,7 @@ impl ReplayMemory {
         timestamp: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), ReplayError> {
-        self.now = self.now.max(now);
-        self.forget();
+        self.advance(now);
         // Both times are asked: a clock that was set back must neither accept what was forgotten nor
         // keep what is far in its future.
         if !self.window.contains(timestamp, now) || timestamp < self.now.minus_ms(self.window.past_ms()) {
@@ -191,8 +190,18 @@ impl ReplayMemory {
         Ok(())
     }
 
+    /// Drops what has left the window by `now`, and gives back memory that is mostly empty. For a memory to which no
+    /// requests come; [`ReplayMemory::check_and_insert`] forgets by itself.
+    pub fn forget_by(&mut self, now: UnixMillis) {
+        self.advance(now);
+        if self.seen.capacity() / 4 > self.seen.len() {
+            self.seen.shrink_to(self.seen.len() * 2);
+        }
+    }
+
     /// Drops what has left the window.
-    fn forget(&mut self) {
+    fn advance(&mut self, now: UnixMillis) {
+        self.now = self.now.max(now);
         let oldest = self.now.minus_ms(self.window.past_ms());
         while let Some(entry) = self.by_timestamp.first_entry() {
             if *entry.key() >= oldest {

@@ -1,12 +1,12 @@
 //! What ends by itself: versions whose time to live is over, uploads that were not finished, versions that a bucket's
-//! retention does not keep any more. Found here, decided again in the commit.
+//! retention does not keep any more. Found here, decided again in the commit. And what is done when nobody writes.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use wfldb_core::id::BucketId;
+use wfldb_core::id::{BucketId, LogPosition};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::Retention;
 use wfldb_core::time::UnixMillis;
@@ -19,6 +19,10 @@ use crate::storage::{Space, prefix_end};
 
 /// How often it is looked for what has ended.
 const DUE_EVERY: Duration = Duration::from_secs(1);
+/// Looks without a change after which the storage's memory is written out.
+const REST_AFTER_TICKS: u32 = 10;
+/// Less is not worth a table.
+const REST_BYTES_MIN: u64 = 1 << 20;
 /// How often the histories of buckets with retention are walked, when nothing was configured meanwhile.
 const RETENTION_EVERY: Duration = Duration::from_mins(10);
 /// Rows that end in one plan.
@@ -37,8 +41,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The worker: until the engine goes or closes. A message makes it walk histories at once.
 pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
     let mut walked: Option<Instant> = None;
+    let mut quiet = Quiet::default();
     loop {
         let Some(engine) = inner.upgrade() else { return };
+        report(quiet.look(&engine), "writing out memory");
         report(expire(&engine), "ending what is over");
         if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
             report(retain(&engine), "applying retention");
@@ -59,6 +65,28 @@ fn report(done: Result<(), EngineError>, what: &'static str) {
         // A store that takes no writes ends nothing; it is not worth a line each time.
         Ok(()) | Err(EngineError::ReadOnly | EngineError::Closing | EngineError::OutcomeUnknown) => {}
         Err(error) => tracing::warn!(%error, "{what} failed; it is tried again"),
+    }
+}
+
+/// How long the log has stood still.
+#[derive(Default)]
+pub(crate) struct Quiet {
+    at: LogPosition,
+    ticks: u32,
+}
+
+impl Quiet {
+    /// Has the storage write out its memory once nobody has changed anything for a while.
+    pub(crate) fn look(&mut self, inner: &Inner) -> Result<(), EngineError> {
+        let at = inner.committer().mark().position;
+        if at != self.at {
+            *self = Self { at, ticks: 0 };
+        }
+        self.ticks = self.ticks.saturating_add(1);
+        if self.ticks == REST_AFTER_TICKS && inner.storage.write_buffer_bytes() >= REST_BYTES_MIN {
+            inner.storage.rest()?;
+        }
+        Ok(())
     }
 }
 

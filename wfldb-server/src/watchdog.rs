@@ -26,10 +26,12 @@ pub(crate) async fn replay_mark(app: Arc<App>, mut stopped: watch::Receiver<bool
     }
 }
 
-/// Forgets sessions that have ended.
+/// Forgets sessions that have ended, and nonces that no request could repeat any more.
 pub(crate) async fn sessions(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     while sleep(SESSIONS_STEP, &mut stopped).await {
-        app.gate.sessions().forget_ended(app.clock.now());
+        let now = app.clock.now();
+        app.gate.sessions().forget_ended(now);
+        app.gate.replay().forget_by(now);
     }
 }
 

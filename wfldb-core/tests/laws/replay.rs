@@ -85,6 +85,44 @@ fn a_clock_set_back_does_not_bring_a_replay_back() {
     );
 }
 
+/// Defects it catches: forgetting early, which lets a replay through; a memory that keeps its size for ever.
+#[test]
+fn what_is_forgotten_without_requests_is_what_no_request_could_repeat() {
+    let start = UnixMillis::new(1_000_000);
+    let mut memory = ReplayMemory::new(10_000, 10_000);
+    for number in 0..1_000_u16 {
+        let mut nonce = [0; 16];
+        nonce[..2].copy_from_slice(&number.to_be_bytes());
+        let stamped = start.plus_ms(number.into());
+        let spent = memory.check_and_insert(
+            &alone(1),
+            &Nonce::from_bytes(nonce),
+            stamped,
+            start.plus_ms(1_000),
+        );
+        assert_eq!(spent, Ok(()));
+    }
+    let past = Window::default().past_ms();
+    let kept = Nonce::from_bytes({
+        let mut nonce = [0; 16];
+        nonce[..2].copy_from_slice(&999_u16.to_be_bytes());
+        nonce
+    });
+    let last = start.plus_ms(999 + past);
+    memory.forget_by(last);
+    assert_eq!(memory.len(), 1, "the youngest could still be repeated");
+    let again = memory.check_and_insert(&alone(1), &kept, start.plus_ms(999), last);
+    assert_eq!(again, Err(ReplayError::Replayed));
+    memory.forget_by(last.plus_ms(1));
+    assert!(memory.is_empty());
+    let again = memory.check_and_insert(&alone(1), &kept, start.plus_ms(999), last);
+    assert_eq!(
+        again,
+        Err(ReplayError::OutsideWindow),
+        "forgotten, so never accepted again"
+    );
+}
+
 #[test]
 fn a_full_memory_says_whose_fault_it_is() {
     let mut memory = ReplayMemory::new(3, 2);

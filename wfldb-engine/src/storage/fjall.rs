@@ -119,16 +119,6 @@ impl FjallStorage {
     }
 }
 
-#[cfg(test)]
-impl FjallStorage {
-    /// Starts a flush of every keyspace, as a full memtable does.
-    pub(crate) fn flush_some(&self) {
-        for space in self.spaces.iter() {
-            space.rotate_memtable().unwrap();
-        }
-    }
-}
-
 fn keyspace(spaces: &[Keyspace; 8], space: Space) -> &Keyspace {
     let [meta, heads, versions, bodies, log, counters, chunks, index] = spaces;
     match space {
@@ -218,6 +208,15 @@ impl Storage for FjallStorage {
         self.database
             .persist(PersistMode::SyncAll)
             .map_err(|error| StorageError::Commit(error.to_string()))
+    }
+
+    fn rest(&self) -> Result<(), StorageError> {
+        for space in self.spaces.iter() {
+            space
+                .rotate_memtable()
+                .map_err(|error| StorageError::Commit(error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn compact(&self) -> Result<(), StorageError> {

@@ -293,7 +293,7 @@ mod tests {
             *hook.borrow_mut() = Some(Box::new(move || {
                 let start = Instant::now();
                 while first.exists() && start.elapsed() < Duration::from_secs(20) {
-                    inside.flush_some();
+                    inside.rest().unwrap();
                     std::thread::park_timeout(Duration::from_millis(5));
                 }
                 went.set(!first.exists());

@@ -151,6 +151,15 @@ pub trait Storage: Send + Sync {
     /// Bytes in memory that are not flushed to tables. Cheap: asked before every commit.
     fn write_buffer_bytes(&self) -> u64;
 
+    /// Writes out what [`Storage::write_buffer_bytes`] counts, for a storage that nobody writes to at present: it gives its
+    /// memory back, and less has to be replayed at the next open. Returns before it is done; commits may come at any time.
+    ///
+    /// # Errors
+    /// [`StorageError::Commit`] when it cannot be begun; nothing is lost then.
+    fn rest(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Merges what is on disk, so that what was overwritten or removed gives back its space. Blocks; snapshots and
     /// commits go on beside it.
     ///

@@ -1,9 +1,9 @@
 //! What ends by itself: time to live, retention, time travel over what is gone.
 
-use crate::lifecycle::{expire, retain};
+use crate::lifecycle::{Quiet, expire, retain};
 use crate::row::key;
 use crate::store::{Verdict, verify};
-use crate::{MemoryStorage, Space, Storage};
+use crate::{FjallStorage, MemoryStorage, Space, Storage};
 
 use super::*;
 
@@ -274,4 +274,43 @@ fn a_read_at_a_time_gives_what_was_current_then() {
     assert!(matches!(at(45), Err(EngineError::VersionPruned)));
     assert_eq!(at(50).unwrap(), [4]);
     assert_eq!(at(79).unwrap(), [5]);
+}
+
+/// Defects it catches: memory that is written out while somebody writes, or never.
+#[test]
+fn a_store_at_rest_writes_out_its_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(FjallStorage::open(&dir.path().join("db"), 1 << 20).unwrap());
+    let engine = Engine::with_storage(
+        Arc::clone(&storage) as Arc<dyn Storage>,
+        dir.path(),
+        HandClock::new().options(),
+    )
+    .unwrap();
+    make_bucket(&engine, "aaa");
+    for number in 0..40 {
+        put(&engine, "aaa", &format!("k{number}"), &vec![number; 60_000]).unwrap();
+    }
+    let mut quiet = Quiet::default();
+    for number in 0..20 {
+        quiet.look(&engine.inner).unwrap();
+        put(&engine, "aaa", "busy", &[number]).unwrap();
+    }
+    assert!(storage.write_buffer_bytes() > 2_000_000, "somebody writes");
+    for _ in 0..10 {
+        quiet.look(&engine.inner).unwrap();
+    }
+    let began = Instant::now();
+    while storage.write_buffer_bytes() > 100_000 && began.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        storage.write_buffer_bytes() <= 100_000,
+        "{}",
+        storage.write_buffer_bytes()
+    );
+    assert_eq!(
+        read(&engine, "aaa", "k7", Which::Newest).unwrap(),
+        vec![7; 60_000]
+    );
 }

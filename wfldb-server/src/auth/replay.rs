@@ -64,6 +64,14 @@ impl Replay {
         Ok(fresh)
     }
 
+    /// Lets go of nonces that left the window although no requests come.
+    pub(crate) fn forget_by(&self, now: UnixMillis) {
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .forget_by(now);
+    }
+
     /// Whether the durable mark is at or above `timestamp`.
     pub(crate) fn covers(&self, timestamp: UnixMillis) -> bool {
         timestamp <= self.mark.current()

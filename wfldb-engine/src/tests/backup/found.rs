@@ -16,7 +16,7 @@ fn backed_up(dir: &Path, series: &Path) -> PathBuf {
         put(&engine, "aaa", &format!("large{n}"), &large(n)).unwrap();
         put(&engine, "aaa", &format!("small{n}"), &[n; 3000]).unwrap();
     }
-    storage.flush_some();
+    storage.rest().unwrap();
     held::until(|| storage.write_buffer_bytes() == 0);
     put(&engine, "aaa", "last", b"in the journal").unwrap();
     let report = backup(&engine, series);

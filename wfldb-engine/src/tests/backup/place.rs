@@ -70,7 +70,7 @@ fn across_file_systems_only_what_is_new_is_copied() {
     for n in 0..4 {
         put(&engine, "aaa", &format!("large{n}"), &large(n)).unwrap();
     }
-    storage.flush_some();
+    storage.rest().unwrap();
     let first = backup(&engine, series.path());
     assert_eq!(first.linked.files, 0);
     put(&engine, "aaa", "large9", &large(9)).unwrap();

@@ -117,7 +117,7 @@ fn a_backup_under_writers_is_the_state_at_its_position() {
         threads.spawn(|| {
             // Flushes and compactions all the time: manifests, tables and journals change under the backup.
             while !stop.load(Ordering::SeqCst) {
-                storage.flush_some();
+                storage.rest().unwrap();
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
