@@ -21,6 +21,8 @@ type Submitted = ([u8; 40], mpsc::SyncSender<()>);
 pub(crate) fn merged(dir: &Path, limit: &Limit) -> Result<Measured, Failure> {
     let database = Database::builder(dir)
         .journal_compression(fjall::CompressionType::None)
+        // As the engine has it on few cores (docs/decisions/0013).
+        .worker_threads(1)
         .open()?;
     let bodies = database.keyspace("bodies", || {
         let separated = KvSeparationOptions::default().compression(fjall::CompressionType::None);

@@ -21,6 +21,8 @@ const JOURNAL_BYTES_MAX: u64 = 192 * 1024 * 1024;
 /// Bytes of a keyspace that are in memory and not in a table yet, before they are on their way into one. fjall's own 64 MiB
 /// took 546 MiB of memory in all while a million small objects were stored.
 const MEMTABLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// On more cores one that spins is not missed.
+const CORES_FOR_ONE_WORKER: usize = 4;
 /// The heartbeat's key; one byte, so that no real key is equal to it.
 const HEARTBEAT_KEY: &[u8] = &[0];
 
@@ -35,6 +37,13 @@ impl std::fmt::Debug for FjallStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FjallStorage").finish_non_exhaustive()
     }
+}
+
+/// fjall's threads that flush and merge. Of several, one is kept for flushing: while all others merge, it takes a waiting
+/// merge from the queue and puts it back, over and over, and has a core to itself (docs/decisions/0013).
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if cores <= CORES_FOR_ONE_WORKER { 1 } else { 4 }
 }
 
 fn options(space: Space, filters: bool) -> KeyspaceCreateOptions {
@@ -81,6 +90,7 @@ impl FjallStorage {
             .cache_size(cache_bytes)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .journal_compression(CompressionType::None)
+            .worker_threads(workers())
             .open()
             .map_err(failed)?;
         let open = |space: Space| {
