@@ -200,6 +200,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Backup => Target::Service(Service::Backup),
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
+                    RouteKind::Keys => Target::Service(Service::Keys),
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));

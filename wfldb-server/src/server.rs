@@ -164,7 +164,9 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
-        let gate = Gate::new(trust, realm.audience(), replay, Sessions::new(node));
+        let revocations = engine.revocation_view();
+        let sessions = Sessions::new(node, Arc::clone(&revocations));
+        let gate = Gate::new(trust, realm.audience(), replay, sessions, revocations);
         let app = Arc::new(App::new(
             engine,
             gate,

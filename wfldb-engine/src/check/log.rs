@@ -113,6 +113,7 @@ pub(super) fn writes(action: Action) -> bool {
         | Action::VersionPruned
         | Action::VersionExpired
         | Action::Batch
-        | Action::Lifecycle => false,
+        | Action::Lifecycle
+        | Action::Revoked => false,
     }
 }

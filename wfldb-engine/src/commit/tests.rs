@@ -28,6 +28,7 @@ fn plan(n: u8, at: u64, mutation: Mutation) -> WritePlan {
         at: UnixMillis::new(at),
         entropy: [n; 10],
         evidence: EncodedEvidence::new(&evidence),
+        chain: None,
         mutation,
     }
 }
@@ -89,6 +90,7 @@ fn hooks(on_durable: OnDurable) -> Hooks {
         admit: Box::new(|_| Ok(())),
         on_durable,
         on_freed: Box::new(|_| {}),
+        revocations: Arc::default(),
     }
 }
 

@@ -87,7 +87,7 @@ struct Tail {
 
 fn is_of_versions(action: Action) -> bool {
     match action {
-        Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted => false,
+        Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted | Action::Revoked => false,
         Action::ObjectPut
         | Action::ObjectDeleted
         | Action::ObjectRestored
@@ -118,7 +118,8 @@ impl Tail {
             | Action::BucketConfigured
             | Action::BucketDeleted
             | Action::Batch
-            | Action::Lifecycle => {}
+            | Action::Lifecycle
+            | Action::Revoked => {}
         }
     }
 }

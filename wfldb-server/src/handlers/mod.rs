@@ -5,6 +5,7 @@ mod batch;
 mod bucket;
 mod dry_run;
 mod health;
+mod keys;
 mod multipart;
 mod object;
 mod put;
@@ -77,6 +78,8 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
         (RouteKind::DryRun, Method::Post) => Box::pin(dry_run::dry_run(call)),
         (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
+        (RouteKind::Keys, Method::Post) => Box::pin(keys::revoke(call)),
+        (RouteKind::Keys, Method::Get) => Box::pin(keys::list(call)),
         (RouteKind::ObjectVersions, Method::Get) => Box::pin(scan::versions(call)),
         (RouteKind::Scan, Method::Get) => Box::pin(scan::scan(call)),
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -100,7 +103,8 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Admin
             | RouteKind::Backup
             | RouteKind::DryRun
-            | RouteKind::Session,
+            | RouteKind::Session
+            | RouteKind::Keys,
             _,
         ) => Box::pin(ready(Err(Fault::Forbidden(Forbidden)))),
     }

@@ -1,0 +1,123 @@
+//! Revoking packets and keys.
+
+use serde::{Deserialize, Serialize};
+use wfldb_core::id::{BucketId, Seq};
+use wfldb_core::limits::{
+    PACKET_SKEW_SECONDS, REVOCATIONS_MAX, REVOCATIONS_OF_ONE_KEY, REVOCATIONS_SHARED_MAX,
+};
+use wfldb_core::revocation::{Revoked, Terms};
+
+use super::log;
+use crate::commit::overlay::Overlay;
+use crate::commit::plan::{Applied, Outcome, Revoke, WritePlan};
+use crate::commit::revoked::Tracked;
+use crate::error::EngineError;
+use crate::row::revocation::{RevocationRow, revoked};
+use crate::row::{Action, ChangeRow, CommitMark};
+use crate::storage::Space;
+
+/// Revocations that one change takes away, since they cannot matter any more.
+const ENDED_MAX: usize = 64;
+
+/// The terms as the change row has them, in JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LoggedTerms {
+    /// Seconds; absent of a packet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) issued_until: Option<u64>,
+    /// Milliseconds; absent when it is kept for ever.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) kept_until_ms: Option<u64>,
+}
+
+/// Adds a revocation. What is revoked already, for as long or longer, is no change.
+pub(super) fn revoke(
+    plan: &WritePlan,
+    revoke: &Revoke,
+    state: &mut Overlay,
+    mark: &mut CommitMark,
+) -> Outcome {
+    let what = revoke.order.what();
+    let at = plan.at.max(mark.at);
+    let mut terms = Terms {
+        issued_until: if what.is_of_key() {
+            at.seconds().saturating_add(PACKET_SKEW_SECONDS)
+        } else {
+            u64::MAX
+        },
+        kept_until: revoke.order.kept_until(),
+        share: revoke.order.share(),
+    };
+    let known = state.revocations.set().get(&what).copied();
+    let is_over = terms.kept_until.is_some_and(|end| end <= at);
+    match known {
+        Some(known) if known.issued_until >= terms.issued_until => {
+            return Ok(Applied::Revoked {
+                terms: known,
+                new: false,
+            });
+        }
+        // An older one that reaches less far gives way; it keeps its place.
+        Some(known) => terms.share = known.share,
+        None if is_over => {
+            return Ok(Applied::Revoked {
+                terms,
+                new: false,
+            });
+        }
+        None => check_room(&state.revocations, &terms)?,
+    }
+    for ended in state.revocations.set().ended(at, ENDED_MAX) {
+        state.revocations.remove(&ended);
+        state.remove(Space::Meta, revoked(&ended));
+    }
+    state.revocations.insert(what, terms);
+    let row = RevocationRow {
+        at,
+        terms,
+        by: revoke.by.clone(),
+    };
+    state.put(Space::Meta, revoked(&what), row.encode());
+    let change = ChangeRow {
+        prev: mark.chain,
+        position: mark.position.next(),
+        at,
+        // INVARIANT: no bucket has the id of zeros.
+        bucket: BucketId::from_bytes([0; 16]),
+        seq: Seq::new(0),
+        action: Action::Revoked,
+        key: what.to_string(),
+        version: None,
+        etag: None,
+        len: 0,
+        config: Some(logged(&what, &terms)),
+        evidence: plan.evidence.hash,
+        entries: Vec::new(),
+    };
+    log(plan, &change, state, mark);
+    Ok(Applied::Revoked {
+        terms,
+        new: true,
+    })
+}
+
+fn logged(what: &Revoked, terms: &Terms) -> String {
+    let logged = LoggedTerms {
+        issued_until: what.is_of_key().then_some(terms.issued_until),
+        kept_until_ms: terms.kept_until.map(|end| end.get()),
+    };
+    // A struct of numbers always serialises.
+    serde_json::to_string(&logged).unwrap_or_default()
+}
+
+fn check_room(known: &Tracked, terms: &Terms) -> Result<(), EngineError> {
+    let set = known.set();
+    let share_is_full = terms.share.is_some_and(|share| {
+        set.of_share(&share) >= REVOCATIONS_OF_ONE_KEY || set.shared() >= REVOCATIONS_SHARED_MAX
+    });
+    if share_is_full || set.len() >= REVOCATIONS_MAX {
+        Err(EngineError::RevocationsFull)
+    } else {
+        Ok(())
+    }
+}
