@@ -343,7 +343,7 @@ fn a_request_without_a_route_is_told_why() {
         ("GET", "/v1/ab", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/ABC/k", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_other", "BadBucketName", Kind::Invalid),
-        ("GET", "/v1/_keys", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),
         (

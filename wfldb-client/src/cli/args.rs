@@ -107,6 +107,18 @@ pub(crate) enum Command {
     Compact,
     /// Say whether the packet allows a request, and which grant of which link decides; exit code 3 when it does not
     DryRun(DryRun),
+    /// End a packet that was passed on, and everything that it was passed on as; or a key in what was passed on
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// A file with the packet, or with a profile; the profile in use has signed a link of it
+    #[arg(value_name = "FILE")]
+    pub(crate) packet: PathBuf,
+    /// End what this key holds below that link instead, whatever packets it was given before now
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -121,3 +121,46 @@ fn check_room(known: &Tracked, terms: &Terms) -> Result<(), EngineError> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wfldb_core::id::PacketHash;
+
+    use super::*;
+
+    fn known(of_one: usize, of_others: usize, of_administrators: usize) -> Tracked {
+        let mut tracked = Tracked::default();
+        let all = of_one + of_others + of_administrators;
+        for number in 0..all {
+            let share = match number {
+                n if n < of_one => Some([1; 32]),
+                n if n < of_one + of_others => Some([2; 32]),
+                _ => None,
+            };
+            tracked.insert(Revoked::Packet(PacketHash::of(&number.to_be_bytes())), terms(share));
+        }
+        tracked
+    }
+
+    fn terms(share: Option<[u8; 32]>) -> Terms {
+        Terms {
+            issued_until: 1,
+            kept_until: None,
+            share,
+        }
+    }
+
+    /// A defect it catches: callers who fill the set, so that an administrator cannot revoke any more.
+    #[test]
+    fn the_room_of_one_of_all_and_of_administrators_is_bounded() {
+        let fits = |known: &Tracked, share| check_room(known, &terms(share)).is_ok();
+        let (one, other) = (Some([1; 32]), Some([3; 32]));
+        assert!(fits(&known(REVOCATIONS_OF_ONE_KEY - 1, 0, 0), one));
+        let full = known(REVOCATIONS_OF_ONE_KEY, 0, 0);
+        assert!(!fits(&full, one) && fits(&full, other) && fits(&full, None));
+        let full = known(0, REVOCATIONS_SHARED_MAX, 0);
+        assert!(!fits(&full, one) && fits(&full, None));
+        let full = known(0, REVOCATIONS_SHARED_MAX, REVOCATIONS_MAX - REVOCATIONS_SHARED_MAX);
+        assert!(!fits(&full, None));
+    }
+}
