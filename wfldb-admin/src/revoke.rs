@@ -48,7 +48,8 @@ fn asked(what: &str, root: bool) -> Result<RevokeAsked, Error> {
     }
     match KeyId::parse(what) {
         Ok(id) if id.role() == Role::Root && !root => {
-            let why = "this is a root key: every packet that it signed would end, for good. Give --root to do it";
+            let why =
+                "this is a root key: every packet that it signed would end, for good. Give --root to do it";
             Err(Error::Usage(why.to_owned()))
         }
         Ok(id) => Ok(RevokeAsked::Key(id.public_key().clone())),

@@ -53,7 +53,9 @@ pub fn packet_in(path: &Path) -> Result<String, Error> {
     let failed = |error: std::io::Error| Error::Local(format!("{}: {error}", path.display()));
     let mut text = String::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    file.take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
     if text.trim_start().starts_with('{') {
         Ok(Profile::load(path)?.packet)
     } else {

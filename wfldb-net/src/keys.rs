@@ -203,7 +203,10 @@ mod tests {
         let json = |what| serde_json::to_string(&RevocationForm::of(&what, &terms)).unwrap();
         let (one, two) = ("01".repeat(32), "02".repeat(32));
         let link = PacketHash::from_bytes([1; 32]);
-        assert_eq!(json(Revoked::Packet(link)), format!(r#"{{"packet_hash":"{one}"}}"#));
+        assert_eq!(
+            json(Revoked::Packet(link)),
+            format!(r#"{{"packet_hash":"{one}"}}"#)
+        );
         assert_eq!(
             json(Revoked::Key([2; 32])),
             format!(r#"{{"key":"{two}","issued_until":7}}"#)

@@ -161,6 +161,9 @@ pub(crate) struct Mb {
     /// Largest object; `none` for the protocol's own limit
     #[arg(long, value_name = "BYTES|none", value_parser = limit)]
     pub(crate) object_bytes_max: Option<Limit>,
+    /// Most requests per second, of all callers together; `none` for any number
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) rate: Option<Limit>,
     /// Only full signatures, no sessions
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_signature: Option<bool>,

@@ -101,7 +101,12 @@ fn signed_place(proof: &Authorized, packet: &VerifiedPacket) -> Option<usize> {
 /// When the packet, and everything that goes on from it, is over for good: `exp`, its tolerance, and a day for clocks
 /// that are set back.
 fn end(packet: &VerifiedPacket) -> UnixMillis {
-    let exp = packet.links().iter().map(|link| link.exp).min().unwrap_or(u64::MAX);
+    let exp = packet
+        .links()
+        .iter()
+        .map(|link| link.exp)
+        .min()
+        .unwrap_or(u64::MAX);
     let end = exp.saturating_add(PACKET_SKEW_SECONDS + REVOCATION_SLACK_SECONDS);
     UnixMillis::new(end.saturating_mul(1000))
 }

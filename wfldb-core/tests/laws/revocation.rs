@@ -64,7 +64,10 @@ fn revoked() -> impl Strategy<Value = Revoked> {
     prop_oneof![
         link().prop_map(Revoked::Packet),
         (0..KEYS).prop_map(|number| Revoked::Key(key(number))),
-        below.prop_map(|(link, number)| Revoked::Below { link, key: key(number) }),
+        below.prop_map(|(link, number)| Revoked::Below {
+            link,
+            key: key(number)
+        }),
     ]
 }
 
@@ -89,14 +92,18 @@ fn model(all: &[(Revoked, Terms)], chain: &Chain) -> bool {
         Revoked::Key(key) => {
             let root = links[0].iss == *key;
             let has = |link: &LinkIdentity| link.iss == *key || link.sub == *key;
-            root || links.iter().any(|link| has(link) && link.iat <= terms.issued_until)
+            root || links
+                .iter()
+                .any(|link| has(link) && link.iat <= terms.issued_until)
         }
         Revoked::Below { link, key } => {
             let Some(place) = links.iter().position(|known| known.hash == *link) else {
                 return false;
             };
             let from_there = &links[place..];
-            from_there.iter().any(|link| link.sub == *key && link.iat <= terms.issued_until)
+            from_there
+                .iter()
+                .any(|link| link.sub == *key && link.iat <= terms.issued_until)
         }
     })
 }
@@ -208,7 +215,9 @@ fn proof(packet: &VerifiedPacket, holder: &SecretKey, method: Method) -> Result<
         headers: &[],
     };
     let headers = sign(&request, packet.token(), &audience(), holder).unwrap();
-    let headers = headers.into_iter().map(|(name, value)| (name, value.into_bytes()));
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into_bytes()));
     let wire = Wire {
         method: method.to_string(),
         target: "/v1/_keys".to_owned(),
@@ -251,9 +260,7 @@ fn others_than_administrators_end_what_they_passed_on_and_nothing_else() {
     let by = |packet: &VerifiedPacket, holder: &SecretKey, asked: Asked| {
         order(&proof(packet, holder, Method::Post).unwrap(), &asked)
     };
-    let below = |packet: &VerifiedPacket, key: &SecretKey| {
-        Asked::Below(packet.clone(), key.public_key())
-    };
+    let below = |packet: &VerifiedPacket, key: &SecretKey| Asked::Below(packet.clone(), key.public_key());
     let client = SecretKey::from_seed([2; 32]);
 
     // Whole packets: of those that one's own key signed a link of.
@@ -270,7 +277,11 @@ fn others_than_administrators_end_what_they_passed_on_and_nothing_else() {
         assert_eq!(found.is_ok(), allowed);
         if let Ok(order) = found {
             assert_eq!(order.what(), Revoked::Packet(target.hash()));
-            assert_eq!(order.share(), Some(*top.public_key().as_bytes()), "the share of whom the root gave it to");
+            assert_eq!(
+                order.share(),
+                Some(*top.public_key().as_bytes()),
+                "the share of whom the root gave it to"
+            );
             let end = target.links().iter().map(|link| link.exp).min().unwrap() + 60 + 86_400;
             assert_eq!(order.kept_until(), Some(UnixMillis::new(end * 1000)));
         }
@@ -279,10 +290,22 @@ fn others_than_administrators_end_what_they_passed_on_and_nothing_else() {
     let link = |packet: &VerifiedPacket| packet.chain().links().last().unwrap().hash;
     let found = by(&first, &top, below(&third, &client)).unwrap();
     let key = *client.public_key().as_bytes();
-    assert_eq!(found.what(), Revoked::Below { link: link(&second), key });
+    assert_eq!(
+        found.what(),
+        Revoked::Below {
+            link: link(&second),
+            key
+        }
+    );
     assert_eq!(found.kept_until(), None);
     let found = by(&second, &mid, below(&third, &client)).unwrap();
-    assert_eq!(found.what(), Revoked::Below { link: link(&third), key });
+    assert_eq!(
+        found.what(),
+        Revoked::Below {
+            link: link(&third),
+            key
+        }
+    );
     for (packet, holder, asked) in [
         (&first, &top, below(&third, &top)),
         (&second, &mid, below(&third, &mid)),
@@ -302,7 +325,14 @@ fn others_than_administrators_end_what_they_passed_on_and_nothing_else() {
 #[test]
 fn administrators_end_anything_and_see_what_is_revoked() {
     let [first, second, third] = family();
-    let admin = verified(&packet::issue(&crate::support::root(), Role::Root, &crate::support::claims(everything())).unwrap());
+    let admin = verified(
+        &packet::issue(
+            &crate::support::root(),
+            Role::Root,
+            &crate::support::claims(everything()),
+        )
+        .unwrap(),
+    );
     let client = SecretKey::from_seed([2; 32]);
     assert_eq!(proof(&admin, &client, Method::Get).unwrap().op(), Op::Admin);
     assert!(proof(&second, &middle(1), Method::Get).is_err());

@@ -311,18 +311,26 @@ fn a_revocation_holds_for_the_plans_behind_it_in_the_group() {
     assert!(refused(step(&by(1, 4, back))));
     step(&by(2, 5, put(2, 1, Vec::new()))).unwrap();
     // Again within the same second it is no change; a second later it reaches further.
-    assert!(matches!(step(&by(2, 6, first.clone())).unwrap(), Applied::Revoked { new: false, .. }));
+    assert!(matches!(
+        step(&by(2, 6, first.clone())).unwrap(),
+        Applied::Revoked { new: false, .. }
+    ));
     let later = WritePlan {
         at: UnixMillis::new(5_000),
         ..by(2, 7, first)
     };
-    assert!(matches!(step(&later).unwrap(), Applied::Revoked { new: true, .. }));
+    assert!(matches!(
+        step(&later).unwrap(),
+        Applied::Revoked { new: true, .. }
+    ));
     let mut revocations = overlay.finish().revocations;
     let what = wfldb_core::revocation::Revoked::Key(*holder(1).public_key().as_bytes());
     let changes = revocations.take_changes();
-    assert!(changes.iter().all(|(changed, terms)| {
-        *changed == what && terms.is_some_and(|terms| terms.issued_until == 65)
-    }));
+    assert!(
+        changes.iter().all(|(changed, terms)| {
+            *changed == what && terms.is_some_and(|terms| terms.issued_until == 65)
+        })
+    );
     assert_eq!(changes.len(), 2);
     assert!(revocations.take_changes().is_empty());
 }

@@ -1,11 +1,13 @@
 //! Revocations: making one, listing them, and the set that requests are held against.
 
+mod logged;
 mod view;
 
 use wfldb_core::auth::{Authorized, Op, Service, Target};
 use wfldb_core::revocation::{Order, Revocations, Revoked, Terms};
 use wfldb_core::time::UnixMillis;
 
+pub(crate) use self::logged::LoggedRevocation;
 pub use self::view::RevocationView;
 
 use crate::commit::plan::{Applied, Mutation, Revoke};
@@ -86,10 +88,7 @@ impl Engine {
         if *proof.target() != Target::Service(Service::Keys) || proof.op() != Op::Admin {
             return Err(EngineError::Forbidden);
         }
-        let from = after.map_or_else(
-            || REVOKED.to_vec(),
-            |after| [&revoked(&after)[..], &[0]].concat(),
-        );
+        let from = after.map_or_else(|| REVOKED.to_vec(), |after| [&revoked(&after)[..], &[0]].concat());
         let snapshot = self.inner.storage.snapshot();
         let mut page = RevocationPage::default();
         for row in snapshot.range(Space::Meta, &from, &prefix_end(REVOKED), false) {

@@ -8,8 +8,9 @@ use wfldb_core::auth::{
     Authorized, Charge, Forbidden, Method, ObjectAttributes, Op, RouteKind, Target, Written, authorize,
     fits_session,
 };
-use wfldb_core::revocation::Asked;
+use wfldb_core::id::BucketId;
 use wfldb_core::request::{ArrivedRequest, FreshRequest, RequestHead, SessionRequest, SignedRequest};
+use wfldb_core::revocation::Asked;
 use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;
 use wfldb_core::verifier::Verifier;
@@ -72,12 +73,13 @@ impl Gate {
         replay: Replay,
         sessions: Sessions,
         revocations: Arc<RevocationView>,
+        rates: Rates,
     ) -> Self {
         Self {
             packets: Packets::new(trust, audience, revocations),
             replay,
             sessions,
-            rates: Rates::new(),
+            rates,
             verifier: Verifier::default(),
         }
     }
@@ -158,6 +160,13 @@ impl Gate {
     /// May they: capability, rate, parameters. See [`Gate::identify`] for the order.
     pub(crate) fn decide(&self, known: Known) -> Result<Admitted, Fault> {
         let Known { fresh, route, peer } = known;
+        // What is refused costs as much as what is not, so it counts too.
+        if !self
+            .rates
+            .take_of_key(fresh.subject().public_key(), Instant::now())
+        {
+            return Err(Fault::Rate);
+        }
         // Said by the protocol for everyone, so it tells nobody anything.
         if fresh.is_of_session() && !fits_session(route.method, route.kind) {
             return Err(Fault::SignatureRequired);
@@ -188,6 +197,15 @@ impl Gate {
             authorized,
             parameters,
         })
+    }
+
+    /// The rate of the bucket that a request is about. `manage` is not counted by it, so that a bucket under a flood can
+    /// be given another rate.
+    pub(crate) fn rate_of_bucket(&self, bucket: BucketId, rate: Option<u64>) -> Result<(), Fault> {
+        match rate {
+            Some(rate) if !self.rates.take_of_bucket(bucket, rate, Instant::now()) => Err(Fault::Rate),
+            _ => Ok(()),
+        }
     }
 
     /// The rates of what a request does beside its first access: the entries of a batch, the source of a copy. A grant is

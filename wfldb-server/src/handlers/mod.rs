@@ -22,7 +22,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span, debug_span};
-use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
+use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind, Target};
 use wfldb_core::id::KeyId;
 use wfldb_core::request::RequestHead;
 use wfldb_net::accept::{NotAcceptable, Representation};
@@ -143,7 +143,30 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         let cover = move |app: &Arc<App>| app.gate.replay().cover(timestamp).map_err(Fault::ReplayMark);
         blocking(app, cover).instrument(span.clone()).await?;
     }
-    span.in_scope(|| app.gate.decide(known))
+    let admitted = span.in_scope(|| app.gate.decide(known))?;
+    limit_bucket(app, &admitted.authorized).instrument(span).await?;
+    Ok(admitted)
+}
+
+/// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
+async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
+    let name = match authorized.target() {
+        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Service(_) => return Ok(()),
+    };
+    let known = match app.engine.known_bucket_rate(name) {
+        Some(known) => known,
+        None => {
+            let name = name.clone();
+            match blocking(app, move |app| Ok(app.engine.bucket_rate(&name))).await? {
+                Ok(found) => found,
+                // The handler says what is wrong with the bucket, in its place among the checks.
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    let (bucket, rate) = known;
+    app.gate.rate_of_bucket(bucket, rate)
 }
 
 /// The course of every handler whose work is one read and whose answer is a structure: no body, no signed headers of

@@ -81,14 +81,22 @@ async fn a_revoked_packet_ends_what_was_passed_on_from_it_across_restarts() {
     for holder in [&middle, &child] {
         is_refused(&reads(&store, holder, Http::Two).await);
     }
-    let verdict = store.send(Ask::new("POST", "/v1/_admin").body(r#"{"do":"verify"}"#)).await;
+    let verdict = store
+        .send(Ask::new("POST", "/v1/_admin").body(r#"{"do":"verify"}"#))
+        .await;
     assert_eq!(verdict.ok(StatusCode::OK).json()["sound"], true);
     let listed = store.send(Ask::new("GET", KEYS)).await.ok(StatusCode::OK).json();
     let items = listed["items"].as_array().unwrap();
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["packet_hash"], hash(&middle));
-    assert_eq!(text(&items[0]["by"]), store.admin.key.key_id(Role::Client).to_string());
-    assert!(items[0].get("kept_until").is_none(), "the server has not seen when it ends");
+    assert_eq!(
+        text(&items[0]["by"]),
+        store.admin.key.key_id(Role::Client).to_string()
+    );
+    assert!(
+        items[0].get("kept_until").is_none(),
+        "the server has not seen when it ends"
+    );
 }
 
 /// A defect it catches: ids compared instead of keys, so that another role is another holder.
@@ -96,11 +104,17 @@ async fn a_revoked_packet_ends_what_was_passed_on_from_it_across_restarts() {
 async fn a_revoked_key_ends_every_packet_that_it_has() {
     let (store, middle, child, sibling) = family().await;
     let direct = store.holder_with(&[ALL], |claims| claims.sub = child.key.key_id(Role::Issuer));
-    let direct = Holder { key: child.key.clone(), ..direct };
+    let direct = Holder {
+        key: child.key.clone(),
+        ..direct
+    };
     reads(&store, &direct, Http::One).await.ok(StatusCode::OK);
     let id = child.key.key_id(Role::Node).to_string();
     let before = now().seconds();
-    let answer = revoke(&store, &store.admin, json!({"key": id})).await.ok(StatusCode::OK).json();
+    let answer = revoke(&store, &store.admin, json!({"key": id}))
+        .await
+        .ok(StatusCode::OK)
+        .json();
     assert_eq!(answer["key"], key_hex(&child));
     let until = answer["issued_until"].as_u64().unwrap();
     assert!((before + 60..=now().seconds() + 60).contains(&until));
@@ -124,8 +138,13 @@ async fn others_end_what_they_signed_and_nothing_else() {
     ] {
         revoke(&store, &middle, body).await.is(403, "Forbidden");
     }
-    revoke(&store, &child, json!({"packet": child.packet})).await.is(403, "Forbidden");
-    store.send_as(&middle, Ask::new("GET", KEYS)).await.is(403, "Forbidden");
+    revoke(&store, &child, json!({"packet": child.packet}))
+        .await
+        .is(403, "Forbidden");
+    store
+        .send_as(&middle, Ask::new("GET", KEYS))
+        .await
+        .is(403, "Forbidden");
     // What is shown has to be a packet of this store, and the body one of the shapes.
     let forged = format!("{}A", &child.packet[..child.packet.len() - 1]);
     for body in [
@@ -140,15 +159,24 @@ async fn others_end_what_they_signed_and_nothing_else() {
     let empty = store.send(Ask::new("GET", KEYS)).await.ok(StatusCode::OK).json();
     assert_eq!(empty, json!({"items": []}));
 
-    let done = revoke(&store, &middle, json!({"packet": child.packet})).await.ok(StatusCode::OK).json();
-    assert_eq!((&done["packet_hash"], &done["new"]), (&json!(hash(&child)), &json!(true)));
+    let done = revoke(&store, &middle, json!({"packet": child.packet}))
+        .await
+        .ok(StatusCode::OK)
+        .json();
+    assert_eq!(
+        (&done["packet_hash"], &done["new"]),
+        (&json!(hash(&child)), &json!(true))
+    );
     assert!(done.get("kept_until").is_some());
     is_refused(&reads(&store, &child, Http::Two).await);
     reads(&store, &sibling, Http::Two).await.ok(StatusCode::OK);
 
     // The sibling's key, below the middle's link: other packets of the same key stay.
     let elsewhere = store.holder_with(&[ALL], |claims| claims.sub = sibling.key.key_id(Role::Client));
-    let elsewhere = Holder { key: sibling.key.clone(), ..elsewhere };
+    let elsewhere = Holder {
+        key: sibling.key.clone(),
+        ..elsewhere
+    };
     let body = json!({"packet": sibling.packet, "key": key_hex(&sibling)});
     let done = revoke(&store, &middle, body).await.ok(StatusCode::OK).json();
     assert_eq!(done["link"], hash(&sibling), "the middle signed the last link");
@@ -163,13 +191,19 @@ async fn the_listing_has_pages() {
     let store = Store::photos().await;
     for number in 0..5_u8 {
         let hash = PacketHash::of(&[number]).to_string();
-        revoke(&store, &store.admin, json!({"packet_hash": hash})).await.ok(StatusCode::OK);
+        revoke(&store, &store.admin, json!({"packet_hash": hash}))
+            .await
+            .ok(StatusCode::OK);
     }
     let whole = store.send(Ask::new("GET", KEYS)).await.ok(StatusCode::OK).json();
     let mut found: Vec<Value> = Vec::new();
     let mut target = format!("{KEYS}?limit=2");
     loop {
-        let page = store.send(Ask::new("GET", &target)).await.ok(StatusCode::OK).json();
+        let page = store
+            .send(Ask::new("GET", &target))
+            .await
+            .ok(StatusCode::OK)
+            .json();
         found.extend(page["items"].as_array().unwrap().iter().cloned());
         match page["cursor"].as_str() {
             Some(cursor) => target = format!("{KEYS}?cursor={}&limit=2", cursor.replace(':', "%3A")),
@@ -178,8 +212,14 @@ async fn the_listing_has_pages() {
     }
     assert_eq!(whole["items"], json!(found));
     assert_eq!(found.len(), 5);
-    store.send(Ask::new("GET", &format!("{KEYS}?cursor=x"))).await.is(400, "BadParameter");
-    store.send(Ask::new("POST", &format!("{KEYS}?limit=1"))).await.is(400, "BadParameter");
+    store
+        .send(Ask::new("GET", &format!("{KEYS}?cursor=x")))
+        .await
+        .is(400, "BadParameter");
+    store
+        .send(Ask::new("POST", &format!("{KEYS}?limit=1")))
+        .await
+        .is(400, "BadParameter");
 }
 
 /// A defect it catches: a session that goes on with the packet that it was opened with.
@@ -189,14 +229,22 @@ async fn a_session_ends_with_its_packet() {
     let (ended, other) = (open(&store, &child).await, open(&store, &sibling).await);
     let ask = || Ask::new("GET", "/v1/photos/scan");
     ended.send(&store, ask()).await.ok(StatusCode::OK);
-    revoke(&store, &middle, json!({"packet": child.packet})).await.ok(StatusCode::OK);
+    revoke(&store, &middle, json!({"packet": child.packet}))
+        .await
+        .ok(StatusCode::OK);
     ended.send(&store, ask()).await.is(401, "SessionUnknown");
     other.send(&store, ask()).await.ok(StatusCode::OK);
     // Nothing is revoked over a session, since nothing would prove who did it.
     let session = open(&store, &store.admin).await;
     let body = json!({"packet_hash": hash(&sibling)}).to_string();
-    session.send(&store, Ask::new("POST", KEYS).body(body)).await.is(401, "SignatureRequired");
-    session.send(&store, Ask::new("GET", KEYS)).await.is(401, "SignatureRequired");
+    session
+        .send(&store, Ask::new("POST", KEYS).body(body))
+        .await
+        .is(401, "SignatureRequired");
+    session
+        .send(&store, Ask::new("GET", KEYS))
+        .await
+        .is(401, "SignatureRequired");
 }
 
 /// A body whose frames come through a channel.
@@ -206,8 +254,13 @@ impl Body for Fed {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 
@@ -243,14 +296,26 @@ async fn a_write_that_was_admitted_before_is_refused_in_its_commit() {
 async fn a_download_under_way_is_cut() {
     let (store, middle, child, sibling) = family().await;
     let body = vec![7; 64 << 20];
-    store.send(Ask::new("PUT", "/v1/photos/big").body(body.clone())).await.ok(StatusCode::CREATED);
+    store
+        .send(Ask::new("PUT", "/v1/photos/big").body(body.clone()))
+        .await
+        .ok(StatusCode::CREATED);
     for (http, holder) in [(Http::One, &child), (Http::Two, &sibling)] {
         let ask = Ask::new("GET", "/v1/photos/big").over(http);
         let answer = store.open(&ask, ask.sign(holder), Full::default()).await;
         assert_eq!(answer.status(), 200);
         let mut download = answer.into_body();
-        let mut got = download.frame().await.unwrap().unwrap().into_data().unwrap().len();
-        revoke(&store, &middle, json!({"packet": holder.packet})).await.ok(StatusCode::OK);
+        let mut got = download
+            .frame()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_data()
+            .unwrap()
+            .len();
+        revoke(&store, &middle, json!({"packet": holder.packet}))
+            .await
+            .ok(StatusCode::OK);
         let revoked = Instant::now();
         // The reader stalls, so nothing but the revocation can end it.
         tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -268,11 +333,21 @@ async fn a_download_under_way_is_cut() {
     let ask = Ask::new("GET", "/v1/photos/big");
     let answer = store.open(&ask, ask.sign(&middle), Full::default()).await;
     let mut download = answer.into_body();
-    let first = download.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    let first = download
+        .frame()
+        .await
+        .unwrap()
+        .unwrap()
+        .into_data()
+        .unwrap()
+        .len();
     let other = json!({"packet_hash": PacketHash::of(b"other").to_string()});
     revoke(&store, &store.admin, other).await.ok(StatusCode::OK);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(first + download.collect().await.unwrap().to_bytes().len(), body.len());
+    assert_eq!(
+        first + download.collect().await.unwrap().to_bytes().len(),
+        body.len()
+    );
 }
 
 async fn start(dir: &std::path::Path, change: impl FnOnce(&mut Config)) -> Server {
@@ -285,7 +360,12 @@ async fn start(dir: &std::path::Path, change: impl FnOnce(&mut Config)) -> Serve
 #[tokio::test(flavor = "multi_thread")]
 async fn a_root_key_can_be_turned_off_for_good() {
     let store = Store::photos().await;
-    let root = Packet::parse(&store.admin.packet).unwrap().root().claims().iss.clone();
+    let root = Packet::parse(&store.admin.packet)
+        .unwrap()
+        .root()
+        .claims()
+        .iss
+        .clone();
     let answer = revoke(&store, &store.admin, json!({"key": root.to_string()})).await;
     answer.ok(StatusCode::OK);
     is_refused(&reads(&store, &store.admin, Http::Two).await);
@@ -301,7 +381,10 @@ async fn a_root_key_can_be_turned_off_for_good() {
     let mut claims = Packet::parse(&store.admin.packet).unwrap().claims().clone();
     claims.iss = id.clone();
     let packet = packet::issue(&other, Role::Root, &claims).unwrap();
-    let admin = Holder { packet, ..store.admin.clone() };
+    let admin = Holder {
+        packet,
+        ..store.admin.clone()
+    };
     let store = store.restart_with(|config| config.trust = vec![id]).await;
     reads(&store, &admin, Http::Two).await.ok(StatusCode::OK);
     is_refused(&reads(&store, &store.admin, Http::Two).await);
@@ -312,7 +395,9 @@ async fn a_root_key_can_be_turned_off_for_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_store_refuses_what_was_revoked() {
     let (store, middle, child, _) = family().await;
-    revoke(&store, &middle, json!({"packet": child.packet})).await.ok(StatusCode::OK);
+    revoke(&store, &middle, json!({"packet": child.packet}))
+        .await
+        .ok(StatusCode::OK);
     let dir = store.keep().await;
     std::fs::remove_file(dir.path().join("HWM")).unwrap();
     let server = start(dir.path(), |_| {}).await;
@@ -321,7 +406,9 @@ async fn a_read_only_store_refuses_what_was_revoked() {
     reads(&store, &middle, Http::Two).await.ok(StatusCode::OK);
     let sibling = Store::delegate(&middle, &[ALL]);
     reads(&store, &sibling, Http::Two).await.ok(StatusCode::OK);
-    revoke(&store, &middle, json!({"packet": sibling.packet})).await.is(503, "ReadOnly");
+    revoke(&store, &middle, json!({"packet": sibling.packet}))
+        .await
+        .is(503, "ReadOnly");
 }
 
 /// What is revoked is revoked for requests that are sent at the same moment, once the answer is there.
@@ -333,7 +420,9 @@ async fn from_the_answer_on_nothing_gets_through() {
         let http = BOTH[round % 2];
         let session = open(&store, &child).await;
         reads(&store, &child, http).await.ok(StatusCode::OK);
-        revoke(&store, &middle, json!({"packet": child.packet})).await.ok(StatusCode::OK);
+        revoke(&store, &middle, json!({"packet": child.packet}))
+            .await
+            .ok(StatusCode::OK);
         let put = Ask::new("PUT", "/v1/photos/k").over(http).body("x");
         let (read, written, tagged) = tokio::join!(
             reads(&store, &child, http),

@@ -49,11 +49,11 @@ pub(crate) async fn open(store: &Store, holder: &Holder) -> Open {
 }
 
 impl Open {
-    fn counter(&self) -> u64 {
+    pub(crate) fn counter(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn tag_with(&self, ask: &Ask, counter: u64) -> Vec<(String, String)> {
+    pub(crate) fn tag_with(&self, ask: &Ask, counter: u64) -> Vec<(String, String)> {
         self.tag_for(ask, counter, self.offer.session, &self.audience)
     }
 

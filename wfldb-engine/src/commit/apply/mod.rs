@@ -8,7 +8,7 @@ mod bucket;
 mod edit;
 mod erase;
 mod object;
-pub(crate) mod revoke;
+mod revoke;
 mod upload;
 
 use std::sync::Arc;
@@ -40,7 +40,11 @@ pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark
 
 fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
     // SECURITY: what was revoked before this plan, in the same group too, changes nothing any more.
-    if plan.chain.as_ref().is_some_and(|chain| state.revocations.covers(chain)) {
+    if plan
+        .chain
+        .as_ref()
+        .is_some_and(|chain| state.revocations.covers(chain))
+    {
         return Err(EngineError::Revoked);
     }
     match &plan.mutation {

@@ -1,34 +1,23 @@
 //! Revoking packets and keys.
 
-use serde::{Deserialize, Serialize};
 use wfldb_core::id::{BucketId, Seq};
 use wfldb_core::limits::{
     PACKET_SKEW_SECONDS, REVOCATIONS_MAX, REVOCATIONS_OF_ONE_KEY, REVOCATIONS_SHARED_MAX,
 };
-use wfldb_core::revocation::{Revoked, Terms};
+use wfldb_core::revocation::Terms;
 
 use super::log;
 use crate::commit::overlay::Overlay;
 use crate::commit::plan::{Applied, Outcome, Revoke, WritePlan};
 use crate::commit::revoked::Tracked;
 use crate::error::EngineError;
+use crate::revocation::LoggedRevocation;
 use crate::row::revocation::{RevocationRow, revoked};
 use crate::row::{Action, ChangeRow, CommitMark};
 use crate::storage::Space;
 
 /// Revocations that one change takes away, since they cannot matter any more.
 const ENDED_MAX: usize = 64;
-
-/// The terms as the change row has them, in JSON.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LoggedTerms {
-    /// Seconds; absent of a packet.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) issued_until: Option<u64>,
-    /// Milliseconds; absent when it is kept for ever.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) kept_until_ms: Option<u64>,
-}
 
 /// Adds a revocation. What is revoked already, for as long or longer, is no change.
 pub(super) fn revoke(
@@ -60,10 +49,7 @@ pub(super) fn revoke(
         // An older one that reaches less far gives way; it keeps its place.
         Some(known) => terms.share = known.share,
         None if is_over => {
-            return Ok(Applied::Revoked {
-                terms,
-                new: false,
-            });
+            return Ok(Applied::Revoked { terms, new: false });
         }
         None => check_room(&state.revocations, &terms)?,
     }
@@ -77,7 +63,9 @@ pub(super) fn revoke(
         terms,
         by: revoke.by.clone(),
     };
-    state.put(Space::Meta, revoked(&what), row.encode());
+    let row = row.encode();
+    let logged = LoggedRevocation::new(&what, &terms, &row);
+    state.put(Space::Meta, revoked(&what), row);
     let change = ChangeRow {
         prev: mark.chain,
         position: mark.position.next(),
@@ -90,24 +78,12 @@ pub(super) fn revoke(
         version: None,
         etag: None,
         len: 0,
-        config: Some(logged(&what, &terms)),
+        config: Some(logged.to_json()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
     };
     log(plan, &change, state, mark);
-    Ok(Applied::Revoked {
-        terms,
-        new: true,
-    })
-}
-
-fn logged(what: &Revoked, terms: &Terms) -> String {
-    let logged = LoggedTerms {
-        issued_until: what.is_of_key().then_some(terms.issued_until),
-        kept_until_ms: terms.kept_until.map(|end| end.get()),
-    };
-    // A struct of numbers always serialises.
-    serde_json::to_string(&logged).unwrap_or_default()
+    Ok(Applied::Revoked { terms, new: true })
 }
 
 fn check_room(known: &Tracked, terms: &Terms) -> Result<(), EngineError> {
@@ -125,6 +101,7 @@ fn check_room(known: &Tracked, terms: &Terms) -> Result<(), EngineError> {
 #[cfg(test)]
 mod tests {
     use wfldb_core::id::PacketHash;
+    use wfldb_core::revocation::Revoked;
 
     use super::*;
 
@@ -137,7 +114,10 @@ mod tests {
                 n if n < of_one + of_others => Some([2; 32]),
                 _ => None,
             };
-            tracked.insert(Revoked::Packet(PacketHash::of(&number.to_be_bytes())), terms(share));
+            tracked.insert(
+                Revoked::Packet(PacketHash::of(&number.to_be_bytes())),
+                terms(share),
+            );
         }
         tracked
     }
@@ -160,7 +140,11 @@ mod tests {
         assert!(!fits(&full, one) && fits(&full, other) && fits(&full, None));
         let full = known(0, REVOCATIONS_SHARED_MAX, 0);
         assert!(!fits(&full, one) && fits(&full, None));
-        let full = known(0, REVOCATIONS_SHARED_MAX, REVOCATIONS_MAX - REVOCATIONS_SHARED_MAX);
+        let full = known(
+            0,
+            REVOCATIONS_SHARED_MAX,
+            REVOCATIONS_MAX - REVOCATIONS_SHARED_MAX,
+        );
         assert!(!fits(&full, None));
     }
 }
