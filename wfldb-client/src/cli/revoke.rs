@@ -17,7 +17,7 @@ pub(crate) async fn revoke(client: &Client, output: &Output, args: &Revoke) -> R
         }
     };
     let form = client.revoke(&asked).await?;
-    output.line(|| words(&form), || to_value(&form).unwrap_or_default())
+    Ok(output.line(|| words(&form), || to_value(&form).unwrap_or_default())?)
 }
 
 fn words(form: &RevocationForm) -> String {

@@ -121,7 +121,7 @@ fn last_of_each(all: &[(Revoked, Terms)]) -> Vec<(Revoked, Terms)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    /// Seeded defects, each caught here: `<` for `<=` at `issued_until`; the root's key asked with its time; only the
+    /// Defects it catches: `<` for `<=` at `issued_until`; the root's key asked with its time; only the
     /// last link asked; `Below` that looks at links before the named one; `Below` with any link for the named one.
     #[test]
     fn a_set_covers_exactly_what_the_protocol_says(all in revocations(), chain in chain()) {
@@ -251,7 +251,7 @@ fn issue_again(whole: &Packet, links: usize) -> String {
     token
 }
 
-/// Seeded defects, each caught here: any caller by hash or key; the holder (`sub`) of the last link for its signer; a
+/// Defects it catches: any caller by hash or key; the holder (`sub`) of the last link for its signer; a
 /// link of any caller's chain for one of the presented packet.
 #[test]
 fn others_than_administrators_end_what_they_passed_on_and_nothing_else() {

@@ -290,7 +290,7 @@ fn by(number: u8, n: u8, mutation: Mutation) -> WritePlan {
 }
 
 /// Within one group, in order: what came before the revocation is carried out, what comes after it is not, its own
-/// revocations included. Seeded defects, each caught here: a check against what is durable only; a refused revocation
+/// revocations included. Defects it catches: a check against what is durable only; a refused revocation
 /// that is not taken back.
 #[test]
 fn a_revocation_holds_for_the_plans_behind_it_in_the_group() {

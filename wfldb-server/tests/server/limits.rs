@@ -94,7 +94,7 @@ async fn eight(send: impl AsyncFn() -> Answer) -> Vec<u16> {
     seen
 }
 
-/// Seeded defects, each caught here: a request of a session that is not counted; a refused one that is not.
+/// Defects it catches: a request of a session that is not counted; a refused one that is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_has_a_rate_whatever_it_asks_for() {
     let store = Store::with(|config| config.requests_per_key = NonZeroU64::new(4)).await;
@@ -136,7 +136,7 @@ async fn a_key_has_a_rate_whatever_it_asks_for() {
     .await;
 }
 
-/// Seeded defects, each caught here: a rate that each caller has by itself; one that `manage` is held up by too.
+/// Defects it catches: a rate that each caller has by itself; one that `manage` is held up by too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_has_a_rate_that_all_callers_share() {
     let store = Store::photos().await;

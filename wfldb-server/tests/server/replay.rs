@@ -169,7 +169,7 @@ async fn futures_join<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output>
     done.into_iter().flatten().collect()
 }
 
-/// Seeded defects, each caught here: the nonce looked for and put in under two locks; a nonce that is spent by the
+/// Defects it catches: the nonce looked for and put in under two locks; a nonce that is spent by the
 /// handler; one memory for each version of HTTP.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_concurrent_uses_of_a_nonce_exactly_one_wins() {

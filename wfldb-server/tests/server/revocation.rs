@@ -60,7 +60,7 @@ async fn family() -> (Store, Holder, Holder, Holder) {
     (store, middle, child, sibling)
 }
 
-/// Seeded defects, each caught here: the cache of packets asked before the set; only the last link's hash looked at; rows
+/// Defects it catches: the cache of packets asked before the set; only the last link's hash looked at; rows
 /// that are not loaded at the start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_packet_ends_what_was_passed_on_from_it_across_restarts() {
@@ -146,7 +146,11 @@ async fn others_end_what_they_signed_and_nothing_else() {
         .await
         .is(403, "Forbidden");
     // What is shown has to be a packet of this store, and the body one of the shapes.
-    let other = if child.packet.chars().rev().nth(9) == Some('A') { "B" } else { "A" };
+    let other = if child.packet.chars().rev().nth(9) == Some('A') {
+        "B"
+    } else {
+        "A"
+    };
     let mut forged = child.packet.clone();
     forged.replace_range(forged.len() - 10..forged.len() - 9, other);
     for body in [
