@@ -20,6 +20,7 @@ mod exhaustion;
 mod lifecycle;
 mod memory;
 mod mixed;
+mod revocation;
 mod rot;
 mod sessions;
 mod tls;

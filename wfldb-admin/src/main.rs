@@ -2,6 +2,7 @@
 
 mod backups;
 mod reach;
+mod revoke;
 mod store;
 mod tls;
 
@@ -56,6 +57,10 @@ enum Command {
     Restore(backups::Restore),
     /// Check every row and chunk of a store against each other; exit code 1 when anything is wrong
     Verify(store::Verify),
+    /// End a packet or a key: whoever holds it is refused from then on, and whoever it was passed on to
+    Revoke(revoke::Revoke),
+    /// List what is revoked
+    Revoked(reach::Reach),
     /// Figures of a running server's store
     Stats(reach::Reach),
     /// Have a running server give back space: merge its storage, remove chunk files that nothing names
@@ -169,6 +174,8 @@ fn main() -> ExitCode {
         Command::Backup(args) => backups::backup(args),
         Command::Restore(args) => backups::restore(&args),
         Command::Verify(args) => store::verify(args),
+        Command::Revoke(args) => revoke::revoke(args),
+        Command::Revoked(args) => revoke::revoked(args),
         Command::Stats(args) => store::stats(args),
         Command::Compact(args) => store::compact(args),
         Command::Tls(args) => tls::tls(&args),

@@ -29,6 +29,7 @@ pub mod object;
 pub mod packet;
 pub mod replay;
 pub mod request;
+pub mod revocation;
 pub mod session;
 pub mod time;
 pub mod verifier;

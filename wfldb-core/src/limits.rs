@@ -102,6 +102,17 @@ pub const SESSIONS_MAX: usize = 8192;
 /// Largest body that opens a session, as sent.
 pub const SESSION_BODY_BYTES_MAX: usize = 1024;
 
+/// Revocations of a store at once.
+pub const REVOCATIONS_MAX: usize = 100_000;
+/// Revocations of a store that others than administrators made.
+pub const REVOCATIONS_SHARED_MAX: usize = REVOCATIONS_MAX / 2;
+/// Revocations of one holder of a link 0 and of all that it passed its packet on to.
+pub const REVOCATIONS_OF_ONE_KEY: usize = 1000;
+/// Largest body that revokes, as sent: a packet and a key.
+pub const REVOKE_BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long a packet's revocation is kept after the packet is over, in seconds: a day, for clocks that are set back.
+pub const REVOCATION_SLACK_SECONDS: u64 = 24 * 3600;
+
 const _: () = {
     assert!(LINKS_MAX == DELEGATION_MAX as usize + 1);
     assert!(CHUNK_BYTES.is_multiple_of(GROUP_BYTES));
@@ -119,4 +130,7 @@ const _: () = {
     // The window's bits come in whole words.
     assert!(SESSION_WINDOW.is_multiple_of(64));
     assert!(SESSIONS_OF_ONE_KEY < SESSIONS_MAX);
+    assert!(PACKET_BYTES_MAX + 1024 < REVOKE_BODY_BYTES_MAX);
+    // Others cannot take the room that an administrator needs.
+    assert!(REVOCATIONS_OF_ONE_KEY < REVOCATIONS_SHARED_MAX && REVOCATIONS_SHARED_MAX < REVOCATIONS_MAX);
 };

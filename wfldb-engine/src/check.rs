@@ -4,6 +4,7 @@
 //! `rows` walks a bucket, `log` the changes; here is what they add up to.
 
 mod log;
+mod revocations;
 mod rows;
 mod uploads;
 
@@ -17,6 +18,7 @@ use wfldb_core::id::{BucketId, ChunkHash, LogPosition};
 use crate::chunk::ChunkError;
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
+use crate::revocation::LoggedRevocation;
 use crate::row::{BucketRow, CommitMark, counters, key};
 use crate::storage::{Rows, Snapshot, Space, Storage, StorageError, prefix_end};
 
@@ -105,6 +107,8 @@ struct Check<'a> {
     shared: HashMap<LogPosition, u32>,
     /// Rows in `index` that lead to versions and uploads by their time.
     due: u64,
+    /// What the log says was revoked, by its text.
+    revoked: HashMap<String, LoggedRevocation>,
     /// Called after each step that reads much, with the bytes that it read: the scrub rests here.
     pace: &'a mut dyn FnMut(u64),
 }
@@ -146,6 +150,7 @@ impl CheckReport {
             charged: HashMap::new(),
             shared: HashMap::new(),
             due: 0,
+            revoked: HashMap::new(),
             pace,
         };
         if let Err(error) = check.all() {
@@ -176,7 +181,8 @@ impl Check<'_> {
         self.strays(&buckets.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>())?;
         self.grants()?;
         self.due_rows()?;
-        self.log(&mark)
+        self.log(&mark)?;
+        self.revocations(&mark)
     }
 
     fn find(&mut self, kind: FindingKind, place: Option<Place<'_>>, detail: impl Into<String>) {

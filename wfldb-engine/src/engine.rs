@@ -21,6 +21,7 @@ use crate::error::EngineError;
 use crate::lifecycle;
 use crate::options::EngineOptions;
 use crate::pending::Pending;
+use crate::revocation::{self, RevocationView};
 use crate::row::{CommitMark, EvidenceRow, key};
 use crate::scrub::{self, ScrubFigures};
 use crate::space::SpaceGuard;
@@ -96,6 +97,7 @@ pub(crate) struct Inner {
     lifecycle: Worker,
     scrubber: Worker,
     pub(crate) scrub: ScrubFigures,
+    pub(crate) revocations: Arc<RevocationView>,
     pub(crate) garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
@@ -188,8 +190,14 @@ impl Engine {
         )
     }
 
-    fn assemble(dir: &Path, parts: Parts) -> Result<Self, OpenError> {
+    fn assemble(dir: &Path, mut parts: Parts) -> Result<Self, OpenError> {
         let storage = parts.storage;
+        let revoked = revocation::load(&*storage.snapshot());
+        if let Err(why) = &revoked {
+            let why = || format!("what is revoked cannot be read, so every request is refused: {why}");
+            parts.read_only.get_or_insert_with(why);
+        }
+        let revocations = Arc::new(RevocationView::new(revoked.ok()));
         let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), parts.options.min_free));
         let floor = Arc::clone(&space);
         let admit = move |plan: &WritePlan| {
@@ -207,6 +215,7 @@ impl Engine {
                 Mutation::DeleteObject(_)
                 | Mutation::EraseVersion(_)
                 | Mutation::AbortUpload(_)
+                | Mutation::Revoke(_)
                 | Mutation::Expire { .. }
                 | Mutation::Prune { .. }
                 | Mutation::DeleteBucket { .. }
@@ -234,6 +243,7 @@ impl Engine {
                 admit: Box::new(admit),
                 on_durable: Box::new(on_durable),
                 on_freed: Box::new(move |freed| store.look_at(freed)),
+                revocations: Arc::clone(&revocations),
             },
         )
         .map_err(OpenError::io("the committer's thread"))?;
@@ -263,6 +273,7 @@ impl Engine {
             lifecycle: Worker::default(),
             scrubber: Worker::default(),
             scrub: ScrubFigures::default(),
+            revocations,
             garbage,
             _lock: parts.lock,
         });
@@ -413,6 +424,7 @@ impl Inner {
             at: self.now(),
             entropy: random()?,
             evidence: EncodedEvidence::new(&evidence),
+            chain: proof.packet().map(|packet| packet.chain().clone()),
             mutation,
         })
     }

@@ -53,6 +53,12 @@ pub enum EngineError {
     /// The bucket wants each request signed by itself, and the proof is of a session's request.
     #[error("the bucket wants a signature with each request")]
     SignatureRequired,
+    /// The packet that the request came with was revoked before its commit.
+    #[error("the packet was revoked")]
+    Revoked,
+    /// There is no room for another revocation: the caller's share is full, or the whole.
+    #[error("no more revocations can be kept")]
+    RevocationsFull,
     /// A key with a reserved word.
     #[error("the key is reserved")]
     ReservedKey,
@@ -120,8 +126,8 @@ impl EngineError {
             | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
-            Self::SignatureRequired => Kind::Unauthenticated,
-            Self::StorageFull | Self::BackupFull => Kind::StorageFull,
+            Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
+            Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
             Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,
         }
@@ -144,6 +150,8 @@ impl EngineError {
             Self::InvalidPart => "InvalidPart",
             Self::Forbidden => "Forbidden",
             Self::SignatureRequired => "SignatureRequired",
+            Self::Revoked => "Unauthenticated",
+            Self::RevocationsFull => "RevocationsFull",
             Self::ReservedKey => "ReservedKey",
             Self::NotSupportedYet(_) => "NotSupportedYet",
             Self::QuotaExceeded => "QuotaExceeded",

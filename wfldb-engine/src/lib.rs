@@ -19,6 +19,7 @@ mod lifecycle;
 mod object;
 mod options;
 mod pending;
+mod revocation;
 mod row;
 mod scrub;
 mod space;
@@ -48,6 +49,7 @@ pub use self::object::{
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
+pub use self::revocation::{RevocationInfo, RevocationPage, RevocationView, RevokeOutcome};
 pub use self::stats::EngineStats;
 pub use self::storage::{
     Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,

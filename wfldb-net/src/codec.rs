@@ -91,6 +91,7 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             mirror: bucket.config.mirror,
             audit_reads: bucket.config.audit_reads,
             require_signature: bucket.config.require_signature,
+            rate: bucket.config.rate,
         },
     );
     let Usage {
@@ -208,6 +209,7 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
             mirror: config.mirror(),
             audit_reads: config.audit_reads(),
             require_signature: config.require_signature(),
+            rate: config.rate(),
         },
         usage: Usage {
             objects: usage.objects(),

@@ -13,6 +13,7 @@ pub mod date;
 pub mod dry_run;
 pub mod framing;
 pub mod header;
+pub mod keys;
 pub mod listing;
 pub mod multipart;
 pub mod problem;

@@ -11,6 +11,7 @@ use wfldb_core::id::{UploadId, VersionId};
 use wfldb_core::limits::{KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
+use wfldb_core::revocation::Revoked;
 use wfldb_core::time::UnixMillis;
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
@@ -138,6 +139,17 @@ pub enum Parameters {
     UploadPart(UploadId, u16),
     /// `scan`.
     Scan(ScanQuery),
+    /// `_keys`.
+    Revocations(RevocationsQuery),
+}
+
+/// The parameters of a page of what is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationsQuery {
+    /// Most items of the page, 1 to 1000.
+    pub limit: usize,
+    /// The last one of the page before.
+    pub after: Option<Revoked>,
 }
 
 /// What is copied.
@@ -211,6 +223,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                     Service::Backup => RouteKind::Backup,
                     Service::DryRun => RouteKind::DryRun,
                     Service::Session => RouteKind::Session,
+                    Service::Keys => RouteKind::Keys,
                 };
                 (kind, Target::Service(service))
             }
@@ -336,6 +349,11 @@ impl Route {
             | RouteKind::Backup
             | RouteKind::DryRun
             | RouteKind::Session => Parameters::None,
+            RouteKind::Keys if self.method == Method::Get => Parameters::Revocations(RevocationsQuery {
+                limit: rest.limit()?,
+                after: rest.parsed("cursor", Revoked::parse)?,
+            }),
+            RouteKind::Keys => Parameters::None,
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

@@ -200,6 +200,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Backup => Target::Service(Service::Backup),
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
+                    RouteKind::Keys => Target::Service(Service::Keys),
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));
@@ -342,7 +343,7 @@ fn a_request_without_a_route_is_told_why() {
         ("GET", "/v1/ab", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/ABC/k", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_other", "BadBucketName", Kind::Invalid),
-        ("GET", "/v1/_keys", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),
         (

@@ -29,13 +29,19 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, gate: Gate, clock: Arc<Clock>, backups: BackupRoot) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        gate: Gate,
+        clock: Arc<Clock>,
+        backups: BackupRoot,
+        budget: Budget,
+    ) -> Self {
         let cursors = Cursors::new(engine.store_secret("cursor"));
         Self {
             engine,
             gate,
             clock,
-            budget: Budget::new(),
+            budget,
             backups,
             cursors,
             metrics: Metrics::new(),

@@ -2,11 +2,13 @@
 //! that goes away does not make room while its job still runs.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wfldb_core::auth::{Authorized, GrantId};
+use wfldb_core::auth::{Actor, Authorized, GrantId};
+use wfldb_core::revocation::KeyBytes;
 
 use crate::fault::Fault;
 
@@ -27,16 +29,25 @@ pub(crate) struct Budget {
     work: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    in_flight: Arc<Mutex<HashMap<GrantId, u32>>>,
+    in_flight: Arc<Mutex<HashMap<Counted, u32>>>,
+    in_flight_per_key: NonZeroU32,
+}
+
+/// What requests in flight are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Grant(GrantId),
+    Key(KeyBytes),
 }
 
 impl Budget {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(in_flight_per_key: NonZeroU32) -> Self {
         Self {
             work: Arc::new(Semaphore::new(WORK_MAX)),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             bytes: Arc::new(Semaphore::new(BYTES_KIB_MAX)),
             in_flight: Arc::default(),
+            in_flight_per_key,
         }
     }
 
@@ -56,20 +67,30 @@ impl Budget {
         acquire(&self.bytes, u32::try_from(kib).unwrap_or(u32::MAX)).await
     }
 
-    /// Counts a request at every grant that it is charged to.
+    /// Counts a request at every grant that it is charged to, and at the key that sent it.
     pub(crate) fn enter(&self, authorized: &Authorized) -> Result<InFlight, Fault> {
+        let grants = authorized.charges().iter();
+        let mut counted: Vec<_> = grants.map(|charge| Counted::Grant(charge.grant)).collect();
+        if let Actor::Key(id) = authorized.actor() {
+            counted.push(Counted::Key(*id.public_key().as_bytes()));
+        }
         let mut counts = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |grant: &GrantId| counts.get(grant).is_some_and(|count| *count >= IN_FLIGHT_MAX);
-        if authorized.charges().iter().any(|charge| full(&charge.grant)) {
+        let full = |counted: &Counted| {
+            let most = match counted {
+                Counted::Grant(_) => IN_FLIGHT_MAX,
+                Counted::Key(_) => self.in_flight_per_key.get(),
+            };
+            counts.get(counted).is_some_and(|count| *count >= most)
+        };
+        if counted.iter().any(full) {
             return Err(Fault::InFlight);
         }
-        let grants: Vec<GrantId> = authorized.charges().iter().map(|charge| charge.grant).collect();
-        for grant in &grants {
-            *counts.entry(*grant).or_insert(0) += 1;
+        for one in &counted {
+            *counts.entry(*one).or_insert(0) += 1;
         }
         Ok(InFlight {
             counts: Arc::clone(&self.in_flight),
-            grants,
+            counted,
         })
     }
 
@@ -93,21 +114,21 @@ async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaph
     }
 }
 
-/// A request that is counted at its grants until this is dropped.
+/// A request that is counted at its grants and its key until this is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    counts: Arc<Mutex<HashMap<GrantId, u32>>>,
-    grants: Vec<GrantId>,
+    counts: Arc<Mutex<HashMap<Counted, u32>>>,
+    counted: Vec<Counted>,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        for grant in &self.grants {
-            if let Some(count) = counts.get_mut(grant) {
+        for one in &self.counted {
+            if let Some(count) = counts.get_mut(one) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {
-                    counts.remove(grant);
+                    counts.remove(one);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -13,6 +13,7 @@ use wfldb_core::name::Realm;
 use wfldb_core::request::Window;
 use wfldb_engine::Prober;
 
+use crate::clock::Wall;
 use crate::listen::CONNECTIONS_MAX;
 use crate::tls::TlsFiles;
 
@@ -24,6 +25,8 @@ const MIN_FREE_BYTES: u64 = 1 << 30;
 /// Bytes of the storage's block cache: 128 MiB.
 const BLOCK_CACHE_BYTES: u64 = 128 << 20;
 const SCRUB_DAYS: u64 = 7;
+/// Requests of one key at once: as many as jobs run or wait in all, so that it bounds downloads that stand open.
+const REQUESTS_IN_FLIGHT_PER_KEY: NonZeroU32 = NonZeroU32::MIN.saturating_add(1023);
 /// Connections that one address may have: an eighth of all.
 const CONNECTIONS_PER_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(511);
 /// Bytes of newest versions that are kept in memory: 64 MiB.
@@ -80,6 +83,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Connections that one address may have at the same time.
     pub connections_per_address: NonZeroU32,
+    /// Requests per second of one public key; `None`: any number.
+    pub requests_per_key: Option<NonZeroU64>,
+    /// Requests of one public key at the same time.
+    pub requests_in_flight_per_key: NonZeroU32,
     /// Serve without TLS on an address that is not loopback.
     pub danger_plaintext: bool,
     /// Serve metrics on an address that is not loopback.
@@ -92,6 +99,8 @@ pub struct Config {
     pub window: Window,
     /// How a copy of the store is opened before the store itself.
     pub prober: Prober,
+    /// Where time comes from; no flag changes it.
+    pub wall: Wall,
 }
 
 /// Why there is no configuration.
@@ -188,6 +197,12 @@ struct Flags {
     /// Connections that one address may have at the same time, of 4096 in all [default: 512]
     #[arg(long, env = "WFLDB_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
     connections_per_address: Option<u32>,
+    /// Requests per second that one key may make, refused ones included; 0 for any number [default: 0]
+    #[arg(long, env = "WFLDB_REQUESTS_PER_KEY", value_name = "NUMBER")]
+    requests_per_key: Option<u64>,
+    /// Requests that one key may have in flight, open downloads included [default: 1024]
+    #[arg(long, env = "WFLDB_REQUESTS_IN_FLIGHT_PER_KEY", value_name = "NUMBER")]
+    requests_in_flight_per_key: Option<u32>,
     /// Serve without TLS on an address that is not loopback: everybody on the way can read everything
     #[arg(long, env = "WFLDB_DANGER_PLAINTEXT", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     danger_plaintext: Option<bool>,
@@ -228,6 +243,8 @@ struct File {
     tls_key: Option<PathBuf>,
     tls_client_ca: Option<PathBuf>,
     connections_per_address: Option<u32>,
+    requests_per_key: Option<u64>,
+    requests_in_flight_per_key: Option<u32>,
     danger_plaintext: Option<bool>,
     danger_metrics: Option<bool>,
     exit_on_storage_failure: Option<bool>,
@@ -255,12 +272,15 @@ impl Config {
             trust: Vec::new(),
             tls: None,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
+            requests_per_key: None,
+            requests_in_flight_per_key: REQUESTS_IN_FLIGHT_PER_KEY,
             danger_plaintext: false,
             danger_metrics: false,
             exit_on_storage_failure: false,
             log: LogForm::Text,
             window: Window::default(),
             prober: Prober::default(),
+            wall: Wall::default(),
         }
     }
 
@@ -331,6 +351,15 @@ impl Config {
                 .connections_per_address
                 .or(file.connections_per_address)
                 .map_or(Ok(CONNECTIONS_PER_ADDRESS), per_address)?,
+            requests_per_key: flags
+                .requests_per_key
+                .or(file.requests_per_key)
+                .and_then(NonZeroU64::new),
+            requests_in_flight_per_key: flags
+                .requests_in_flight_per_key
+                .or(file.requests_in_flight_per_key)
+                .map_or(Some(REQUESTS_IN_FLIGHT_PER_KEY), NonZeroU32::new)
+                .ok_or_else(|| value("--requests-in-flight-per-key", &"1 or more"))?,
             trust: trust.iter().map(|id| root(id)).collect::<Result<_, _>>()?,
             danger_plaintext: flags.danger_plaintext.or(file.danger_plaintext).unwrap_or(false),
             danger_metrics: flags.danger_metrics.or(file.danger_metrics).unwrap_or(false),
@@ -341,6 +370,7 @@ impl Config {
             log: flags.log.or(file.log).unwrap_or(default_log),
             window: window.ok_or_else(|| value("--skew-past, --skew-future", &"at most 300 seconds"))?,
             prober: Prober::default(),
+            wall: Wall::default(),
         })
     }
 }

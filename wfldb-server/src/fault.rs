@@ -57,9 +57,9 @@ pub(crate) enum Fault {
     ReplayMark(#[source] std::io::Error),
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    #[error("more requests than the grant's rate allows")]
+    #[error("more requests than a rate allows: the grant's, the key's or the bucket's")]
     Rate,
-    #[error("too many requests of this grant are in flight")]
+    #[error("too many requests of this grant or key are in flight")]
     InFlight,
     #[error("the server is at its limit of work; try again")]
     Overloaded,

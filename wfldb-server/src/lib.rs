@@ -28,6 +28,7 @@ mod tls;
 mod watchdog;
 
 pub use bootstrap::{Bootstrap, BootstrapError};
+pub use clock::Wall;
 pub use config::{Config, ConfigError, LogForm, Switch};
 pub use folder::FileError;
 pub use logging::start as start_logging;

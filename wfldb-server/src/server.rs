@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use wfldb_core::time::UnixMillis;
 use wfldb_engine::{Engine, EngineError, EngineOptions, OpenError};
 
 use crate::app::App;
-use crate::auth::{Gate, Replay, Sessions};
+use crate::auth::{Gate, Rates, Replay, Sessions};
 use crate::backups::BackupRoot;
 use crate::bootstrap::{self, Bootstrap, BootstrapError};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::listen::Port;
@@ -139,7 +141,7 @@ impl Server {
             });
         }
         let tls = open_tls(config.tls.clone()).await?;
-        let clock = Arc::new(Clock::default());
+        let clock = Arc::new(Clock::new(config.wall.clone()));
         let opening = (config.clone(), Arc::clone(&clock));
         let opened = tokio::task::spawn_blocking(move || open(&opening.0, opening.1));
         let (engine, unfinished, node) = opened.await.map_err(|_| StartError::CutOff)??;
@@ -164,12 +166,16 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
-        let gate = Gate::new(trust, realm.audience(), replay, Sessions::new(node));
+        let revocations = engine.revocation_view();
+        let rates = Rates::new(config.requests_per_key.map(NonZeroU64::get));
+        let sessions = Sessions::new(node, Arc::clone(&revocations));
+        let gate = Gate::new(trust, realm.audience(), replay, sessions, revocations, rates);
         let app = Arc::new(App::new(
             engine,
             gate,
             clock,
             BackupRoot::new(config.backup_dir.clone()),
+            Budget::new(config.requests_in_flight_per_key),
         ));
         let (stopping, stop) = watch::channel(false);
         let (stopped, end) = watch::channel(false);

@@ -17,13 +17,13 @@ pub mod wfldb {
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
-        pub const ENUM_MAX_ACTION: u8 = 10;
+        pub const ENUM_MAX_ACTION: u8 = 11;
         #[deprecated(
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_ACTION: [Action; 11] = [
+        pub const ENUM_VALUES_ACTION: [Action; 12] = [
             Action::BucketCreated,
             Action::BucketConfigured,
             Action::BucketDeleted,
@@ -35,6 +35,7 @@ pub mod wfldb {
             Action::VersionExpired,
             Action::Batch,
             Action::Lifecycle,
+            Action::Revoked,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -53,9 +54,10 @@ pub mod wfldb {
             pub const VersionExpired: Self = Self(8);
             pub const Batch: Self = Self(9);
             pub const Lifecycle: Self = Self(10);
+            pub const Revoked: Self = Self(11);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 10;
+            pub const ENUM_MAX: u8 = 11;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::BucketCreated,
                 Self::BucketConfigured,
@@ -68,6 +70,7 @@ pub mod wfldb {
                 Self::VersionExpired,
                 Self::Batch,
                 Self::Lifecycle,
+                Self::Revoked,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -83,6 +86,7 @@ pub mod wfldb {
                     Self::VersionExpired => Some("VersionExpired"),
                     Self::Batch => Some("Batch"),
                     Self::Lifecycle => Some("Lifecycle"),
+                    Self::Revoked => Some("Revoked"),
                     _ => None,
                 }
             }
@@ -1439,7 +1443,8 @@ pub mod wfldb {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u64>(ChangeRow::VT_LEN, Some(0)).unwrap() }
             }
-            /// The configuration that the change set, for BucketCreated and BucketConfigured; the name is in `key`.
+            /// The configuration that the change set, for BucketCreated and BucketConfigured; the name is in `key`. For Revoked
+            /// how it holds, in JSON; what is revoked is in `key`.
             #[inline]
             pub fn config(&self) -> Option<&'a str> {
                 // Safety:

@@ -1263,6 +1263,7 @@ pub mod wfldb {
                 pub const VT_MIRROR: ::flatbuffers::VOffsetT = 16;
                 pub const VT_AUDIT_READS: ::flatbuffers::VOffsetT = 18;
                 pub const VT_REQUIRE_SIGNATURE: ::flatbuffers::VOffsetT = 20;
+                pub const VT_RATE: ::flatbuffers::VOffsetT = 22;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1279,6 +1280,9 @@ pub mod wfldb {
                     args: &'args BucketConfigArgs,
                 ) -> ::flatbuffers::WIPOffset<BucketConfig<'bldr>> {
                     let mut builder = BucketConfigBuilder::new(_fbb);
+                    if let Some(x) = args.rate {
+                        builder.add_rate(x);
+                    }
                     if let Some(x) = args.object_bytes_max {
                         builder.add_object_bytes_max(x);
                     }
@@ -1380,6 +1384,13 @@ pub mod wfldb {
                             .unwrap()
                     }
                 }
+                #[inline]
+                pub fn rate(&self) -> Option<u64> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(BucketConfig::VT_RATE, None) }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1398,6 +1409,7 @@ pub mod wfldb {
                         .visit_field::<bool>("mirror", Self::VT_MIRROR, false)?
                         .visit_field::<bool>("audit_reads", Self::VT_AUDIT_READS, false)?
                         .visit_field::<bool>("require_signature", Self::VT_REQUIRE_SIGNATURE, false)?
+                        .visit_field::<u64>("rate", Self::VT_RATE, false)?
                         .finish();
                     Ok(())
                 }
@@ -1412,6 +1424,7 @@ pub mod wfldb {
                 pub mirror: bool,
                 pub audit_reads: bool,
                 pub require_signature: bool,
+                pub rate: Option<u64>,
             }
             impl<'a> Default for BucketConfigArgs {
                 #[inline]
@@ -1426,6 +1439,7 @@ pub mod wfldb {
                         mirror: false,
                         audit_reads: false,
                         require_signature: false,
+                        rate: None,
                     }
                 }
             }
@@ -1481,6 +1495,10 @@ pub mod wfldb {
                         .push_slot::<bool>(BucketConfig::VT_REQUIRE_SIGNATURE, require_signature, false);
                 }
                 #[inline]
+                pub fn add_rate(&mut self, rate: u64) {
+                    self.fbb_.push_slot_always::<u64>(BucketConfig::VT_RATE, rate);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1509,6 +1527,7 @@ pub mod wfldb {
                     ds.field("mirror", &self.mirror());
                     ds.field("audit_reads", &self.audit_reads());
                     ds.field("require_signature", &self.require_signature());
+                    ds.field("rate", &self.rate());
                     ds.finish()
                 }
             }

@@ -107,6 +107,18 @@ pub(crate) enum Command {
     Compact,
     /// Say whether the packet allows a request, and which grant of which link decides; exit code 3 when it does not
     DryRun(DryRun),
+    /// End a packet that was passed on, and everything that it was passed on as; or a key in what was passed on
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// A file with the packet, or with a profile; the profile in use has signed a link of it
+    #[arg(value_name = "FILE")]
+    pub(crate) packet: PathBuf,
+    /// End what this key holds below that link instead, whatever packets it was given before now
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -149,6 +161,9 @@ pub(crate) struct Mb {
     /// Largest object; `none` for the protocol's own limit
     #[arg(long, value_name = "BYTES|none", value_parser = limit)]
     pub(crate) object_bytes_max: Option<Limit>,
+    /// Most requests per second, of all callers together; `none` for any number
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) rate: Option<Limit>,
     /// Only full signatures, no sessions
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_signature: Option<bool>,

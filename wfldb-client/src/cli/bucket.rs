@@ -65,6 +65,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
     set(&mut config.quota_bytes, args.quota_bytes);
     set(&mut config.quota_objects, args.quota_objects);
     set(&mut config.object_bytes_max, args.object_bytes_max);
+    set(&mut config.rate, args.rate);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     config
 }
@@ -99,6 +100,7 @@ mod tests {
             quota_bytes: None,
             quota_objects: None,
             object_bytes_max: None,
+            rate: None,
             require_signature: None,
             configure: true,
         }

@@ -13,6 +13,7 @@ mod object;
 mod output;
 mod put;
 mod restore;
+mod revoke;
 mod show;
 mod spool;
 mod store;
@@ -77,6 +78,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
+            Command::Revoke(args) => revoke::revoke(&client, output, &args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

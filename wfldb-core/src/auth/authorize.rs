@@ -264,6 +264,8 @@ impl Question<'_> {
             Target::Store | Target::Service(Service::DryRun | Service::Session) => {
                 (true, op == Op::List && !grant.ops.is_empty(), true)
             }
+            // Whoever has any grant may end what they passed on; the rest of it is `admin`.
+            Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
             Target::Bucket(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),

@@ -88,11 +88,13 @@ pub enum RouteKind {
     DryRun,
     /// `/v1/_session`.
     Session,
+    /// `/v1/_keys`.
+    Keys,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -112,6 +114,7 @@ impl RouteKind {
         Self::Backup,
         Self::DryRun,
         Self::Session,
+        Self::Keys,
     ];
 }
 
@@ -183,6 +186,13 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
+        // Whoever has a grant may end what they passed on, so `list` stands for that here too; what else may be
+        // revoked is decided once it is known.
+        RouteKind::Keys => match method {
+            Get => Some(&[Op::Admin]),
+            Post => Some(&[Op::List]),
+            Head | Put | Delete => None,
+        },
         // Here too `list` stands for "has a grant".
         RouteKind::Session => match method {
             Post => Some(&[Op::List]),
@@ -193,9 +203,9 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
 
 /// Whether a request of a session may use a method on a route; else it needs a signature of its own.
 pub fn fits_session(method: Method, route: RouteKind) -> bool {
-    // SECURITY: a session that opened the next one would never end.
-    let opens_one = route == RouteKind::Session;
-    !opens_one && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
+    // SECURITY: a session that opened the next one would never end, and a revocation needs a signature as evidence.
+    let wants_one = matches!(route, RouteKind::Session | RouteKind::Keys);
+    !wants_one && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
 }
 
 #[cfg(test)]
@@ -225,6 +235,7 @@ mod tests {
             (RouteKind::Backup, "POST:admin"),
             (RouteKind::DryRun, "POST:list"),
             (RouteKind::Session, "POST:list"),
+            (RouteKind::Keys, "GET:admin POST:list"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

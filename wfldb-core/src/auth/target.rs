@@ -34,16 +34,19 @@ pub enum Service {
     DryRun,
     /// `/v1/_session`.
     Session,
+    /// `/v1/_keys`.
+    Keys,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Stats,
         Self::Admin,
         Self::Backup,
         Self::DryRun,
         Self::Session,
+        Self::Keys,
     ];
 
     /// The reserved word.
@@ -54,6 +57,7 @@ impl Service {
             Self::Backup => "_backup",
             Self::DryRun => "_dryrun",
             Self::Session => "_session",
+            Self::Keys => "_keys",
         }
     }
 }
@@ -119,6 +123,7 @@ impl Target {
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),
             RouteKind::DryRun => matches!(self, Self::Service(Service::DryRun)),
             RouteKind::Session => matches!(self, Self::Service(Service::Session)),
+            RouteKind::Keys => matches!(self, Self::Service(Service::Keys)),
         }
     }
 }

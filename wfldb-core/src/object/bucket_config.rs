@@ -92,6 +92,9 @@ pub struct BucketConfig {
     /// Largest object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object_bytes_max: Option<u64>,
+    /// Most requests per second, of all callers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
     /// Whether the bucket is mirrored as plain files.
     pub mirror: bool,
     /// Whether reads are logged for audit.
@@ -115,8 +118,8 @@ impl BucketConfig {
         }
         let config = serde_json::from_slice::<JsonObject<Self>>(json);
         let JsonObject(config) = config.map_err(|_| ObjectError::BucketConfig)?;
-        // The newest version always stays, so none kept is a mistake.
-        if config.versions.is_some_and(|versions| versions.keep == Some(0)) {
+        // The newest version always stays, so none kept is a mistake; so is a bucket that nobody may ask.
+        if config.rate == Some(0) || config.versions.is_some_and(|versions| versions.keep == Some(0)) {
             return Err(ObjectError::BucketConfig);
         }
         Ok(config)
@@ -178,8 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn to_keep_no_version_is_refused() {
+    fn to_keep_no_version_and_to_serve_nobody_is_refused() {
         assert!(BucketConfig::parse_json(br#"{"versions":{"keep":0}}"#).is_err());
         assert!(BucketConfig::parse_json(br#"{"versions":[3,10]}"#).is_err());
+        assert!(BucketConfig::parse_json(br#"{"rate":0}"#).is_err());
+        assert_eq!(BucketConfig::parse_json(br#"{"rate":7}"#).unwrap().rate, Some(7));
     }
 }

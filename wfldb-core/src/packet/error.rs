@@ -42,6 +42,9 @@ pub enum PacketError {
     /// `exp` was 60 s ago or longer.
     #[error("the packet has expired")]
     Expired,
+    /// It, a packet that it was passed on from, or a key in its chain was revoked.
+    #[error("the packet was revoked")]
+    Revoked,
     /// The packet could not be built: the signer does not fit the claims, or the library refused.
     #[error("the packet could not be issued")]
     Issue,
@@ -87,6 +90,7 @@ impl PacketError {
             Self::Signature => "PacketSignature",
             Self::NotYetValid => "PacketNotYetValid",
             Self::Expired => "PacketExpired",
+            Self::Revoked => "PacketRevoked",
             Self::Issue => "PacketIssue",
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Claims, Packet, PacketError};
+use super::{Claims, Link, Packet, PacketError};
 use crate::id::{KeyId, PacketHash, PublicKey, Role};
 use crate::name::Audience;
 use crate::replay::Holders;
+use crate::revocation::{Chain as RevocableChain, LinkIdentity};
 use crate::time::UnixMillis;
 
 /// The root keys that a store believes. Trust is in the 32 key bytes.
@@ -37,6 +38,7 @@ struct Chain {
     hash: PacketHash,
     subject: KeyId,
     holders: Holders,
+    revocable: RevocableChain,
     links: Vec<Claims>,
 }
 
@@ -65,6 +67,11 @@ impl VerifiedPacket {
     /// The holder: requests are signed with this key.
     pub fn subject(&self) -> &KeyId {
         &self.0.subject
+    }
+
+    /// The chain as revocations see it.
+    pub fn chain(&self) -> &RevocableChain {
+        &self.0.revocable
     }
 
     /// Whose share of the replay memory its requests take: the holders of all links.
@@ -104,7 +111,14 @@ pub fn verify_signatures(
         return Err(PacketError::Signature);
     }
     let holders = packet.links().map(|link| link.claims().sub.public_key());
+    let identity = |link: &Link| LinkIdentity {
+        hash: link.hash(),
+        iss: *link.claims().iss.public_key().as_bytes(),
+        sub: *link.claims().sub.public_key().as_bytes(),
+        iat: link.claims().iat,
+    };
     Ok(VerifiedPacket(Arc::new(Chain {
+        revocable: RevocableChain::new(packet.links().map(identity)),
         holders: Holders::new(packet.claims().sub.public_key(), holders),
         token: packet.token().clone(),
         hash: packet.hash(),

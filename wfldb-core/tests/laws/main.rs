@@ -16,6 +16,7 @@ mod differential;
 mod encodings;
 mod invariants;
 mod replay;
+mod revocation;
 mod sessions;
 mod support;
 mod vectors;

@@ -195,6 +195,22 @@ impl Engine {
         self.inner.cache.bucket(name).map(|bucket| bucket.id)
     }
 
+    /// The id and the `rate` of a bucket that is in memory; `None` when it is not, and [`Engine::bucket_rate`] has to ask.
+    #[must_use]
+    pub fn known_bucket_rate(&self, name: &BucketName) -> Option<(BucketId, Option<u64>)> {
+        let bucket = self.inner.cache.bucket(name)?;
+        Some((bucket.id, bucket.config.rate))
+    }
+
+    /// The id and the `rate` of a bucket, which is in memory then. May block.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`; when the storage cannot be read.
+    pub fn bucket_rate(&self, name: &BucketName) -> Result<(BucketId, Option<u64>), EngineError> {
+        let bucket = self.inner.bucket(name)?;
+        Ok((bucket.id, bucket.config.rate))
+    }
+
     /// What buckets hold, at most `max` of them by name, for figures. What cannot be read is left out.
     #[must_use]
     pub fn usage_of_buckets(&self, max: usize) -> Vec<(BucketId, Usage)> {

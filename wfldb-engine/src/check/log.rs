@@ -35,6 +35,9 @@ impl Check<'_> {
             expected += 1;
             self.report.changes += 1;
             self.evidence(&change)?;
+            if change.action == Action::Revoked {
+                self.note_revocation(&change);
+            }
             read += row.len() as u64;
             if read > 1 << 20 {
                 (self.pace)(std::mem::take(&mut read));
@@ -113,6 +116,7 @@ pub(super) fn writes(action: Action) -> bool {
         | Action::VersionPruned
         | Action::VersionExpired
         | Action::Batch
-        | Action::Lifecycle => false,
+        | Action::Lifecycle
+        | Action::Revoked => false,
     }
 }

@@ -10,6 +10,7 @@ mod health;
 mod overlay;
 pub(crate) mod plan;
 mod queue;
+mod revoked;
 
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,11 @@ pub use self::health::Unready;
 use self::overlay::{BucketMemo, Overlay};
 use self::plan::{Outcome, WritePlan};
 use self::queue::FairQueue;
+use self::revoked::Tracked;
 use crate::cache::Stamps;
 use crate::chunk::Pins;
 use crate::error::EngineError;
+use crate::revocation::RevocationView;
 use crate::row::{CommitMark, key};
 use crate::storage::{Batch, Space, Storage};
 
@@ -55,6 +58,8 @@ pub(crate) struct Hooks {
     pub(crate) admit: Admit,
     pub(crate) on_durable: OnDurable,
     pub(crate) on_freed: OnFreed,
+    /// What requests are held against: told what a batch changed before its plans are answered.
+    pub(crate) revocations: Arc<RevocationView>,
 }
 
 /// Figures since the start.
@@ -132,6 +137,7 @@ impl Committer {
             storage,
             mark,
             stamps,
+            revocations: Tracked::new(hooks.revocations.copy()),
             hooks,
             buckets: BucketMemo::new(),
         };
@@ -221,6 +227,7 @@ struct Worker {
     stamps: Arc<Stamps>,
     hooks: Hooks,
     buckets: BucketMemo,
+    revocations: Tracked,
 }
 
 /// Poisons the store when the committer ends by a panic, and answers what waits.
@@ -314,6 +321,7 @@ impl Worker {
         let span = tracing::debug_span!(parent: &first, "engine::commit::commit", plans = group.len());
         let _entered = span.entered();
         let mut overlay = Overlay::with_memo(self.storage.snapshot(), std::mem::take(&mut self.buckets));
+        overlay.revocations = std::mem::take(&mut self.revocations);
         let mut mark = self.mark;
         let mut answers = Vec::with_capacity(group.len());
         let mut heartbeat = false;
@@ -329,7 +337,9 @@ impl Worker {
         let mut freed = Vec::new();
         let durable = if overlay.is_empty() && !heartbeat {
             // Nothing to write; but answers such as "nothing was there" rest on what is durable already.
-            self.buckets = overlay.finish().memo;
+            let finished = overlay.finish();
+            self.buckets = finished.memo;
+            self.revocations = finished.revocations;
             Ok(())
         } else {
             mark.number = CommitNumber::new(mark.number.get() + 1);
@@ -341,7 +351,11 @@ impl Worker {
             let finished = overlay.finish();
             freed = finished.freed;
             self.buckets = finished.memo;
-            self.make_durable(finished.batch, mark)
+            self.revocations = finished.revocations;
+            let revoked = self.revocations.take_changes();
+            let durable = self.make_durable(finished.batch, mark);
+            // SECURITY: before anybody is answered, and not before it is durable.
+            durable.inspect(|()| self.hooks.revocations.publish(revoked))
         };
         match durable {
             Ok(()) => {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wfldb_core::id::{BucketId, ChunkHash};
 
+use super::revoked::Tracked;
 use crate::error::EngineError;
 use crate::row::{BucketRow, key};
 use crate::storage::{Batch, Row, Snapshot, Space, StorageError, prefix_end};
@@ -43,6 +44,8 @@ pub(crate) struct Overlay {
     /// How many of them are of plans that were carried out.
     freed_kept: usize,
     memo: BucketMemo,
+    /// What is revoked.
+    pub(crate) revocations: Tracked,
 }
 
 /// What a group leaves behind.
@@ -50,6 +53,7 @@ pub(crate) struct Finished {
     pub(crate) batch: Batch,
     pub(crate) freed: Vec<(BucketId, ChunkHash)>,
     pub(crate) memo: BucketMemo,
+    pub(crate) revocations: Tracked,
 }
 
 impl Overlay {
@@ -66,6 +70,7 @@ impl Overlay {
             freed: Vec::new(),
             freed_kept: 0,
             memo,
+            revocations: Tracked::default(),
         }
     }
 
@@ -217,6 +222,7 @@ impl Overlay {
     pub(crate) fn keep(&mut self) {
         self.undo.clear();
         self.freed_kept = self.freed.len();
+        self.revocations.keep();
     }
 
     /// The present plan was refused: takes back what it wrote.
@@ -228,6 +234,7 @@ impl Overlay {
             };
         }
         self.freed.truncate(self.freed_kept);
+        self.revocations.roll_back();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -242,6 +249,7 @@ impl Overlay {
             },
             freed: self.freed,
             memo: self.memo,
+            revocations: self.revocations,
         }
     }
 }

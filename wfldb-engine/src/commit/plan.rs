@@ -8,6 +8,7 @@ use wfldb_core::auth::Charge;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
+use wfldb_core::revocation::{Chain, Order, Terms};
 use wfldb_core::time::UnixMillis;
 
 use crate::error::EngineError;
@@ -36,6 +37,8 @@ pub(crate) struct WritePlan {
     /// Random bits of the version, should the time alone not order it.
     pub(crate) entropy: [u8; 10],
     pub(crate) evidence: EncodedEvidence,
+    /// The chain of the packet that allowed it, to be held against what is revoked by then; `None`: none did.
+    pub(crate) chain: Option<Chain>,
     pub(crate) mutation: Mutation,
 }
 
@@ -62,6 +65,7 @@ pub(crate) enum Mutation {
     StartUpload(Box<StartUpload>),
     PutPart(Box<PutPart>),
     AbortUpload(Box<AbortUpload>),
+    Revoke(Box<Revoke>),
     /// Ends versions whose time to live is over, and uploads that were not finished in time. Found by a worker and
     /// checked again here; what is not due any more is left alone.
     Expire {
@@ -198,6 +202,14 @@ pub(crate) struct AbortUpload {
     pub(crate) upload: UploadId,
 }
 
+/// The end of a packet or a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Revoke {
+    pub(crate) order: Order,
+    /// Who asks, as evidence names them.
+    pub(crate) by: String,
+}
+
 /// Something whose time is over, as its row in `index` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -242,6 +254,11 @@ pub(crate) enum Applied {
         seq: Option<Seq>,
         results: Vec<Option<(VersionId, Option<ContentHash>)>>,
     },
+    /// `new` is false where it was revoked already, or is over anyway.
+    Revoked {
+        terms: Terms,
+        new: bool,
+    },
     /// There was nothing to do, and nothing was written.
     Nothing,
 }
@@ -263,7 +280,10 @@ impl WritePlan {
             Mutation::SweepRows { bucket, .. }
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. } => Lane::Bucket(*bucket),
-            Mutation::PutBucket { .. } | Mutation::DeleteBucket { .. } | Mutation::Heartbeat => Lane::Store,
+            Mutation::PutBucket { .. }
+            | Mutation::DeleteBucket { .. }
+            | Mutation::Revoke(_)
+            | Mutation::Heartbeat => Lane::Store,
         }
     }
 
@@ -293,6 +313,7 @@ impl WritePlan {
             | Mutation::EraseVersion(_)
             | Mutation::StartUpload(_)
             | Mutation::AbortUpload(_)
+            | Mutation::Revoke(_)
             | Mutation::Heartbeat => 0,
         };
         ROWS + self.evidence.row.len() + body
@@ -302,7 +323,7 @@ impl WritePlan {
 /// Plans of one lane are taken in order; lanes take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Lane {
-    /// Buckets themselves, and heartbeats.
+    /// Buckets themselves, revocations, and heartbeats.
     Store,
     /// One bucket's objects.
     Bucket(BucketId),

@@ -26,6 +26,8 @@ pub(crate) enum Action {
     Batch,
     /// What a worker ended, all in the entries.
     Lifecycle,
+    /// A packet or a key; `key` says which. Of no bucket.
+    Revoked,
 }
 
 impl Action {
@@ -42,6 +44,7 @@ impl Action {
             Self::VersionExpired => store::Action::VersionExpired,
             Self::Batch => store::Action::Batch,
             Self::Lifecycle => store::Action::Lifecycle,
+            Self::Revoked => store::Action::Revoked,
         }
     }
 
@@ -58,6 +61,7 @@ impl Action {
             store::Action::VersionExpired => Ok(Self::VersionExpired),
             store::Action::Batch => Ok(Self::Batch),
             store::Action::Lifecycle => Ok(Self::Lifecycle),
+            store::Action::Revoked => Ok(Self::Revoked),
             _ => Err(DAMAGED),
         }
     }

@@ -9,6 +9,7 @@ mod headers;
 pub(crate) mod key;
 mod mark;
 mod object;
+pub(crate) mod revocation;
 mod upload;
 
 pub(crate) use self::bucket::BucketRow;

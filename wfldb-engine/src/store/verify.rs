@@ -8,7 +8,11 @@ use std::collections::HashMap;
 
 use wfldb_core::id::{BucketId, LogPosition, VersionId};
 use wfldb_core::name::ObjectKey;
+use wfldb_core::revocation::Revoked;
+use wfldb_core::time::UnixMillis;
 
+use crate::revocation::LoggedRevocation;
+use crate::row::revocation::revoked;
 use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, ObjectRow, key};
 use crate::storage::{Snapshot, Space, StorageError};
 
@@ -71,10 +75,11 @@ fn check(snapshot: &dyn Snapshot, mark: &CommitMark, durable: Option<CommitMark>
             ));
         }
     }
-    tail.agrees_with_rows(snapshot).map_err(|error| match error {
-        Disagreement::Found(why) => why,
-        Disagreement::Unreadable(error) => error.to_string(),
-    })
+    tail.agrees_with_rows(snapshot, mark.at)
+        .map_err(|error| match error {
+            Disagreement::Found(why) => why,
+            Disagreement::Unreadable(error) => error.to_string(),
+        })
 }
 
 /// The newest change of each key and the last seq of each bucket, within the tail.
@@ -83,11 +88,13 @@ struct Tail {
     /// Versions that were removed for good, with the position of their removal.
     erased: HashMap<(BucketId, String, VersionId), LogPosition>,
     seqs: HashMap<BucketId, u64>,
+    /// What was revoked, by its text.
+    revoked: HashMap<String, LoggedRevocation>,
 }
 
 fn is_of_versions(action: Action) -> bool {
     match action {
-        Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted => false,
+        Action::BucketCreated | Action::BucketConfigured | Action::BucketDeleted | Action::Revoked => false,
         Action::ObjectPut
         | Action::ObjectDeleted
         | Action::ObjectRestored
@@ -118,7 +125,8 @@ impl Tail {
             | Action::BucketConfigured
             | Action::BucketDeleted
             | Action::Batch
-            | Action::Lifecycle => {}
+            | Action::Lifecycle
+            | Action::Revoked => {}
         }
     }
 }
@@ -128,6 +136,7 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         newest: HashMap::new(),
         erased: HashMap::new(),
         seqs: HashMap::new(),
+        revoked: HashMap::new(),
     };
     let mut expected_position = from;
     let mut chain: Option<[u8; 32]> = (from == 1).then_some([0; 32]);
@@ -146,6 +155,13 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         }
         chain = Some(*blake3::hash(&row).as_bytes());
         expected_position += 1;
+        if change.action == Action::Revoked {
+            let logged = LoggedRevocation::of(&change);
+            let logged = logged
+                .ok_or_else(|| format!("the change at position {position} does not say what it revoked"))?;
+            tail.revoked.insert(change.key.clone(), logged);
+            continue;
+        }
         tail.seqs.insert(change.bucket, change.seq.get());
         if change.version.is_none() && is_of_versions(change.action) && change.entries.is_empty() {
             return Err(format!("the change at position {position} names no version"));
@@ -184,7 +200,17 @@ impl From<StorageError> for Disagreement {
 impl Tail {
     /// A batch whose number was damaged is replayed below older ones: its change row is there, its other rows are
     /// hidden by those that it replaced.
-    fn agrees_with_rows(&self, snapshot: &dyn Snapshot) -> Result<(), Disagreement> {
+    fn agrees_with_rows(&self, snapshot: &dyn Snapshot, at: UnixMillis) -> Result<(), Disagreement> {
+        for (what, logged) in &self.revoked {
+            let row = match Revoked::parse(what) {
+                Some(what) => snapshot.get(Space::Meta, &revoked(&what))?,
+                None => None,
+            };
+            let is_there = row.as_deref().is_some_and(|row| logged.is_of(row));
+            if !is_there && !(row.is_none() && logged.is_over(at)) {
+                return Err(Disagreement::Found("a revocation is lost or damaged".to_owned()));
+            }
+        }
         for (bucket, seq) in &self.seqs {
             let counters = snapshot.get(Space::Counters, &key::bucket_counters(bucket))?;
             let Some(counters) = counters else {

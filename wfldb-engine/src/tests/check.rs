@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use wfldb_core::auth::Service;
+use wfldb_core::revocation::Asked;
+
 use super::*;
 use crate::{Batch, FindingKind, MemoryStorage, Space, Storage};
 
@@ -47,6 +50,10 @@ fn filled() -> (tempfile::TempDir, MemoryStorage, Engine) {
         },
     });
     engine.batch(&batch, ops.into()).wait().unwrap();
+    let proof = Authorized::local("test", Op::Admin, Target::Service(Service::Keys));
+    let hash = wfldb_core::id::PacketHash::of(b"packet");
+    let order = wfldb_core::revocation::order(&proof, &Asked::Hash(hash)).unwrap();
+    engine.revoke(&proof, order).wait().unwrap();
     (dir, storage, engine)
 }
 

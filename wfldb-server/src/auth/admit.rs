@@ -1,16 +1,21 @@
 //! Admission: every check between a request's syntax and its handler, in the protocol's order.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use wfldb_core::auth::{
     Authorized, Charge, Forbidden, Method, ObjectAttributes, Op, RouteKind, Target, Written, authorize,
     fits_session,
 };
+use wfldb_core::id::BucketId;
 use wfldb_core::request::{ArrivedRequest, FreshRequest, RequestHead, SessionRequest, SignedRequest};
+use wfldb_core::revocation::Asked;
 use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;
 use wfldb_core::verifier::Verifier;
+use wfldb_engine::RevocationView;
+use wfldb_net::keys::RevokeAsked;
 use wfldb_net::route::{Parameters, Route};
 
 use super::packets::Packets;
@@ -67,12 +72,14 @@ impl Gate {
         audience: wfldb_core::name::Audience,
         replay: Replay,
         sessions: Sessions,
+        revocations: Arc<RevocationView>,
+        rates: Rates,
     ) -> Self {
         Self {
-            packets: Packets::new(trust, audience),
+            packets: Packets::new(trust, audience, revocations),
             replay,
             sessions,
-            rates: Rates::new(),
+            rates,
             verifier: Verifier::default(),
         }
     }
@@ -118,8 +125,8 @@ impl Gate {
         Ok(self.replay.spend(verified, now)?)
     }
 
-    /// The packet was verified when the session was opened. What can end a packet before its time has to be asked here
-    /// again, as `signed` asks it of its packet.
+    /// The packet was verified when the session was opened; whether it was revoked since is asked when the session is
+    /// found, as `signed` asks it of its packet.
     fn tagged(&self, request: SessionRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
         let live = self.sessions.find(&request.session(), now);
         let live = live.ok_or(Fault::SessionUnknown)?;
@@ -139,9 +146,27 @@ impl Gate {
             .open(client, packet, self.packets.audience(), clock.now())
     }
 
+    /// What somebody asks to revoke, with the packets in it verified.
+    pub(crate) fn asked(&self, asked: RevokeAsked) -> Result<Asked, Fault> {
+        let shown = |token: &str| self.packets.shown(token).map_err(|_| Fault::Body);
+        Ok(match asked {
+            RevokeAsked::Hash(hash) => Asked::Hash(hash),
+            RevokeAsked::Key(key) => Asked::Key(key),
+            RevokeAsked::Packet(token) => Asked::Packet(shown(&token)?),
+            RevokeAsked::Below(token, key) => Asked::Below(shown(&token)?, key),
+        })
+    }
+
     /// May they: capability, rate, parameters. See [`Gate::identify`] for the order.
     pub(crate) fn decide(&self, known: Known) -> Result<Admitted, Fault> {
         let Known { fresh, route, peer } = known;
+        // What is refused costs as much as what is not, so it counts too.
+        if !self
+            .rates
+            .take_of_key(fresh.subject().public_key(), Instant::now())
+        {
+            return Err(Fault::Rate);
+        }
         // Said by the protocol for everyone, so it tells nobody anything.
         if fresh.is_of_session() && !fits_session(route.method, route.kind) {
             return Err(Fault::SignatureRequired);
@@ -172,6 +197,15 @@ impl Gate {
             authorized,
             parameters,
         })
+    }
+
+    /// The rate of the bucket that a request is about. `manage` is not counted by it, so that a bucket under a flood can
+    /// be given another rate.
+    pub(crate) fn rate_of_bucket(&self, bucket: BucketId, rate: Option<u64>) -> Result<(), Fault> {
+        match rate {
+            Some(rate) if !self.rates.take_of_bucket(bucket, rate, Instant::now()) => Err(Fault::Rate),
+            _ => Ok(()),
+        }
     }
 
     /// The rates of what a request does beside its first access: the entries of a batch, the source of a copy. A grant is

@@ -7,7 +7,9 @@ mod packets;
 mod rate;
 mod replay;
 mod sessions;
+mod tokens;
 
 pub(crate) use admit::{Admitted, Gate, Knock};
+pub(crate) use rate::Rates;
 pub(crate) use replay::Replay;
 pub(crate) use sessions::Sessions;

@@ -1,11 +1,12 @@
 //! Key packets that were verified before, by the hash of their bytes. Bounded; time is not part of what is kept.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wfldb_core::id::PacketHash;
 use wfldb_core::name::Audience;
 use wfldb_core::packet::{PacketError, TrustedRoots, VerifiedPacket, verify_signatures};
+use wfldb_engine::RevocationView;
 
 /// Packets of one generation; two are kept.
 const GENERATION_PACKETS: usize = 4096;
@@ -22,15 +23,24 @@ const GENERATION_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct Packets {
     trust: TrustedRoots,
     audience: Audience,
+    revocations: Arc<RevocationView>,
     generations: Mutex<Generations>,
 }
 
 #[derive(Debug)]
 struct Generations {
     bytes_max: usize,
-    young: HashMap<PacketHash, VerifiedPacket>,
+    young: HashMap<PacketHash, Kept>,
     young_bytes: usize,
-    old: HashMap<PacketHash, VerifiedPacket>,
+    old: HashMap<PacketHash, Kept>,
+}
+
+/// A packet whose signatures verified.
+#[derive(Clone, Debug)]
+struct Kept {
+    packet: VerifiedPacket,
+    /// The generation of revocations that it was last found not to be covered by; 0: none.
+    checked: u64,
 }
 
 impl Generations {
@@ -43,24 +53,25 @@ impl Generations {
         }
     }
 
-    fn put(&mut self, hash: PacketHash, packet: VerifiedPacket) {
-        let bytes = packet.token().len();
+    fn put(&mut self, hash: PacketHash, kept: Kept) {
+        let bytes = kept.packet.token().len();
         if self.young.len() >= GENERATION_PACKETS || self.young_bytes + bytes > self.bytes_max {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
         // Two requests may have verified the same packet at the same time.
-        if self.young.insert(hash, packet).is_none() {
+        if self.young.insert(hash, kept).is_none() {
             self.young_bytes += bytes;
         }
     }
 }
 
 impl Packets {
-    pub(crate) fn new(trust: TrustedRoots, audience: Audience) -> Self {
+    pub(crate) fn new(trust: TrustedRoots, audience: Audience, revocations: Arc<RevocationView>) -> Self {
         Self {
             trust,
             audience,
+            revocations,
             generations: Mutex::new(Generations::new(GENERATION_BYTES)),
         }
     }
@@ -69,27 +80,49 @@ impl Packets {
         &self.audience
     }
 
-    /// The packet, verified now or before, in all but its time.
+    /// The packet, verified now or before, in all but its time, and not revoked.
     pub(crate) fn verified(&self, token: &str) -> Result<VerifiedPacket, PacketError> {
         // SECURITY: the hash is over the packet's exact bytes; another spelling is another packet.
         let hash = PacketHash::of(token.as_bytes());
-        if let Some(packet) = self.known(&hash) {
-            return Ok(packet);
+        // ORDER: asked for before the set is, so that what is noted is never newer than what was looked at.
+        let generation = self.revocations.generation();
+        let kept = self.believed(hash, token)?;
+        if kept.checked != generation {
+            if self.revocations.covers(kept.packet.chain()) {
+                return Err(PacketError::Revoked);
+            }
+            if let Some(kept) = self.generations().young.get_mut(&hash) {
+                kept.checked = generation;
+            }
         }
-        let packet = verify_signatures(token, &self.trust, &self.audience)?;
-        // Only what verified is kept, so strangers cannot push anything out.
-        self.generations().put(hash, packet.clone());
-        Ok(packet)
+        Ok(kept.packet)
     }
 
-    fn known(&self, hash: &PacketHash) -> Option<VerifiedPacket> {
-        let mut generations = self.generations();
-        if let Some(packet) = generations.young.get(hash) {
-            return Some(packet.clone());
+    /// A packet that is shown in order to be revoked: its signatures verify; it may be over or revoked already.
+    pub(crate) fn shown(&self, token: &str) -> Result<VerifiedPacket, PacketError> {
+        let hash = PacketHash::of(token.as_bytes());
+        Ok(self.believed(hash, token)?.packet)
+    }
+
+    fn believed(&self, hash: PacketHash, token: &str) -> Result<Kept, PacketError> {
+        if let Some(kept) = self.known(&hash) {
+            return Ok(kept);
         }
-        let packet = generations.old.remove(hash)?;
-        generations.put(*hash, packet.clone());
-        Some(packet)
+        let packet = verify_signatures(token, &self.trust, &self.audience)?;
+        let kept = Kept { packet, checked: 0 };
+        // Only what verified is kept, so strangers cannot push anything out.
+        self.generations().put(hash, kept.clone());
+        Ok(kept)
+    }
+
+    fn known(&self, hash: &PacketHash) -> Option<Kept> {
+        let mut generations = self.generations();
+        if let Some(kept) = generations.young.get(hash) {
+            return Some(kept.clone());
+        }
+        let kept = generations.old.remove(hash)?;
+        generations.put(*hash, kept.clone());
+        Some(kept)
     }
 
     fn generations(&self) -> std::sync::MutexGuard<'_, Generations> {
@@ -132,7 +165,11 @@ mod tests {
         let bytes_max = 100_000;
         let packets = Packets {
             generations: Mutex::new(Generations::new(bytes_max)),
-            ..Packets::new(TrustedRoots::new([root.key_id(Role::Root)]), audience.clone())
+            ..Packets::new(
+                TrustedRoots::new([root.key_id(Role::Root)]),
+                audience.clone(),
+                Arc::default(),
+            )
         };
         let used = token(0);
         assert!(used.len() > 10_000, "{}", used.len());
@@ -143,14 +180,14 @@ mod tests {
         }
         let generations = packets.generations();
         for generation in [&generations.young, &generations.old] {
-            let bytes: usize = generation.values().map(|packet| packet.token().len()).sum();
+            let bytes: usize = generation.values().map(|kept| kept.packet.token().len()).sum();
             assert!(bytes <= bytes_max, "{bytes}");
         }
         assert!(!generations.old.is_empty(), "the bound was reached");
         let young: usize = generations
             .young
             .values()
-            .map(|packet| packet.token().len())
+            .map(|kept| kept.packet.token().len())
             .sum();
         assert_eq!(generations.young_bytes, young);
     }

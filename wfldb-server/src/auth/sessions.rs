@@ -1,6 +1,7 @@
 //! The sessions of this process: bounded, in memory only, found by their id.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use wfldb_core::packet::VerifiedPacket;
 use wfldb_core::request::{FreshError, FreshRequest, TaggedRequest};
 use wfldb_core::session::{CounterWindow, ExchangeKey, ExchangeSecret, Offer, Session, accept};
 use wfldb_core::time::UnixMillis;
+use wfldb_engine::RevocationView;
 
 use crate::fault::Fault;
 
@@ -30,6 +32,7 @@ pub(crate) struct Sessions {
     /// ORDER: locked before a shard, never after.
     holders: Mutex<Holders>,
     most: usize,
+    revocations: Arc<RevocationView>,
 }
 
 /// A session and the counters that it used.
@@ -39,11 +42,27 @@ pub(crate) struct Live {
     /// The wall clock may be set back; this does not go back with it.
     ends: Instant,
     counters: Mutex<CounterWindow>,
+    /// The generation of revocations that its packet was last found not to be covered by; 0: none.
+    checked: AtomicU64,
 }
 
 impl Live {
     fn has_ended(&self, now: UnixMillis, instant: Instant) -> bool {
         self.session.has_ended(now) || instant >= self.ends
+    }
+
+    /// Whether the packet was revoked since the session was opened.
+    fn is_revoked(&self, revocations: &RevocationView) -> bool {
+        // ORDER: asked for before the set is, so that what is noted is never newer than what was looked at.
+        let generation = revocations.generation();
+        if self.checked.load(Ordering::Relaxed) == generation {
+            return false;
+        }
+        let revoked = revocations.covers(self.session.packet.chain());
+        if !revoked {
+            self.checked.store(generation, Ordering::Relaxed);
+        }
+        revoked
     }
 
     /// Checks that packet and session are valid, and takes the request's counter.
@@ -63,12 +82,13 @@ struct Holders {
 }
 
 impl Sessions {
-    pub(crate) fn new(node: Option<SecretKey>) -> Self {
+    pub(crate) fn new(node: Option<SecretKey>, revocations: Arc<RevocationView>) -> Self {
         Self {
             node,
             shards: std::array::from_fn(|_| RwLock::default()),
             holders: Mutex::default(),
             most: SESSIONS_MAX,
+            revocations,
         }
     }
 
@@ -100,6 +120,7 @@ impl Sessions {
             },
             ends: instant + Duration::from_millis(lasts),
             counters: Mutex::default(),
+            checked: AtomicU64::new(0),
         };
         self.keep(live, now, instant)?;
         Ok(offer)
@@ -128,15 +149,16 @@ impl Sessions {
         Ok(())
     }
 
-    /// The session with this id, if it goes on.
+    /// The session with this id, if it goes on: it has not ended, and its packet was not revoked.
     pub(crate) fn find(&self, id: &SessionId, now: UnixMillis) -> Option<Arc<Live>> {
         let shard = self.shard(id).read().unwrap_or_else(PoisonError::into_inner);
         let live = shard.get(id).cloned()?;
         drop(shard);
-        (!live.has_ended(now, Instant::now())).then_some(live)
+        let goes_on = !live.has_ended(now, Instant::now()) && !live.is_revoked(&self.revocations);
+        goes_on.then_some(live)
     }
 
-    /// Forgets what has ended, keys with it.
+    /// Forgets what has ended or was revoked, keys with it.
     pub(crate) fn forget_ended(&self, now: UnixMillis) {
         self.forget(&mut self.holders(), now, Instant::now());
     }
@@ -144,7 +166,9 @@ impl Sessions {
     fn forget(&self, holders: &mut Holders, now: UnixMillis, instant: Instant) {
         holders.looked = Some(instant);
         for shard in &self.shards {
-            for (id, live) in write(shard).extract_if(|_, live| live.has_ended(now, instant)) {
+            for (id, live) in write(shard)
+                .extract_if(|_, live| live.has_ended(now, instant) || live.is_revoked(&self.revocations))
+            {
                 let holder = live.session.subject().public_key();
                 if let Some(own) = holders.of_key.get_mut(holder) {
                     own.retain(|known| *known != id);
@@ -224,7 +248,7 @@ mod tests {
     fn sessions(most: usize) -> Sessions {
         Sessions {
             most,
-            ..Sessions::new(Some(SecretKey::from_seed([9; 32])))
+            ..Sessions::new(Some(SecretKey::from_seed([9; 32])), Arc::default())
         }
     }
 
@@ -288,7 +312,7 @@ mod tests {
     fn without_a_node_key_and_with_a_weak_key_there_is_no_session() {
         let packet = packet(2, 3600);
         assert!(matches!(
-            open(&Sessions::new(None), &packet, NOW),
+            open(&Sessions::new(None, Arc::default()), &packet, NOW),
             Err(Fault::NoSessions)
         ));
         let weak = ExchangeKey::from_bytes([0; 32]);

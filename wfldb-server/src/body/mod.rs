@@ -4,8 +4,10 @@ mod progress;
 mod receive;
 mod reply;
 mod send;
+mod watch;
 
 pub(crate) use progress::Progress;
 pub(crate) use receive::{Frames, nothing, small};
 pub(crate) use reply::ReplyBody;
 pub(crate) use send::stream;
+pub(crate) use watch::Watch;

@@ -1,6 +1,8 @@
 //! The body of an answer, as hyper asks for it.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -31,6 +33,8 @@ pub(crate) struct ReplyBody {
     in_flight: Option<InFlight>,
     /// Kept until the body goes: the connection is in use, and this is how this answer gets on.
     kept: Option<Kept>,
+    /// Set when nothing more of it may be sent.
+    cut: Option<Arc<AtomicBool>>,
 }
 
 /// Something that is dropped with the body, and told what becomes of it.
@@ -56,6 +60,7 @@ impl ReplyBody {
             sent: None,
             in_flight: None,
             kept: None,
+            cut: None,
         }
     }
 
@@ -67,7 +72,14 @@ impl ReplyBody {
             sent: None,
             in_flight: None,
             kept: None,
+            cut: None,
         }
+    }
+
+    /// Breaks off once `cut` is set.
+    pub(crate) fn until(mut self, cut: Arc<AtomicBool>) -> Self {
+        self.cut = Some(cut);
+        self
     }
 
     pub(crate) fn counted(mut self, sent: Counted) -> Self {
@@ -104,6 +116,9 @@ impl Body for ReplyBody {
         if self.left == 0 {
             self.in_flight = None;
             return Poll::Ready(None);
+        }
+        if self.cut.as_ref().is_some_and(|cut| cut.load(Ordering::Acquire)) {
+            return Poll::Ready(Some(Err(Broken)));
         }
         let bytes = match &mut self.content {
             Content::Whole(bytes) => std::mem::take(bytes),

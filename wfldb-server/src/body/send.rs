@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use wfldb_engine::ObjectReader;
 
-use super::ReplyBody;
 use super::reply::Piece;
+use super::{ReplyBody, Watch};
 use crate::app::App;
 
 /// Pieces that wait for the peer; one more is being read.
@@ -16,11 +16,33 @@ const PIECES_AHEAD: usize = 2;
 /// A peer that takes no piece of 1 MiB in this time reads slower than 16 KiB/s and is given up.
 const PATIENCE: Duration = Duration::from_secs(64);
 
-/// A body of `len` bytes: `first`, which was read already, and the rest of `reader`.
-pub(crate) fn stream(app: Arc<App>, first: Bytes, reader: ObjectReader, len: u64) -> ReplyBody {
+/// A body of `len` bytes: `first`, which was read already, and the rest of `reader`. It ends early when the packet that
+/// allowed it is revoked.
+pub(crate) fn stream(
+    app: Arc<App>,
+    first: Bytes,
+    reader: ObjectReader,
+    len: u64,
+    watch: Option<Watch>,
+) -> ReplyBody {
     let (pieces, received) = mpsc::channel(PIECES_AHEAD);
-    tokio::spawn(pump(app, first, reader, pieces));
-    ReplyBody::pieces(received, len)
+    let cut = watch.as_ref().map(Watch::cut);
+    let pumping = pump(app, first, reader, pieces);
+    tokio::spawn(async move {
+        match watch {
+            None => pumping.await,
+            Some(watch) => tokio::select! {
+                () = pumping => {}
+                // What waits for the peer is not sent any more either.
+                () = watch.until_revoked() => tracing::info!("a download ended: its packet was revoked"),
+            },
+        }
+    });
+    let body = ReplyBody::pieces(received, len);
+    match cut {
+        Some(cut) => body.until(cut),
+        None => body,
+    }
 }
 
 /// Ends early, and so breaks the body, when reading fails or the peer is gone or too slow.

@@ -5,6 +5,7 @@ mod batch;
 mod bucket;
 mod dry_run;
 mod health;
+mod keys;
 mod multipart;
 mod object;
 mod put;
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span, debug_span};
-use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind};
+use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind, Target};
 use wfldb_core::id::KeyId;
 use wfldb_core::request::RequestHead;
 use wfldb_net::accept::{NotAcceptable, Representation};
@@ -77,6 +78,8 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
         (RouteKind::DryRun, Method::Post) => Box::pin(dry_run::dry_run(call)),
         (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
+        (RouteKind::Keys, Method::Post) => Box::pin(keys::revoke(call)),
+        (RouteKind::Keys, Method::Get) => Box::pin(keys::list(call)),
         (RouteKind::ObjectVersions, Method::Get) => Box::pin(scan::versions(call)),
         (RouteKind::Scan, Method::Get) => Box::pin(scan::scan(call)),
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -100,7 +103,8 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Admin
             | RouteKind::Backup
             | RouteKind::DryRun
-            | RouteKind::Session,
+            | RouteKind::Session
+            | RouteKind::Keys,
             _,
         ) => Box::pin(ready(Err(Fault::Forbidden(Forbidden)))),
     }
@@ -139,7 +143,30 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         let cover = move |app: &Arc<App>| app.gate.replay().cover(timestamp).map_err(Fault::ReplayMark);
         blocking(app, cover).instrument(span.clone()).await?;
     }
-    span.in_scope(|| app.gate.decide(known))
+    let admitted = span.in_scope(|| app.gate.decide(known))?;
+    limit_bucket(app, &admitted.authorized).instrument(span).await?;
+    Ok(admitted)
+}
+
+/// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
+async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
+    let name = match authorized.target() {
+        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Service(_) => return Ok(()),
+    };
+    let known = match app.engine.known_bucket_rate(name) {
+        Some(known) => known,
+        None => {
+            let name = name.clone();
+            match blocking(app, move |app| Ok(app.engine.bucket_rate(&name))).await? {
+                Ok(found) => found,
+                // The handler says what is wrong with the bucket, in its place among the checks.
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    let (bucket, rate) = known;
+    app.gate.rate_of_bucket(bucket, rate)
 }
 
 /// The course of every handler whose work is one read and whose answer is a structure: no body, no signed headers of

@@ -19,7 +19,7 @@ use super::put::stored_reply;
 use super::{Call, admit, blocking, request, signed};
 use crate::app::App;
 use crate::auth::Admitted;
-use crate::body::{self, ReplyBody};
+use crate::body::{self, ReplyBody, Watch};
 use crate::budget::InFlight;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
@@ -121,6 +121,7 @@ impl Asked {
         Ok(Opened {
             meta,
             content,
+            authorized: self.authorized,
             in_flight: self.in_flight,
         })
     }
@@ -130,6 +131,7 @@ impl Asked {
 struct Opened {
     meta: Arc<ObjectMeta>,
     content: Content,
+    authorized: Authorized,
     in_flight: InFlight,
 }
 
@@ -166,6 +168,7 @@ impl Opened {
         let Self {
             meta,
             content,
+            authorized,
             in_flight,
         } = self;
         match content {
@@ -204,7 +207,8 @@ impl Opened {
                     if first.len() as u64 == len {
                         ReplyBody::whole(first)
                     } else {
-                        body::stream(Arc::clone(app), first, *reader, len)
+                        let watch = Watch::of(&authorized, app.engine.revocation_view());
+                        body::stream(Arc::clone(app), first, *reader, len, watch)
                     }
                 });
                 if let Some(body) = body {

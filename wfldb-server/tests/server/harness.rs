@@ -108,8 +108,30 @@ impl Store {
         self.dir.path()
     }
 
+    /// Stops, and keeps the directory.
+    pub(crate) async fn keep(self) -> TempDir {
+        self.server.stop().await.unwrap();
+        self.dir
+    }
+
+    /// A server that was started on a directory, with this holder for its administrator.
+    pub(crate) fn on(server: Server, dir: TempDir, admin: &Holder) -> Self {
+        let root = std::fs::read_to_string(dir.path().join("bootstrap/root.key")).unwrap();
+        Self {
+            server,
+            root: SecretKey::parse(root.trim()).unwrap(),
+            admin: admin.clone(),
+            dir,
+        }
+    }
+
     /// Stops and starts on the same directory.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self {
             server,
             dir,
@@ -117,7 +139,9 @@ impl Store {
             admin,
         } = self;
         server.stop().await.unwrap();
-        let server = Server::start(config(dir.path())).await.unwrap();
+        let mut config = config(dir.path());
+        change(&mut config);
+        let server = Server::start(config).await.unwrap();
         Self {
             server,
             dir,

@@ -26,6 +26,7 @@ mod object_life;
 mod permissions;
 mod raw;
 mod replay;
+mod revocation;
 mod routes;
 mod services;
 mod sessions;

@@ -21,7 +21,7 @@ use wfldb_net::session::{decode_offer, encode_asked};
 use crate::harness::{Answer, Ask, BOTH, Holder, Http, Store, now, text, until};
 
 /// A session as its client has it.
-struct Open {
+pub(crate) struct Open {
     offer: Offer,
     key: SessionKey,
     audience: Audience,
@@ -32,7 +32,7 @@ fn asking(key: ExchangeKey) -> Ask {
     Ask::new("POST", "/v1/_session").body(encode_asked(key))
 }
 
-async fn open(store: &Store, holder: &Holder) -> Open {
+pub(crate) async fn open(store: &Store, holder: &Holder) -> Open {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).unwrap();
     let secret = ExchangeSecret::from_bytes(secret);
@@ -49,11 +49,11 @@ async fn open(store: &Store, holder: &Holder) -> Open {
 }
 
 impl Open {
-    fn counter(&self) -> u64 {
+    pub(crate) fn counter(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn tag_with(&self, ask: &Ask, counter: u64) -> Vec<(String, String)> {
+    pub(crate) fn tag_with(&self, ask: &Ask, counter: u64) -> Vec<(String, String)> {
         self.tag_for(ask, counter, self.offer.session, &self.audience)
     }
 
@@ -77,7 +77,7 @@ impl Open {
         ours.chain(ask.headers.iter().cloned()).collect()
     }
 
-    async fn send(&self, store: &Store, ask: Ask) -> Answer {
+    pub(crate) async fn send(&self, store: &Store, ask: Ask) -> Answer {
         let headers = self.tag_with(&ask, self.counter());
         store.deliver(&ask, headers).await
     }

@@ -2,12 +2,13 @@
 //!
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
-//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`.
+//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations in `revoke`.
 
 mod bucket;
 mod edit;
 mod erase;
 mod object;
+mod revoke;
 mod upload;
 
 use std::sync::Arc;
@@ -38,6 +39,14 @@ pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark
 }
 
 fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
+    // SECURITY: what was revoked before this plan, in the same group too, changes nothing any more.
+    if plan
+        .chain
+        .as_ref()
+        .is_some_and(|chain| state.revocations.covers(chain))
+    {
+        return Err(EngineError::Revoked);
+    }
     match &plan.mutation {
         Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
@@ -50,6 +59,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
         Mutation::AbortUpload(abort) => upload::abort(plan, abort, state, mark),
         Mutation::Expire { bucket, due } => erase::expire(plan, bucket, due, state, mark),
         Mutation::Prune { bucket, keys } => erase::prune(plan, bucket, keys, state, mark),
+        Mutation::Revoke(revoke) => revoke::revoke(plan, revoke, state, mark),
         Mutation::SweepRows {
             bucket,
             rows,
