@@ -18,7 +18,10 @@ pub fn count(class: &str, cases: usize) {
     assert!(cases > 0, "{class}: nothing was tried");
     let all = ALL.fetch_add(cases, Ordering::Relaxed) + cases;
     // Who has no standard error misses the count only.
-    let _ = writeln!(std::io::stderr(), "security: {class}: {cases} cases, {all} so far");
+    let _ = writeln!(
+        std::io::stderr(),
+        "security: {class}: {cases} cases, {all} so far"
+    );
 }
 
 /// A request of which every part is free.

@@ -60,7 +60,10 @@ fn keys(row: &[u8]) {
         assert!(key::number_of_part(row).is_ok());
     }
     let mut halves = row.splitn(2, |byte| *byte == b'\n');
-    let (due, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+    let (due, value) = (
+        halves.next().unwrap_or_default(),
+        halves.next().unwrap_or_default(),
+    );
     if let Ok((bucket, parsed)) = key::parse_due(due, value) {
         assert_eq!(key::due(&bucket, &parsed), due);
     }
@@ -92,7 +95,9 @@ pub fn slots(input: &[u8]) {
     assert_eq!(found.as_deref(), expected, "not the newest whole slot");
 
     let now = UnixMillis::new(1_767_323_045_006);
-    let mark = ReplayMark::open(&path, now).expect("a mark that opens").at_start();
+    let mark = ReplayMark::open(&path, now)
+        .expect("a mark that opens")
+        .at_start();
     match expected.map(<[u8; 8]>::try_from) {
         Some(Ok(millis)) => assert_eq!(mark.get(), u64::from_be_bytes(millis)),
         // SECURITY: a mark that cannot be read refuses everything that can have been accepted.
@@ -121,5 +126,8 @@ pub fn store_file(input: &[u8]) {
     if let Ok(file) = StoreFile::decode(&format!("{json}\nblake3 {check}\n")) {
         assert_eq!(StoreFile::decode(&file.encode()), Ok(file), "not read back");
     }
-    assert!(StoreFile::decode(json).is_err() || json.contains("blake3"), "taken without a check");
+    assert!(
+        StoreFile::decode(json).is_err() || json.contains("blake3"),
+        "taken without a check"
+    );
 }

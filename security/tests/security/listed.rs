@@ -13,7 +13,9 @@ fn listed(document: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut file = String::new();
     for span in document.split('`').skip(1).step_by(2) {
-        let Some((path, name)) = span.split_once("::") else { continue };
+        let Some((path, name)) = span.split_once("::") else {
+            continue;
+        };
         if path.ends_with(".rs") {
             path.clone_into(&mut file);
         } else if !path.is_empty() {
@@ -32,11 +34,18 @@ fn every_test_that_the_document_lists_is_there() {
     assert!(listed.len() > 60, "{}", listed.len());
     for (path, name) in &listed {
         let source = fs::read_to_string(root.join(path)).unwrap_or_else(|_| panic!("{path} is not there"));
-        let place = source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{path} has no {name}"));
-        // The attribute is just before, or the function is in a `proptest!` block.
-        let before = &source[..place];
-        let test = before.rfind("test]").or_else(|| before.rfind("proptest!"));
-        assert!(test.is_some(), "{path}::{name} is no test");
+        let place = source
+            .find(&format!("fn {name}("))
+            .unwrap_or_else(|| panic!("{path} has no {name}"));
+        // The attribute is on one of the lines just before, or the function is in a `proptest!` block.
+        let before: Vec<&str> = source[..place].lines().rev().collect();
+        let attributes = before
+            .iter()
+            .take_while(|line| line.trim_start().starts_with(['#', '/', 'r', ')', 'a']));
+        let mut attributes = attributes.map(|line| line.trim_start());
+        let is_test = attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));
+        let is_law = before.iter().any(|line| line.contains("proptest!"));
+        assert!(is_test || is_law, "{path}::{name} is no test");
     }
     count("tests that docs/SECURITY.md lists", listed.len());
 }
@@ -55,10 +64,16 @@ fn every_test_of_the_suite_is_listed() {
         for line in source.lines() {
             if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                 is_test = true;
-            } else if let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")) {
+            } else if let Some(rest) = line
+                .strip_prefix("fn ")
+                .or_else(|| line.strip_prefix("async fn "))
+            {
                 let test = rest.split('(').next().unwrap().to_owned();
                 let file = format!("security/tests/security/{name}");
-                assert!(!is_test || listed.contains(&(file, test.clone())), "{name}::{test} is not in {DOCUMENT}");
+                assert!(
+                    !is_test || listed.contains(&(file, test.clone())),
+                    "{name}::{test} is not in {DOCUMENT}"
+                );
                 cases += usize::from(is_test);
                 is_test = false;
             }

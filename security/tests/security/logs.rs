@@ -18,7 +18,10 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -47,10 +50,16 @@ fn the_log_has_no_key_packet_signature_or_name_at_any_level() {
         .with_writer(log.clone())
         .with_ansi(false)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let secrets = runtime.block_on(everything_of_value());
     let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
-    assert!(text.contains("TRACE") && text.contains("wfldb"), "the log was not on");
+    assert!(
+        text.contains("TRACE") && text.contains("wfldb"),
+        "the log was not on"
+    );
     assert!(text.lines().count() > 100, "{text}");
     for (what, secret) in &secrets {
         assert!(secret.len() >= 8, "{what} would be found anywhere");
@@ -65,7 +74,10 @@ async fn everything_of_value() -> Vec<(String, String)> {
     let mut secrets: Vec<(String, String)> = Vec::new();
     let store = Store::with(|_| {}).await;
     let bucket = "bucket-of-nobody-else";
-    store.send(Ask::new("PUT", &format!("/v1/{bucket}"))).await.ok(StatusCode::CREATED);
+    store
+        .send(Ask::new("PUT", &format!("/v1/{bucket}")))
+        .await
+        .ok(StatusCode::CREATED);
     let key = format!("/v1/{bucket}/name-that-is-private");
     let mut keep = |what: &str, secret: &str| secrets.push((what.to_owned(), secret.to_owned()));
     keep("the bucket's name", bucket);
@@ -82,10 +94,21 @@ async fn everything_of_value() -> Vec<(String, String)> {
         let batch = Ask::new("POST", &format!("/v1/{bucket}/batch"))
             .body(r#"{"ops":[{"op":"put","key":"entry-that-is-private","body":"body-that-is-private"}]}"#)
             .over(http);
-        let broken = Ask::new("POST", &format!("/v1/{bucket}/batch")).body(r#"{"ops":["list-that-is-private"]}"#).over(http);
+        let broken = Ask::new("POST", &format!("/v1/{bucket}/batch"))
+            .body(r#"{"ops":["list-that-is-private"]}"#)
+            .over(http);
         let get = Ask::new("GET", &key).header("range", "bytes=0-3").over(http);
         let bad = Ask::new("GET", &format!("{key}?at=query-that-is-private")).over(http);
-        for ask in [put, missing, listing, batch, broken, get, bad, Ask::new("DELETE", &key).over(http)] {
+        for ask in [
+            put,
+            missing,
+            listing,
+            batch,
+            broken,
+            get,
+            bad,
+            Ask::new("DELETE", &key).over(http),
+        ] {
             for (name, value) in ask.sign(&store.admin) {
                 if ["x-wfldb-signature", "x-wfldb-nonce"].contains(&name.as_str()) {
                     keep(&name, &value);
@@ -110,14 +133,23 @@ async fn everything_of_value() -> Vec<(String, String)> {
     }
     keep("a packet that is none", "packet-that.is.private");
     let names = [
-        "body-that-is-private", "type-that-is-private", "value-that-is-private", "tag-that-is-private", "none-that-is-private",
-        "entry-that-is-private", "list-that-is-private", "query-that-is-private",
+        "body-that-is-private",
+        "type-that-is-private",
+        "value-that-is-private",
+        "tag-that-is-private",
+        "none-that-is-private",
+        "entry-that-is-private",
+        "list-that-is-private",
+        "query-that-is-private",
     ];
     for name in names {
         keep(name, name);
     }
     let limited = store.holder(&[r#"{"b":"other-that-is-private","p":"","ops":["get"]}"#]);
-    store.send_as(&limited, Ask::new("GET", &key)).await.is(403, "Forbidden");
+    store
+        .send_as(&limited, Ask::new("GET", &key))
+        .await
+        .is(403, "Forbidden");
     keep("a grant", "other-that-is-private");
     let secret = ExchangeSecret::from_bytes([7; 32]);
     let asked = Ask::new("POST", "/v1/_session").body(encode_asked(secret.public()));

@@ -16,7 +16,10 @@
 mod credentials;
 mod curve;
 #[path = "../../../wfldb-server/tests/server/harness.rs"]
-#[expect(dead_code, reason = "the harness is that of the server's own tests, which use all of it")]
+#[expect(
+    dead_code,
+    reason = "the harness is that of the server's own tests, which use all of it"
+)]
 mod harness;
 mod listed;
 mod logs;

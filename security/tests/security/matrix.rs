@@ -53,7 +53,11 @@ async fn no_route_answers_to_an_operation_that_is_not_its_own() {
             cases += 1;
         }
     }
-    assert_eq!(store.contents().await, before, "a refused request changed something");
+    assert_eq!(
+        store.contents().await,
+        before,
+        "a refused request changed something"
+    );
     count("route by operation, refused", cases);
 }
 
@@ -87,7 +91,9 @@ async fn a_packet_without_grants_opens_no_route() {
     let mut cases = 0;
     for (method, kind, _) in all() {
         let answer = store.send_as(&nobody, ask(method, kind)).await;
-        let nothing = kind == RouteKind::Buckets && answer.status == 200 && answer.json()["buckets"] == serde_json::json!([]);
+        let nothing = kind == RouteKind::Buckets
+            && answer.status == 200
+            && answer.json()["buckets"] == serde_json::json!([]);
         assert!(answer.status == 403 || nothing, "{method} {kind:?}: {answer:?}");
         cases += 1;
     }

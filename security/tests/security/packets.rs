@@ -44,7 +44,11 @@ fn with(mut object: Value, name: &str, value: Value) -> Value {
 
 #[test]
 fn the_honest_packet_is_accepted() {
-    let packet = packet_of(&honest_header().to_string(), &honest_claims().to_string(), &root());
+    let packet = packet_of(
+        &honest_header().to_string(),
+        &honest_claims().to_string(),
+        &root(),
+    );
     assert_eq!(judged(&packet), Ok(()));
     count("honest packet", 1);
 }
@@ -57,8 +61,23 @@ fn the_header_of_a_packet_chooses_nothing() {
     let public = root().public_key();
     let id = root().key_id(Role::Root).to_string();
     let algorithms = [
-        "none", "None", "NONE", "nOnE", "", "HS256", "HS512", "BLAKE2B", "RS256", "PS256", "ES256", "ES256K", "Ed25519",
-        "EDDSA", "eddsa", "EdDSA ", "ML-DSA-44",
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "",
+        "HS256",
+        "HS512",
+        "BLAKE2B",
+        "RS256",
+        "PS256",
+        "ES256",
+        "ES256K",
+        "Ed25519",
+        "EDDSA",
+        "eddsa",
+        "EdDSA ",
+        "ML-DSA-44",
     ];
     for algorithm in algorithms {
         let header = with(honest_header(), "alg", json!(algorithm)).to_string();
@@ -69,7 +88,11 @@ fn the_header_of_a_packet_chooses_nothing() {
             // HMAC under what is public: the key, its id, its hexadecimal form.
             packet_hs256(&header, &claims, public.as_bytes()),
             packet_hs256(&header, &claims, id.as_bytes()),
-            packet_hs256(&header, &claims, wfldb_core::encoding::hex::encode(public.as_bytes()).as_bytes()),
+            packet_hs256(
+                &header,
+                &claims,
+                wfldb_core::encoding::hex::encode(public.as_bytes()).as_bytes(),
+            ),
             packet_hs256(&header, &claims, b""),
         ] {
             refused(algorithm, &packet);
@@ -112,13 +135,27 @@ fn the_header_of_a_packet_chooses_nothing() {
         refused(name, &packet_of(&header, &claims, &stranger));
         cases += 2;
     }
-    let types = ["JWT", "jwt", "at+jwt", "wfldb-link+jwt", "WFLDB-KP+JWT", "wfldb-kp+jwt ", "application/wfldb-kp+jwt", ""];
+    let types = [
+        "JWT",
+        "jwt",
+        "at+jwt",
+        "wfldb-link+jwt",
+        "WFLDB-KP+JWT",
+        "wfldb-kp+jwt ",
+        "application/wfldb-kp+jwt",
+        "",
+    ];
     for typ in types {
         let header = with(honest_header(), "typ", json!(typ)).to_string();
         refused(typ, &packet_of(&header, &claims, &root()));
         cases += 1;
     }
-    let mut kids = vec![json!(stranger.key_id(Role::Root).to_string()), json!("../../../etc/passwd"), json!("' OR 1=1"), json!(1)];
+    let mut kids = vec![
+        json!(stranger.key_id(Role::Root).to_string()),
+        json!("../../../etc/passwd"),
+        json!("' OR 1=1"),
+        json!(1),
+    ];
     kids.extend([json!(null), json!([id.clone()]), json!(id.to_uppercase())]);
     for kid in kids {
         let header = with(honest_header(), "kid", kid.clone()).to_string();
@@ -142,13 +179,26 @@ fn claims_are_all_there_once_and_of_their_type() {
     let header = honest_header().to_string();
     let honest = honest_claims();
     let mut refused_claims = |about: &str, claims: &str| {
-        refused(&format!("{about}: {claims}"), &packet_of(&header, claims, &root()));
+        refused(
+            &format!("{about}: {claims}"),
+            &packet_of(&header, claims, &root()),
+        );
         cases += 1;
     };
     let names: Vec<String> = honest.as_object().unwrap().keys().cloned().collect();
     let values = [
-        json!(null), json!(true), json!({}), json!([]), json!([1]), json!(""), json!("x"), json!("0"), json!(-1), json!(0.5),
-        json!({"a": 1}), json!("\u{0}"),
+        json!(null),
+        json!(true),
+        json!({}),
+        json!([]),
+        json!([1]),
+        json!(""),
+        json!("x"),
+        json!("0"),
+        json!(-1),
+        json!(0.5),
+        json!({"a": 1}),
+        json!("\u{0}"),
     ];
     for name in &names {
         let mut claims = honest.clone();
@@ -165,17 +215,39 @@ fn claims_are_all_there_once_and_of_their_type() {
         let member = format!("\"{name}\":{}", honest[name]);
         let twice = format!("{{{member},{}", &text[1..]);
         refused_claims("twice", &twice);
-        let escaped = format!("\"\\u{:04x}{}\":{}", u32::from(name.as_bytes()[0]), &name[1..], honest[name]);
-        refused_claims("twice, one of them escaped", &format!("{{{escaped},{}", &text[1..]));
+        let escaped = format!(
+            "\"\\u{:04x}{}\":{}",
+            u32::from(name.as_bytes()[0]),
+            &name[1..],
+            honest[name]
+        );
+        refused_claims(
+            "twice, one of them escaped",
+            &format!("{{{escaped},{}", &text[1..]),
+        );
     }
     let numbers = [
-        "1767323045.0", "1767323045e0", "1.767323045e9", "-1767323045", "+1767323045", "01767323045", "0x69572f25",
-        "18446744073709551616", "99999999999999999999999999999999", "1e400", "NaN", "Infinity", "\"1767323045\"", "1767323045 1",
+        "1767323045.0",
+        "1767323045e0",
+        "1.767323045e9",
+        "-1767323045",
+        "+1767323045",
+        "01767323045",
+        "0x69572f25",
+        "18446744073709551616",
+        "99999999999999999999999999999999",
+        "1e400",
+        "NaN",
+        "Infinity",
+        "\"1767323045\"",
+        "1767323045 1",
     ];
     for name in ["iat", "nbf", "exp", "dlg"] {
         for number in numbers {
             let member = format!("\"{name}\":{}", honest[name]);
-            let text = honest.to_string().replace(&member, &format!("\"{name}\":{number}"));
+            let text = honest
+                .to_string()
+                .replace(&member, &format!("\"{name}\":{number}"));
             assert_ne!(text, honest.to_string());
             refused_claims("number", &text);
         }
@@ -186,11 +258,29 @@ fn claims_are_all_there_once_and_of_their_type() {
         ("a list", format!("[{honest}]")),
         ("a byte order mark", format!("\u{feff}{honest}")),
         ("a comment", honest.to_string().replacen('{', "{/**/", 1)),
-        ("a comma at the end", honest.to_string().replacen("\"dlg\":0", "\"dlg\":0,", 1).replace("0,,", "0,")),
-        ("an unknown claim", with(honest.clone(), "scope", json!("all")).to_string()),
-        ("a claim of another case", with(honest.clone(), "ISS", json!("x")).to_string()),
-        ("a member of the prototype", with(honest.clone(), "__proto__", json!({"cap": []})).to_string()),
-        ("depth", with(honest.clone(), "cap", json!([[[[[[[[1]]]]]]]])).to_string()),
+        (
+            "a comma at the end",
+            honest
+                .to_string()
+                .replacen("\"dlg\":0", "\"dlg\":0,", 1)
+                .replace("0,,", "0,"),
+        ),
+        (
+            "an unknown claim",
+            with(honest.clone(), "scope", json!("all")).to_string(),
+        ),
+        (
+            "a claim of another case",
+            with(honest.clone(), "ISS", json!("x")).to_string(),
+        ),
+        (
+            "a member of the prototype",
+            with(honest.clone(), "__proto__", json!({"cap": []})).to_string(),
+        ),
+        (
+            "depth",
+            with(honest.clone(), "cap", json!([[[[[[[[1]]]]]]]])).to_string(),
+        ),
     ] {
         if text != honest.to_string() {
             refused_claims(about, &text);
@@ -200,13 +290,34 @@ fn claims_are_all_there_once_and_of_their_type() {
     for (about, value) in [
         ("unknown op", json!({"b": "*", "p": "", "ops": ["get", "root"]})),
         ("op of another case", json!({"b": "*", "p": "", "ops": ["GET"]})),
-        ("unknown limit", json!({"b": "*", "p": "", "ops": ["get"], "max_byte": 1})),
-        ("limit as text", json!({"b": "*", "p": "", "ops": ["put"], "max_bytes": "1"})),
-        ("limit as float", json!({"b": "*", "p": "", "ops": ["put"], "max_bytes": 1.5})),
-        ("flag as number", json!({"b": "*", "p": "", "ops": ["put"], "create_only": 1})),
-        ("network that is none", json!({"b": "*", "p": "", "ops": ["get"], "cidr": ["0.0.0.0/33"]})),
-        ("network as text", json!({"b": "*", "p": "", "ops": ["get"], "cidr": "0.0.0.0/0"})),
-        ("admin of one bucket", json!({"b": "photos", "p": "", "ops": ["admin"]})),
+        (
+            "unknown limit",
+            json!({"b": "*", "p": "", "ops": ["get"], "max_byte": 1}),
+        ),
+        (
+            "limit as text",
+            json!({"b": "*", "p": "", "ops": ["put"], "max_bytes": "1"}),
+        ),
+        (
+            "limit as float",
+            json!({"b": "*", "p": "", "ops": ["put"], "max_bytes": 1.5}),
+        ),
+        (
+            "flag as number",
+            json!({"b": "*", "p": "", "ops": ["put"], "create_only": 1}),
+        ),
+        (
+            "network that is none",
+            json!({"b": "*", "p": "", "ops": ["get"], "cidr": ["0.0.0.0/33"]}),
+        ),
+        (
+            "network as text",
+            json!({"b": "*", "p": "", "ops": ["get"], "cidr": "0.0.0.0/0"}),
+        ),
+        (
+            "admin of one bucket",
+            json!({"b": "photos", "p": "", "ops": ["admin"]}),
+        ),
         ("bucket pattern", json!({"b": "photo*", "p": "", "ops": ["get"]})),
         ("no ops", json!({"b": "*", "p": ""})),
     ] {
@@ -236,11 +347,17 @@ fn a_key_in_the_wrong_role_signs_and_holds_nothing() {
     // The header's id and the claims' are one and the same, role included.
     for role in [Role::Issuer, Role::Client, Role::Node] {
         let header = header(&root().key_id(role)).to_string();
-        refused("kid of another role", &packet_of(&header, &honest_claims().to_string(), &root()));
+        refused(
+            "kid of another role",
+            &packet_of(&header, &honest_claims().to_string(), &root()),
+        );
         cases += 1;
     }
     // A secret key, and the holder's own, where the signer's id belongs.
-    for id in [holder().key_id(Role::Root).to_string(), root().to_wire().to_string()] {
+    for id in [
+        holder().key_id(Role::Root).to_string(),
+        root().to_wire().to_string(),
+    ] {
         let claims = with(honest_claims(), "iss", json!(id.clone())).to_string();
         let header = with(honest_header(), "kid", json!(id)).to_string();
         refused("own root", &packet_of(&header, &claims, &holder()));
@@ -252,7 +369,11 @@ fn a_key_in_the_wrong_role_signs_and_holds_nothing() {
 /// Every spelling of a packet but the one that was issued.
 #[test]
 fn a_packet_has_one_spelling() {
-    let packet = packet_of(&honest_header().to_string(), &honest_claims().to_string(), &root());
+    let packet = packet_of(
+        &honest_header().to_string(),
+        &honest_claims().to_string(),
+        &root(),
+    );
     let mut cases = 0;
     let (front, signature) = packet.rsplit_once('.').unwrap();
     // A last character with the same bytes behind other padding bits.

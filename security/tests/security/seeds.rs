@@ -12,7 +12,10 @@ use wfldb_net::problem::Problem;
 use wfldb_security::count;
 
 fn corpus() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("fuzz/corpus")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("fuzz/corpus")
 }
 
 fn keep(target: &str, name: &str, seed: &[u8]) {
@@ -21,7 +24,11 @@ fn keep(target: &str, name: &str, seed: &[u8]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, seed).unwrap();
     }
-    assert_eq!(fs::read(&path).unwrap_or_default(), seed, "{target}/{name} is not what is written today");
+    assert_eq!(
+        fs::read(&path).unwrap_or_default(),
+        seed,
+        "{target}/{name} is not what is written today"
+    );
 }
 
 /// The JSON seed of this name, as its value.
@@ -38,11 +45,30 @@ fn seeds_of_the_flatbuffers_targets_are_what_is_written_today() {
     keep("batch_flatbuffers", "one", &codec::encode_batch(&entries[..1]));
     let listing: Listing = read("listing");
     keep("answers", "listing.fb", &codec::encode_listing(&listing));
-    let versions = Versions { items: listing.items, cursor: listing.cursor };
+    let versions = Versions {
+        items: listing.items,
+        cursor: listing.cursor,
+    };
     keep("answers", "versions.fb", &codec::encode_versions(&versions));
-    keep("answers", "bucket.fb", &codec::encode_bucket(&read::<Bucket>("bucket")));
-    keep("answers", "buckets.fb", &codec::encode_buckets(&read::<Buckets>("buckets")));
-    keep("answers", "problem.fb", &codec::encode_problem(&read::<Problem>("problem")));
-    keep("answers", "results.fb", &codec::encode_batch_results(&read::<BatchResults>("results")));
+    keep(
+        "answers",
+        "bucket.fb",
+        &codec::encode_bucket(&read::<Bucket>("bucket")),
+    );
+    keep(
+        "answers",
+        "buckets.fb",
+        &codec::encode_buckets(&read::<Buckets>("buckets")),
+    );
+    keep(
+        "answers",
+        "problem.fb",
+        &codec::encode_problem(&read::<Problem>("problem")),
+    );
+    keep(
+        "answers",
+        "results.fb",
+        &codec::encode_batch_results(&read::<BatchResults>("results")),
+    );
     count("seeds of FlatBuffers", 8);
 }

@@ -130,9 +130,15 @@ async fn status(store: &Store, method: &str, target: &str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_spelling_of_a_path_or_query_is_taken() {
     let store = Store::photos().await;
-    store.send(Ask::new("PUT", "/v1/others")).await.ok(StatusCode::CREATED);
+    store
+        .send(Ask::new("PUT", "/v1/others"))
+        .await
+        .ok(StatusCode::CREATED);
     for target in ["/v1/photos/k", "/v1/others/k", "/v1/photos/a/b"] {
-        store.send(Ask::new("PUT", target).body("honest")).await.ok(StatusCode::CREATED);
+        store
+            .send(Ask::new("PUT", target).body("honest"))
+            .await
+            .ok(StatusCode::CREATED);
     }
     let before = store.contents().await;
     // The signer is honest: with the one spelling its requests are taken.
@@ -146,9 +152,21 @@ async fn no_other_spelling_of_a_path_or_query_is_taken() {
             cases += 1;
         }
     }
-    assert_eq!(store.contents().await, before, "a refused spelling changed something");
+    assert_eq!(
+        store.contents().await,
+        before,
+        "a refused spelling changed something"
+    );
     // What is only unusual is a key like any other.
-    for target in ["/v1/photos/%25", "/v1/photos/%252F", "/v1/photos/...", "/v1/photos//", "/v1/photos/a//b", "/v1/photos/~", "/v1/photos/%5C..%5C"] {
+    for target in [
+        "/v1/photos/%25",
+        "/v1/photos/%252F",
+        "/v1/photos/...",
+        "/v1/photos//",
+        "/v1/photos/a//b",
+        "/v1/photos/~",
+        "/v1/photos/%5C..%5C",
+    ] {
         let put = status(&store, "PUT", target).await;
         assert!(put == 200 || put == 201, "{target} is {put}");
         cases += 1;

@@ -14,9 +14,12 @@ pub fn backup_manifest(input: &[u8]) {
         return;
     };
     for file in &manifest.files {
-        let inside = Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
+        let inside = Path::new(&file.path)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         assert!(inside, "a path that leaves the backup: {}", file.path);
     }
-    let text = String::from_utf8(manifest.encode().expect("a manifest that cannot be written")).expect("text");
+    let text =
+        String::from_utf8(manifest.encode().expect("a manifest that cannot be written")).expect("text");
     assert_eq!(Manifest::decode(dir, &text).expect("not read back"), manifest);
 }

@@ -20,8 +20,13 @@ pub fn chunk_file(input: &[u8]) {
         return;
     };
     let asked = u32::from_be_bytes(*len) as usize % CHUNK_BYTES_MAX + 1;
-    let plain = file.len().checked_sub(16 + VALUE_BYTES).filter(|_| asked % 2 == 0);
-    let len = plain.filter(|len| (1..=GROUP_BYTES).contains(len)).unwrap_or(asked);
+    let plain = file
+        .len()
+        .checked_sub(16 + VALUE_BYTES)
+        .filter(|_| asked % 2 == 0);
+    let len = plain
+        .filter(|len| (1..=GROUP_BYTES).contains(len))
+        .unwrap_or(asked);
     let file_bytes = file.len() as u64;
     let trailer = match form(len, file_bytes) {
         None => return,
@@ -47,10 +52,17 @@ pub fn chunk_file(input: &[u8]) {
         };
         assert!(!piece.is_empty() && whole.len() + piece.len() <= len);
         let index = whole.len() / GROUP_BYTES;
-        assert!(group_matches(values, index, &piece, len), "bytes that do not fit their value");
+        assert!(
+            group_matches(values, index, &piece, len),
+            "bytes that do not fit their value"
+        );
         whole.extend_from_slice(&piece);
     }
-    assert_eq!(reader.check_all().is_ok(), whole.len() == len, "the check and the reads differ");
+    assert_eq!(
+        reader.check_all().is_ok(),
+        whole.len() == len,
+        "the check and the reads differ"
+    );
     if whole.len() == len {
         assert!(reader.holds(&whole).expect("readable"), "it holds what was read");
     }

@@ -149,12 +149,24 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
     row(b'k', "key-of-head", &key::head(&bucket, &object));
     row(b'k', "key-of-version", &key::version(&bucket, &object, &version));
     row(b'k', "key-of-change", &key::change(LogPosition::new(7)));
-    row(b'k', "key-of-part", &key::part(&bucket, UploadId::from_bytes([12; 16]), 3));
+    row(
+        b'k',
+        "key-of-part",
+        &key::part(&bucket, UploadId::from_bytes([12; 16]), 3),
+    );
     let what = DueWhat::Version(object, version);
     let due = key::due(&bucket, &Due { at, what });
     row(b'k', "key-of-due", &[&due[..], b"\na/b"].concat());
-    keep("slots", "replay", &[&[1, 2, 8][..], &at.get().to_be_bytes(), &[0; 8]].concat());
-    keep("slots", "mark", &[&[9, 3, 56][..], &mark.encode(), &mark.encode()].concat());
+    keep(
+        "slots",
+        "replay",
+        &[&[1, 2, 8][..], &at.get().to_be_bytes(), &[0; 8]].concat(),
+    );
+    keep(
+        "slots",
+        "mark",
+        &[&[9, 3, 56][..], &mark.encode(), &mark.encode()].concat(),
+    );
     let store = StoreFile {
         format: FORMAT,
         store: "00112233445566778899aabbccddeeff".to_owned(),

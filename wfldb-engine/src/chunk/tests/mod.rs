@@ -162,7 +162,12 @@ fn a_leftover_of_an_earlier_run_is_written_again() {
 pub(crate) fn file_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let plain = vec![7; 100];
     let (_, values) = seal(&plain);
-    let plain = [&[0, 0, 0, 1][..], &plain, &super::file::plain_trailer(100, &values)].concat();
+    let plain = [
+        &[0, 0, 0, 1][..],
+        &plain,
+        &super::file::plain_trailer(100, &values),
+    ]
+    .concat();
     let zeros = vec![0; 70_001];
     let (_, values) = seal(&zeros);
     let packed = super::pack::Packer::new().pack(&zeros, &values).unwrap();
