@@ -13,6 +13,9 @@ use wfldb_core::id::{KeyId, PacketHash, Role, SecretKey};
 
 /// Says how many cases of a class were tried, and how many in all so far. It goes past the test runner, which keeps what
 /// a passing test prints to itself.
+///
+/// # Panics
+/// When nothing was tried.
 pub fn count(class: &str, cases: usize) {
     static ALL: AtomicUsize = AtomicUsize::new(0);
     assert!(cases > 0, "{class}: nothing was tried");
@@ -54,7 +57,7 @@ impl AnyRequest {
             self.method, self.timestamp, self.nonce, self.content
         );
         for (name, value) in &self.signed {
-            text.push_str(&format!("{name}:{value}\n"));
+            text.extend([name.as_str(), ":", value, "\n"]);
         }
         let signature = key.sign(text.as_bytes()).to_string();
         let six = [

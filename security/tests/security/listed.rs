@@ -41,6 +41,7 @@ fn every_test_that_the_document_lists_is_there() {
         let before: Vec<&str> = source[..place].lines().rev().collect();
         let attributes = before
             .iter()
+            .skip_while(|line| line.trim().is_empty())
             .take_while(|line| line.trim_start().starts_with(['#', '/', 'r', ')', 'a']));
         let mut attributes = attributes.map(|line| line.trim_start());
         let is_test = attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"));

@@ -112,7 +112,7 @@ async fn status(store: &Store, method: &str, target: &str) -> u16 {
     let headers = request.sign(&holder.packet, holder.audience.as_str(), &holder.key);
     let mut head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name.as_str(), ": ", &value, "\r\n"]);
     }
     let mut stream = store.connect().await;
     let wire = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
