@@ -34,7 +34,10 @@ impl Endpoint {
             return Err(refused("must not carry user data"));
         }
         let host = authority.host();
-        if host.is_empty() || host == "[]" {
+        // The library lets brackets stand anywhere, and then takes another part for the port.
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = bare.unwrap_or(host);
+        if bare.is_empty() || bare.contains(['[', ']']) {
             return Err(refused("names no host"));
         }
         let port = match authority.port() {
@@ -117,6 +120,10 @@ mod tests {
             "http://localhost:0",
             "http://localhost:99999",
             "http://localhost:",
+            // Found by the fuzz target of profiles: another host than the one that is shown.
+            "http://v[::0]:7070",
+            "http://[[::1]]:7070",
+            "http://[]:7070",
         ] {
             assert!(Endpoint::parse(url).is_err(), "{url}");
         }

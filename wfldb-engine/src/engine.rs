@@ -11,6 +11,7 @@ use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
+use zeroize::Zeroizing;
 
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
@@ -87,7 +88,7 @@ pub(crate) struct Inner {
     realm: Realm,
     trust: Vec<KeyId>,
     created: bool,
-    secret: zeroize_on_drop::Secret,
+    secret: Zeroizing<[u8; 32]>,
     read_only: Option<String>,
     committer: Committer,
     space: Arc<SpaceGuard>,
@@ -101,18 +102,6 @@ pub(crate) struct Inner {
     pub(crate) garbage: GarbageWorker,
     // Held for as long as the store is open.
     _lock: Option<File>,
-}
-
-mod zeroize_on_drop {
-    //! The store's secret, wiped when the engine goes.
-
-    pub(super) struct Secret(pub(super) [u8; 32]);
-
-    impl Drop for Secret {
-        fn drop(&mut self) {
-            zeroize::Zeroize::zeroize(&mut self.0);
-        }
-    }
 }
 
 /// Fresh random bytes from the operating system.
@@ -181,7 +170,7 @@ impl Engine {
                 realm,
                 trust: options.create_trust,
                 created: mark == CommitMark::ZERO,
-                secret: [0; 32],
+                secret: Zeroizing::default(),
                 read_only: None,
                 replay: ReplayMark::in_memory(),
                 high_water: None,
@@ -263,7 +252,7 @@ impl Engine {
             realm: parts.realm,
             trust: parts.trust,
             created: parts.created,
-            secret: zeroize_on_drop::Secret(parts.secret),
+            secret: parts.secret,
             read_only: parts.read_only,
             committer,
             space,
@@ -308,11 +297,11 @@ impl Engine {
     /// A key for `label`, derived from the store's secret by HKDF-SHA256: the same after a restart, different for
     /// each label and store.
     #[must_use]
-    pub fn store_secret(&self, label: &str) -> [u8; 32] {
-        let mut key = [0; 32];
+    pub fn store_secret(&self, label: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
         let info = ["wfldb 1 ", label].concat();
         // The only failure is an output longer than 255 hashes.
-        let _ = Hkdf::<Sha256>::new(None, &self.inner.secret.0).expand(info.as_bytes(), &mut key);
+        let _ = Hkdf::<Sha256>::new(None, &*self.inner.secret).expand(info.as_bytes(), &mut *key);
         key
     }
 
@@ -393,7 +382,7 @@ struct Parts {
     realm: Realm,
     trust: Vec<KeyId>,
     created: bool,
-    secret: [u8; 32],
+    secret: Zeroizing<[u8; 32]>,
     read_only: Option<String>,
     replay: ReplayMark,
     high_water: Option<Arc<HighWaterMark>>,

@@ -15,6 +15,9 @@ mod commit;
 mod compact;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod lifecycle;
 mod object;
 mod options;

@@ -7,6 +7,7 @@ use wfldb_core::id::{KeyId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_engine::After;
 use wfldb_net::route::ScanQuery;
+use zeroize::Zeroizing;
 
 use crate::fault::Fault;
 
@@ -17,7 +18,7 @@ const BEFORE_VERSION: u8 = b'v';
 
 /// Makes and checks cursors.
 pub(crate) struct Cursors {
-    key: [u8; 32],
+    key: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Cursors {
@@ -36,7 +37,7 @@ pub(crate) enum Of<'a> {
 
 impl Cursors {
     /// `key` is derived from the store's secret, so cursors outlive a restart.
-    pub(crate) fn new(key: [u8; 32]) -> Self {
+    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
         Self { key }
     }
 
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_cursor_opens_for_its_caller_and_query_only() {
-        let cursors = Cursors::new([7; 32]);
+        let cursors = Cursors::new(Zeroizing::new([7; 32]));
         let caller = SecretKey::from_seed([1; 32]).key_id(Role::Client);
         let other = SecretKey::from_seed([2; 32]).key_id(Role::Client);
         let bucket = BucketName::parse("photos").unwrap();
@@ -214,7 +215,7 @@ mod tests {
             &BucketName::parse("photo").unwrap(),
             &with(|_| {})
         )));
-        assert!(refused(Cursors::new([8; 32]).open_scan(
+        assert!(refused(Cursors::new(Zeroizing::new([8; 32])).open_scan(
             &caller,
             &bucket,
             &with(|_| {})

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::key_id::{decode_checked, encode_checked};
 use super::{IdError, KeyId, PublicKey, Role, SignatureBytes};
@@ -22,7 +22,7 @@ const PREFIX: &str = "wsk1";
 /// assert!(key.key_id(Role::Client).to_string().starts_with("wc1"));
 /// assert_eq!(format!("{key:?}"), "SecretKey");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {

@@ -5,7 +5,7 @@ use std::fmt;
 use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::SessionKey;
 use crate::encoding::{EncodingError, base64url};
@@ -59,6 +59,7 @@ impl fmt::Display for ExchangeKey {
 
 /// The secret half of an exchange, for one exchange only: whoever finishes it takes it away. It is wiped when dropped,
 /// and its `Debug` shows the type only.
+#[derive(ZeroizeOnDrop)]
 pub struct ExchangeSecret(StaticSecret);
 
 impl ExchangeSecret {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::encoding::base64url;
 
@@ -11,6 +11,7 @@ use crate::encoding::base64url;
 const TAG_BYTES: usize = 16;
 
 /// The key that tags the requests of a session. It is wiped when dropped, and its `Debug` shows the type only.
+#[derive(ZeroizeOnDrop)]
 pub struct SessionKey(Zeroizing<[u8; 32]>);
 
 impl SessionKey {

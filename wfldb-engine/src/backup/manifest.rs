@@ -96,7 +96,12 @@ impl Manifest {
             }
             Err(error) => return Err(BackupError::io(path.display())(error)),
         }
-        let FormatOnly { format } = serde_json::from_str(&text).map_err(|_| damaged(dir, "has no format"))?;
+        Self::decode(dir, &text)
+    }
+
+    /// Reads the manifest of the backup in `dir` from its text.
+    pub(super) fn decode(dir: &Path, text: &str) -> Result<Self, BackupError> {
+        let FormatOnly { format } = serde_json::from_str(text).map_err(|_| damaged(dir, "has no format"))?;
         if format > FORMAT {
             return Err(BackupError::NewerFormat {
                 found: format,
@@ -104,7 +109,7 @@ impl Manifest {
             });
         }
         let manifest: Self =
-            serde_json::from_str(&text).map_err(|_| damaged(dir, "is not what was written"))?;
+            serde_json::from_str(text).map_err(|_| damaged(dir, "is not what was written"))?;
         if manifest.mark().is_none() || UnixMillis::parse(&manifest.time).is_err() {
             return Err(damaged(dir, "holds a value that is none"));
         }
@@ -150,6 +155,19 @@ fn stays_inside(path: &str) -> bool {
         && path
             .split('/')
             .all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+/// A manifest for the corpus of the fuzz target, of no release.
+#[cfg(test)]
+pub(crate) fn seed(store: &crate::store::StoreFile, mark: &CommitMark) -> Vec<u8> {
+    let file = ListedFile {
+        path: "db/keyspaces/1".to_owned(),
+        bytes: 1,
+        blake3: blake3::hash(b"x").to_hex().to_string(),
+    };
+    let mut manifest = Manifest::new(store, mark.at, mark, vec![file], Tally::default());
+    "0.0.0".clone_into(&mut manifest.release);
+    manifest.encode().unwrap()
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@
 mod chunks;
 mod copy;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod manifest;
 mod place;
 mod restore;
@@ -29,6 +31,8 @@ use serde::Serialize;
 use wfldb_core::time::UnixMillis;
 
 pub use self::error::BackupError;
+#[cfg(test)]
+pub(crate) use self::manifest::seed as manifest_seed;
 pub use self::place::{BackupInfo, list_backups, pick_backup};
 pub use self::restore::{RestoreOptions, RestoreReport, restore};
 pub use self::verify::{BackupFinding, BackupVerdict, verify_backup};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use wfldb_core::limits::SKEW_MS_MAX;
 use wfldb_core::time::UnixMillis;
+use zeroize::Zeroizing;
 
 use super::chunks::{List, copy_chunk};
 use super::copy::Copier;
@@ -193,9 +194,10 @@ fn write_marks(copier: &mut Copier<'_>, mark: &CommitMark, replay: UnixMillis) -
     copier.write("REPLAY", &slot_file(&replay.get().to_be_bytes()))?;
     // SECURITY: a backup holds no key, so this one is new.
     let secret = random::<32>().map_err(|error: StorageError| BackupError::Engine(error.into()))?;
+    let secret = Zeroizing::new(secret);
     let keys = copier.root.join("keys");
     copier.make_dirs(&keys)?;
-    write_synced(&keys.join("store.secret"), &secret, 0o600).map_err(BackupError::io("keys/store.secret"))
+    write_synced(&keys.join("store.secret"), &*secret, 0o600).map_err(BackupError::io("keys/store.secret"))
 }
 
 /// Opens a copy of what was restored, as a server's start does.

@@ -7,6 +7,8 @@
 
 mod buffers;
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod garbage;
 mod hold;
 mod link;
@@ -28,6 +30,8 @@ pub(crate) use self::hold::Hold;
 pub(crate) use self::outside::Checker;
 pub(crate) use self::pins::Pins;
 pub(crate) use self::store::{ChunkStore, References};
+#[cfg(test)]
+pub(crate) use self::tests::file_seeds;
 pub(crate) use self::writer::ChunkWriter;
 
 /// What the readers and writers of a store's chunk files share.

@@ -250,7 +250,7 @@ impl EvidenceRow {
         builder.finished_data().to_vec()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
         let damaged = RowError("evidence");
         let row =

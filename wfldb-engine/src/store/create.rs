@@ -4,6 +4,7 @@ use std::fs;
 
 use wfldb_core::id::KeyId;
 use wfldb_core::name::Realm;
+use zeroize::Zeroizing;
 
 use super::OpenError;
 use super::file::{FORMAT, StoreFile};
@@ -64,12 +65,12 @@ pub(crate) fn create(
     drop(storage);
     fs::rename(&aside, layout.database()).map_err(io("db"))?;
 
-    let secret = random::<32>()?;
+    let secret = Zeroizing::new(random::<32>()?);
     let keys = layout.secret();
     if let Some(parent) = keys.parent() {
         fs::create_dir_all(parent).map_err(io("keys"))?;
     }
-    write_synced(&keys, &secret, 0o600).map_err(io("keys/store.secret"))?;
+    write_synced(&keys, &*secret, 0o600).map_err(io("keys/store.secret"))?;
     let (mark, _) = HighWaterMark::open(&layout.high_water_mark()).map_err(io("HWM"))?;
     mark.advance(&CommitMark::ZERO)
         .and_then(|()| mark.sync())

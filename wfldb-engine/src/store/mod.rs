@@ -30,6 +30,8 @@ pub(crate) use self::open::{READ_ONLY_ASKED, open};
 pub(crate) use self::probe::{Probed, copy_database, run_probe};
 pub use self::probe::{Prober, probe_main};
 pub use self::replay::ReplayMark;
+#[cfg(fuzzing)]
+pub(crate) use self::slots::Slots;
 pub(crate) use self::slots::{HighWaterMark, file_of as slot_file};
 pub(crate) use self::verify::{Verdict, verify};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock, statfs};
 use wfldb_core::time::UnixMillis;
+use zeroize::Zeroizing;
 
 use super::create::create;
 use super::layout::{Layout, remove_all};
@@ -32,7 +33,7 @@ pub(crate) struct Opened {
     pub(crate) mark: CommitMark,
     pub(crate) high_water: HighWaterMark,
     pub(crate) replay: ReplayMark,
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: Zeroizing<[u8; 32]>,
     /// Why the store takes no writes.
     pub(crate) read_only: Option<String>,
     pub(crate) lock: File,
@@ -74,8 +75,9 @@ pub(crate) fn open(dir: &Path, options: &EngineOptions, now: UnixMillis) -> Resu
             wanted: wanted.to_string(),
         });
     }
-    let secret = fs::read(layout.secret()).map_err(io("keys/store.secret"))?;
+    let secret = Zeroizing::new(fs::read(layout.secret()).map_err(io("keys/store.secret"))?);
     let secret = <[u8; 32]>::try_from(secret.as_slice())
+        .map(Zeroizing::new)
         .map_err(|_| io("keys/store.secret")(std::io::Error::from(std::io::ErrorKind::InvalidData)))?;
     let replay = ReplayMark::open(&layout.replay_mark(), now).map_err(io("REPLAY"))?;
     let (high_water, durable) = match HighWaterMark::open(&layout.high_water_mark()) {

@@ -22,6 +22,7 @@ mod listing;
 mod model;
 mod multipart;
 mod random_damage;
+mod seeds;
 mod tags;
 
 use std::path::Path;

@@ -157,3 +157,20 @@ fn a_leftover_of_an_earlier_run_is_written_again() {
     let mut reader = store.open_chunk(&bucket(), &hash, bytes.len()).unwrap();
     assert_eq!(reader.read(0, usize::MAX).unwrap(), bytes);
 }
+
+/// Chunk files for the corpus of the fuzz target, each behind the 4 bytes by which the target knows the chunk's length.
+pub(crate) fn file_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let plain = vec![7; 100];
+    let (_, values) = seal(&plain);
+    let plain = [
+        &[0, 0, 0, 1][..],
+        &plain,
+        &super::file::plain_trailer(100, &values),
+    ]
+    .concat();
+    let zeros = vec![0; 70_001];
+    let (_, values) = seal(&zeros);
+    let packed = super::pack::Packer::new().pack(&zeros, &values).unwrap();
+    let packed = [&70_000_u32.to_be_bytes()[..], &packed].concat();
+    vec![("plain", plain), ("packed", packed)]
+}

@@ -1,0 +1,181 @@
+"""Writes the text seeds of the corpus from schemas/vectors: `python3 fuzz/seeds.py`.
+
+Those of binary formats come from tests, which also compare all that is kept: `WFLDB_SEEDS=write cargo test -p wfldb-engine
+-p wfldb-security seeds`.
+"""
+
+import base64
+import json
+import pathlib
+
+HERE = pathlib.Path(__file__).parent
+VECTORS = HERE.parent / "schemas" / "vectors"
+
+
+def vectors(name):
+    return json.loads((VECTORS / f"{name}.json").read_text())["vectors"]
+
+
+def keep(target, name, seed):
+    if isinstance(seed, str):
+        seed = seed.encode()
+    name = "".join(c if c.isalnum() else "-" for c in name)
+    path = HERE / "corpus" / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(seed)
+
+
+def part(token, index):
+    text = token.split(".")[index]
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+
+
+def lines(request):
+    head = f"{request['method']} {request['target']}\n"
+    return head + "".join(f"{name}: {value}\n" for name, value in request["headers"])
+
+
+def packets():
+    for vector in vectors("packets"):
+        token = vector["token"]
+        if "code" in vector or len(token) > 6000:
+            continue
+        keep("packet", vector["name"], token)
+        claims = []
+        while token:
+            read = part(token, 1)
+            token = json.loads(read).get("prf", "")
+            claims.append(read.replace(token, "@") if token else read)
+        keep("packet", vector["name"] + " claims", "\n".join(reversed(claims)))
+
+
+def requests():
+    kept = 0
+    for vector in vectors("requests"):
+        if len(lines(vector)) < 4000 and ("code" not in vector or kept < 12):
+            kept += 1
+            keep("request", vector["name"], lines(vector))
+        if "code" not in vector:
+            keep("route", vector["name"], f"{vector['method']} {vector['target']}")
+    for vector in vectors("sessions"):
+        if "method" in vector and "headers" in vector:
+            keep("request", "session " + vector["name"], lines(vector))
+        if "client_key" in vector:
+            keep("session_exchange", "asked " + vector["name"], json.dumps({"key": vector["client_key"]}))
+        if vector["kind"] == "exchange" and "signature" in vector:
+            offer = {to: vector[of] for to, of in OFFER.items()}
+            keep("session_exchange", "offer " + vector["name"], json.dumps(offer))
+
+
+OFFER = {"session": "session", "key": "server_key", "expires": "expires", "node": "node", "signature": "signature"}
+ETAG = "92494b" + "0" * 58
+ULID = "01JGFJJZ00AAAAAAAAAAAAAAAA"
+UPLOAD = "00112233445566778899aabbccddeeff"
+TIME = "2026-01-02T03:04:05.006Z"
+ROUTES = f"""GET /v1
+PUT /v1/photos
+DELETE /v1/photos?force=true
+GET /v1/photos/a%20b/c
+GET /v1/photos//
+DELETE /v1/photos/a?version={ULID}
+GET /v1/photos/a?cursor=x&limit=10&versions=true
+GET /v1/photos/a?at=2026-01-02T03%3A04%3A05.006Z
+POST /v1/photos/a?undelete=true
+POST /v1/photos/a?copy=%2Fdocs%2Fb&copy_version={ULID}
+POST /v1/photos/a?multipart=start&part_bytes=5242880
+PUT /v1/photos/a?multipart={UPLOAD}&part=1
+GET /v1/photos/scan?after=b&cursor=x&delimiter=%2F&limit=1&prefix=a&reverse=true&tag=k%3Dv
+POST /v1/photos/batch
+GET /v1/_stats
+POST /v1/_dryrun
+POST /v1/_session"""
+BUCKET = {
+    "kind": "objects", "versions": {"keep": 3, "days": 30}, "quota_bytes": 1000000, "quota_objects": 10,
+    "object_bytes_max": 100, "mirror": False, "audit_reads": False, "require_signature": True,
+}
+BATCH = {"ops": [
+    {"op": "put", "key": "a", "body": "text", "content_type": "text/plain", "tags": {"colour": "red"}, "if_none_match": "*"},
+    {"op": "put", "key": "b", "body_base64": "AAEC"},
+    {"op": "delete", "key": "c", "if_version": ULID},
+    {"op": "check", "key": "d", "if_match": ETAG},
+]}
+ITEM = {"key": "a b/cat.jpg", "version": ULID, "etag": ETAG, "size": 11, "content_type": "image/jpeg", "modified": TIME, "tags": {"k": "v"}}
+USAGE = {"objects": 1, "versions": 2, "bytes": 3, "stored_bytes": 4}
+PARTS = [{"part": 1, "etag": ETAG, "size": 8388608}]
+NEED = {"op": "put", "bucket": "photos", "key": "a b", "allowed": False, "refused_by": 1,
+        "links": [{"grant": 2, "undecided": ["rate"]}, {"objection": "p"}]}
+ANSWERS = {
+    "listing": {"items": [ITEM], "prefixes": ["dogs/"], "cursor": "x"},
+    "bucket": {"name": "photos", "created": TIME, **BUCKET, "usage": USAGE},
+    "buckets": {"buckets": [{"name": "photos", "created": TIME, "kind": "objects"}]},
+    "problem": {"type": "urn:wfldb:problem:NoSuchKey", "title": "t", "status": 404, "code": "NoSuchKey", "detail": "d",
+                "request_id": "0", "hint": "ClockSkew", "entry": 1},
+    "results": {"seq": 17, "results": [{"key": "a", "version": ULID, "etag": ETAG}, {"key": "d"}]},
+    "dry run": {"allowed": False, "needs": [NEED]},
+    "parts": {"part_bytes": 8388608, "expires": TIME, "parts": PARTS},
+    "started": {"upload": UPLOAD},
+}
+HEADS = {
+    "get": "GET /v1/a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n",
+    "length": "PUT /v1/a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    "both": "PUT /v1/a HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "fragment": "GET /v1/a#b HTTP/1.1\r\nhost: x\r\n\r\n",
+    "bare": "\r\n\r\nGET / HTTP/1.1\nhost:x\n\n",
+    "preface": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+READING = {
+    "first": "bytes=0-0", "open": "bytes=2-", "last": "bytes=-3", "etag": f'"{ETAG}"', "star": "*\n\n\n",
+    "dates": f'\n"{ETAG}"\nSun, 06 Nov 1994 08:49:37 GMT\nSunday, 06-Nov-94 08:49:37 GMT',
+    "asctime": "Sun Nov  6 08:49:37 1994", "accept": "text/html, application/*;q=0.1, */*;q=0",
+}
+GRANT = '{"b":"photos","p":"a/","ops":["get","put"],"max_bytes":5,"rate":2,"quota_bytes":9,"create_only":true,' \
+        '"cidr":["10.0.0.0/8","::1/128"],"content_type":["image/png"]}'
+KEY = "wsk1tvq3dhpp7vngbouejl2jf3bmyrcetrljpmzgsglqhowaghfop5qjcgq"
+HEADERS = "content-type: image/jpeg\ncache-control: no-store\nexpires: 0\nx-wfldb-meta-camera: box\n" \
+          "x-wfldb-tags: a=b&kind=cat\nx-wfldb-ttl: 60"
+
+
+def written_here():
+    for route in ROUTES.split("\n"):
+        keep("route", route[:60], route)
+    keep("bucket_config", "all", json.dumps(BUCKET))
+    keep("bucket_config", "empty", "{}")
+    keep("batch_json", "all", json.dumps(BATCH))
+    keep("part_list", "two", json.dumps([{"part": n, "etag": ETAG} for n in (1, 2)]))
+    for name, answer in ANSWERS.items():
+        keep("answers", name, json.dumps(answer))
+    for name, head in HEADS.items():
+        keep("http1_head", name, b"\x06" + head.encode())
+    for name, value in READING.items():
+        keep("reading", name, (1000).to_bytes(8) + value.encode())
+    keep("grant", "limits and all", GRANT + '\n{"b":"*","p":"","ops":["get","list","put"]}')
+    keep("grant", "words", "b=photos,p=a/,ops=get+list,cidr=127.0.0.0/8\n" + GRANT)
+    keep("profile", "plain", json.dumps({"url": "https://[::1]:7070", "realm": "local", "packet": "a.b.c", "key": KEY}))
+    keep("profile", "url", "https://example.test")
+    broken = {"url": "https://v[::0]:7070", "realm": "local", "packet": "a.b.c", "key": KEY}
+    keep("profile", "bracket in host", json.dumps(broken))
+    keep("object_headers", "all", HEADERS)
+    for name, text in {"escaped": "docs/\na%FFb/c", "directory": "\na/b/", "reserved": "\n%73can", "dots": "p/\n../x"}.items():
+        keep("tree_name", name, text)
+    question = {"method": "PUT", "target": "/v1/photos/a%20b", "object": {"bytes": 11, "content_type": "image/png"}, "peer": "10.0.0.1"}
+    keep("dry_run", "put", json.dumps(question))
+    copy = {"method": "POST", "target": "/v1/photos/a?copy=%2Fdocs%2Fb"}
+    keep("dry_run", "copy", json.dumps(copy))
+    frame = lambda kind, payload: len(payload).to_bytes(3) + bytes([kind, 0, 0, 0, 0, 1]) + payload
+    keep("http2_frames", "some", b"\x03" + frame(4, b"") + frame(6, bytes(8)) + frame(0, b"data") + frame(8, bytes(4)))
+    keep("http2_frames", "flood", b"\xff" + frame(4, b"") * 1001)
+
+
+def names():
+    for file in ("names", "ids", "times", "content"):
+        for vector in vectors(file):
+            text = vector.get("text")
+            if text and "code" not in vector and len(text) < 200:
+                keep("names", f"{file} {vector.get('kind', '')} {text[:40]}", text)
+
+
+if __name__ == "__main__":
+    packets()
+    requests()
+    names()
+    written_here()

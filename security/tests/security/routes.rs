@@ -1,0 +1,95 @@
+//! A request for every route, from the router's own table: a new route does not compile here without its line.
+
+use wfldb_core::auth::{Method, Op, RouteKind, required};
+use wfldb_net::route;
+
+use crate::harness::Ask;
+
+const UPLOAD: &str = "multipart=00112233445566778899aabbccddeeff";
+const BUCKET_BODY: &str = "{}";
+
+/// A target of the route, in a store with bucket `photos` and its key `k`.
+pub(crate) fn target(kind: RouteKind) -> String {
+    let key = |query: &str| format!("/v1/photos/k?{query}");
+    match kind {
+        RouteKind::Buckets => "/v1".to_owned(),
+        RouteKind::Bucket => "/v1/photos".to_owned(),
+        RouteKind::BucketForce => "/v1/photos?force=true".to_owned(),
+        RouteKind::Object => "/v1/photos/k".to_owned(),
+        RouteKind::ObjectVersion => key("version=01JGFJJZ00AAAAAAAAAAAAAAAA"),
+        RouteKind::ObjectVersions => key("versions=true"),
+        RouteKind::ObjectUndelete => key("undelete=true"),
+        RouteKind::ObjectAt => key("at=2026-01-02T03%3A04%3A05.006Z"),
+        RouteKind::ObjectCopy => key("copy=%2Fphotos%2Fsource"),
+        RouteKind::UploadStart => key("multipart=start&part_bytes=5242880"),
+        RouteKind::Upload => key(UPLOAD),
+        RouteKind::UploadPart => key(&format!("{UPLOAD}&part=1")),
+        RouteKind::Scan => "/v1/photos/scan".to_owned(),
+        RouteKind::Batch => "/v1/photos/batch".to_owned(),
+        RouteKind::Stats => "/v1/_stats".to_owned(),
+        RouteKind::Admin => "/v1/_admin".to_owned(),
+        RouteKind::Backup => "/v1/_backup".to_owned(),
+        RouteKind::DryRun => "/v1/_dryrun".to_owned(),
+        RouteKind::Session => "/v1/_session".to_owned(),
+    }
+}
+
+/// A body that the route takes.
+fn body(method: Method, kind: RouteKind) -> String {
+    match (method, kind) {
+        (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
+        (Method::Put, _) => "forged".to_owned(),
+        (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
+        (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
+        (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
+        (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
+        (Method::Post, RouteKind::Session) => {
+            r#"{"key":"UKYUCbHd0DJemxa3AOcZ6XcsBwALG9d4bpB8ZT0gSV0"}"#.to_owned()
+        }
+        (Method::Post, RouteKind::Upload) => {
+            format!(r#"[{{"part":1,"etag":"{}"}}]"#, "0".repeat(64))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Every method on every route that has it, with the operations that it needs.
+pub(crate) fn all() -> impl Iterator<Item = (Method, RouteKind, &'static [Op])> {
+    RouteKind::ALL.into_iter().flat_map(|kind| {
+        Method::ALL
+            .into_iter()
+            .filter_map(move |method| Some((method, kind, required(method, kind)?)))
+    })
+}
+
+/// A request of the route that succeeds or fails for what it asks, not for its form.
+pub(crate) fn ask(method: Method, kind: RouteKind) -> Ask {
+    let target = target(kind);
+    let parsed = route::parse(method.as_str(), &target).unwrap();
+    assert_eq!((parsed.method, parsed.kind), (method, kind), "{target}");
+    assert!(parsed.parameters().is_ok(), "{target}");
+    Ask::new(method.as_str(), &target).body(body(method, kind))
+}
+
+/// Whether any grant at all opens the route; what it answers is then cut to the grants.
+pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
+    match kind {
+        RouteKind::Buckets | RouteKind::DryRun | RouteKind::Session => true,
+        RouteKind::Bucket
+        | RouteKind::BucketForce
+        | RouteKind::Object
+        | RouteKind::ObjectVersion
+        | RouteKind::ObjectVersions
+        | RouteKind::ObjectUndelete
+        | RouteKind::ObjectAt
+        | RouteKind::ObjectCopy
+        | RouteKind::UploadStart
+        | RouteKind::Upload
+        | RouteKind::UploadPart
+        | RouteKind::Scan
+        | RouteKind::Batch
+        | RouteKind::Stats
+        | RouteKind::Admin
+        | RouteKind::Backup => false,
+    }
+}
