@@ -162,7 +162,12 @@ pub(crate) fn parse_due(row: &[u8], value: &[u8]) -> Result<(BucketId, Due), Row
         b'u' => DueWhat::Upload(UploadId::from_bytes(id)),
         _ => return Err(damaged),
     };
-    let at = UnixMillis::new(u64::from_be_bytes(*at));
+    let millis = u64::from_be_bytes(*at);
+    let at = UnixMillis::new(millis);
+    // A time behind the last one is none: read as the last one, the row would be removed under another key.
+    if at.get() != millis {
+        return Err(damaged);
+    }
     Ok((BucketId::from_bytes(*bucket), Due { at, what }))
 }
 
@@ -212,4 +217,20 @@ pub(crate) fn position_of_change(row: &[u8]) -> Result<LogPosition, RowError> {
     let digits = row.strip_prefix(b"c").ok_or(RowError("change"))?;
     let digits: [u8; 8] = digits.try_into().map_err(|_| RowError("change"))?;
     Ok(LogPosition::new(u64::from_be_bytes(digits)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the fuzz target of rows.
+    #[test]
+    fn a_due_time_behind_the_last_one_is_damage() {
+        let what = DueWhat::Upload(UploadId::from_bytes([2; 16]));
+        let at = UnixMillis::new(u64::MAX);
+        let mut row = due(&BucketId::from_bytes([1; 16]), &Due { at, what }).to_vec();
+        assert!(parse_due(&row, b"").is_ok());
+        row[DUE.len()] = 1;
+        assert!(parse_due(&row, b"").is_err());
+    }
 }
