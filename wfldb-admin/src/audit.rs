@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use wfldb_admin::{CopyVerdict, Error, LogCopy};
 use wfldb_client::GetOptions;
-use wfldb_core::audit::{Proven, Receipt, Resource, SignedCheckpoint, VerifierKey};
+use wfldb_core::audit::{EntryActor, Proven, Receipt, Resource, SignedCheckpoint, VerifierKey};
 use wfldb_core::id::{KeyId, VersionId};
 use wfldb_core::limits::{NOTE_BYTES_MAX, RECEIPT_BYTES_MAX};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -295,10 +295,7 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
     let (entry, checkpoint) = (&proven.entry, &proven.checkpoint);
     let key = receipt.key.as_deref().unwrap_or_default();
     let shown: String = key.chars().flat_map(spelled).collect();
-    let actor = entry
-        .actor
-        .as_ref()
-        .map_or("nobody known", |actor| actor.as_str());
+    let actor = entry.actor.as_ref().map_or("nobody known", EntryActor::as_str);
     let mut human = format!(
         "true: leaf {} of {}, in a tree of {} leaves\n{} {} by {actor} at {}",
         entry.leaf,
