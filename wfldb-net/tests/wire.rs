@@ -200,6 +200,23 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Backup => Target::Service(Service::Backup),
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
+                    RouteKind::AuditLog => {
+                        let tile = TileId::partial(limit.len() as u8 % 8, seed_number, 1 + seed_number as u16 % 256)?;
+                        Target::Audit(AuditPart::Published(Resource::Tile(tile)))
+                    }
+                    RouteKind::AuditProof => {
+                        pairs.extend([("leaf", "0"), ("size", limit.as_str())]);
+                        Target::Audit(AuditPart::Proof)
+                    }
+                    RouteKind::AuditConsistency => {
+                        pairs.extend([("from", "0"), ("to", limit.as_str())]);
+                        Target::Audit(AuditPart::Consistency)
+                    }
+                    RouteKind::AuditReceipt => {
+                        pairs.extend([("bucket", bucket.as_str()), ("key", key.as_str())]);
+                        pairs.push(("version", "01ARZ3NDEKTSV4RRFFQ69G5FAV"));
+                        Target::Audit(AuditPart::Receipt)
+                    }
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));

@@ -67,6 +67,10 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Backup => Target::Service(Service::Backup),
                 RouteKind::DryRun => Target::Service(Service::DryRun),
                 RouteKind::Session => Target::Service(Service::Session),
+                RouteKind::AuditLog => Target::Audit(AuditPart::Published(Resource::Checkpoint)),
+                RouteKind::AuditProof => Target::Audit(AuditPart::Proof),
+                RouteKind::AuditConsistency => Target::Audit(AuditPart::Consistency),
+                RouteKind::AuditReceipt => Target::Audit(AuditPart::Receipt),
                 _ => object_target("cat"),
             };
             let allowed = ask((method, &target.path()), method, route, target.clone()).is_ok();
