@@ -31,7 +31,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use self::audit::{NewestCheckpoint, ReceiptParts};
+pub use self::audit::NewestCheckpoint;
 pub use self::backup::{
     BackupError, BackupFinding, BackupInfo, BackupReport, BackupVerdict, RestoreOptions, RestoreReport,
     Tally, list_backups, pick_backup, restore, verify_backup,

@@ -7,7 +7,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, RouteKind, Service, Target, required};
+use wfldb_core::audit::{Resource, TileId};
+use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -201,7 +202,9 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
                     RouteKind::AuditLog => {
-                        let tile = TileId::partial(limit.len() as u8 % 8, seed_number, 1 + seed_number as u16 % 256)?;
+                        let level = u8::try_from(limit.len()).ok()?;
+                        let width = u16::try_from(prefix.len() + 1).ok()?;
+                        let tile = TileId::partial(level, 999 * u64::from(width), width)?;
                         Target::Audit(AuditPart::Published(Resource::Tile(tile)))
                     }
                     RouteKind::AuditProof => {
@@ -359,6 +362,11 @@ fn a_request_without_a_route_is_told_why() {
         ("GET", "/v1/ab", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/ABC/k", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_other", "BadBucketName", Kind::Invalid),
+        ("GET", "/v1/_audit", "NoSuchRoute", Kind::NotFound),
+        ("GET", "/v1/_audit/none", "NoSuchRoute", Kind::NotFound),
+        ("GET", "/v1/_audit/tile/0/0", "NoSuchRoute", Kind::NotFound),
+        ("GET", "/v1/_audit/tile/0/000.p/256", "NoSuchRoute", Kind::NotFound),
+        ("POST", "/v1/_audit/checkpoint", "MethodNotAllowed", Kind::NotAllowed),
         ("GET", "/v1/_keys", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),

@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 use wfldb_core::audit::{NoteSigner, SignedCheckpoint};
 
-pub use self::receipt::ReceiptParts;
 pub(crate) use self::leaf::{Sealed, entry_of};
 pub(crate) use self::stored::StoredCheckpoint;
 pub(crate) use self::tiles::StoredTiles;

@@ -1,10 +1,8 @@
 //! Receipts: a leaf with everything that opens its commitments, and the proof that it is in the log.
 
-use std::sync::Arc;
-
-use wfldb_core::audit::{Content, SignedCheckpoint, TiledTree, TreeHash};
+use wfldb_core::audit::{Receipt, ReceiptEvidence, TiledTree, TlogProof};
 use wfldb_core::auth::{Authorized, Op, Target, Written};
-use wfldb_core::id::{BucketId, LeafIndex, LogPosition, VersionId};
+use wfldb_core::id::{LeafIndex, LogPosition, SignatureBytes, VersionId};
 use wfldb_core::name::ObjectKey;
 
 use super::leaf::content_of;
@@ -15,29 +13,6 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::row::{ChangeRow, EvidenceRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space};
-
-/// What a receipt is made of.
-#[derive(Debug)]
-pub struct ReceiptParts {
-    /// The leaf.
-    pub leaf: LeafIndex,
-    /// The bytes of its entry.
-    pub entry: Vec<u8>,
-    /// What the commitments are salted with.
-    pub salt: [u8; 32],
-    /// The bucket.
-    pub bucket: BucketId,
-    /// The key that the entry commits to; `None` when the change has several.
-    pub key: Option<String>,
-    /// What the change did.
-    pub content: Option<Content>,
-    /// Packet, canonical string and signature of the request.
-    pub evidence: Option<(String, Vec<u8>, [u8; 64])>,
-    /// The way from the leaf to the root of the checkpoint.
-    pub proof: Vec<TreeHash>,
-    /// The checkpoint.
-    pub checkpoint: Arc<SignedCheckpoint>,
-}
 
 impl Engine {
     /// The checkpoints to come, for who waits for the one that covers a leaf; `None` while nobody signs.
@@ -63,7 +38,7 @@ impl Engine {
         Ok(LeafIndex::new(change.leaf_index()))
     }
 
-    /// What the receipt of that change is made of. Blocks.
+    /// The receipt of that change. Blocks.
     ///
     /// # Errors
     /// Those of [`Engine::leaf_of`]; `NoCheckpoint`; `OutsideTree` while no checkpoint covers it.
@@ -72,7 +47,7 @@ impl Engine {
         proof: &Authorized,
         key: &ObjectKey,
         version: VersionId,
-    ) -> Result<ReceiptParts, EngineError> {
+    ) -> Result<Receipt, EngineError> {
         // ORDER: the snapshot is taken after the checkpoint, so it has all tiles that the proof needs.
         let checkpoint = self.inner.checkpoint()?;
         let snapshot = self.inner.storage.snapshot();
@@ -86,19 +61,19 @@ impl Engine {
         let mut tiles = StoredTiles::new(&*snapshot);
         let hashes = TiledTree::new(checkpoint.size(), &mut tiles).inclusion_proof(LeafIndex::new(leaf))?;
         let signature = <[u8; 64]>::try_from(evidence.signature.as_slice()).ok();
-        Ok(ReceiptParts {
-            leaf: LeafIndex::new(leaf),
+        let content = content_of(&change);
+        Ok(Receipt {
             entry: entry.to_vec(),
             salt: evidence.salt,
-            bucket: change.bucket,
-            content: content_of(&change),
-            evidence: evidence
-                .packet
-                .zip(signature)
-                .map(|(packet, signature)| (packet, evidence.canonical, signature)),
+            bucket: Some(change.bucket),
             key: (!change.key.is_empty()).then_some(change.key),
-            proof: hashes,
-            checkpoint,
+            content,
+            evidence: evidence.packet.zip(signature).map(|(packet, signature)| ReceiptEvidence {
+                packet,
+                canonical: evidence.canonical,
+                signature: SignatureBytes::from_bytes(signature),
+            }),
+            proof: TlogProof::new(LeafIndex::new(leaf), hashes, &checkpoint),
         })
     }
 }

@@ -123,7 +123,7 @@ fn tiles_entries_and_proofs_agree_with_the_checkpoint_and_the_tree_only_grows() 
     for leaf in [0, 255, 256, 550] {
         let (size, proof) = engine.audit_inclusion(&audit(), LeafIndex::new(leaf), None).unwrap();
         let (_, entry) = rows(&storage, b"a").swap_remove(usize::try_from(leaf).unwrap());
-        verify_inclusion(LeafIndex::new(leaf), leaf_hash(&entry), size, second.root(), &proof).unwrap();
+        verify_inclusion(LeafIndex::new(leaf), size, leaf_hash(&entry), &proof, second.root()).unwrap();
     }
     let outside = engine.audit_tile(&audit(), TileId::full(0, 2));
     assert!(matches!(outside, Err(EngineError::OutsideTree)));

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 use tracing::{Instrument as _, debug_span};
-use wfldb_core::audit::{Resource, TreeHash};
+use wfldb_core::audit::{Receipt, Resource, TreeHash};
 use wfldb_core::auth::{AuditPart, Authorized, Forbidden, Op, Target, Written};
 use wfldb_core::id::{LeafIndex, VersionId};
+use wfldb_core::name::ObjectKey;
 use wfldb_engine::EngineError;
 use wfldb_net::header as ours;
 use wfldb_net::route::Parameters;
@@ -114,7 +115,7 @@ pub(super) async fn receipt(call: Call) -> Result<Reply, Fault> {
         let Parameters::AuditReceipt(asked) = admitted.parameters else {
             return Err(Fault::Forbidden(Forbidden));
         };
-        let target = Target::Key(asked.bucket, asked.key);
+        let target = Target::Key(asked.bucket, asked.key.clone());
         app.gate
             .further(&authorized, std::iter::once((Op::Audit, target.clone(), Written::Later)))?;
         let proof = authorized
@@ -122,8 +123,8 @@ pub(super) async fn receipt(call: Call) -> Result<Reply, Fault> {
             .map_err(Fault::Forbidden)?;
         let read = move |app: &Arc<App>| {
             let _in_flight = in_flight;
-            let receipt = app.engine.receipt(&proof, asked.version).map_err(missing)?;
-            respond::json(StatusCode::OK, &receipt)
+            let receipt = app.engine.receipt(&proof, &asked.key, asked.version).map_err(missing)?;
+            Ok(respond::with_json(respond::empty(StatusCode::OK), json(&receipt)?))
         };
         blocking(&app, read).await
     };
@@ -150,42 +151,47 @@ pub(super) fn wants_receipt(authorized: &Authorized) -> Result<bool, Fault> {
 /// write that is answered without a body is there all the same; its receipt can be fetched later.
 pub(super) async fn add_receipt(
     app: &Arc<App>,
-    reply: Reply,
+    mut reply: Reply,
     authorized: Authorized,
     version: VersionId,
 ) -> Result<Reply, Fault> {
-    let find = move |app: &Arc<App>| {
-        let leaf = app.engine.own_leaf(&authorized, version);
-        Ok((leaf, authorized))
+    let Some(key) = authorized.key().cloned() else {
+        return Ok(reply);
     };
-    let (leaf, authorized) = blocking(app, find).await?;
-    // Whoever comes after may have pruned the version already; that is no failure of this write.
-    let Ok(leaf) = leaf else { return Ok(reply) };
-    let mut reply = reply;
-    respond::set(&mut reply, ours::LEAF, &leaf.to_string());
+    let proof = Arc::new(authorized);
+    let Some(leaf) = add_leaf(app, &mut reply, &proof, &key, version).await? else {
+        return Ok(reply);
+    };
     if !covered(app, leaf).await {
         return Ok(reply);
     }
-    let build = move |app: &Arc<App>| Ok(app.engine.own_receipt(&authorized, version));
+    let build = move |app: &Arc<App>| Ok(app.engine.receipt(&proof, &key, version));
     match blocking(app, build).await? {
-        Ok(receipt) => respond::with_json(reply, &receipt),
+        Ok(receipt) => Ok(respond::with_json(reply, json(&receipt)?)),
         Err(_) => Ok(reply),
     }
 }
 
-/// Adds the leaf of a write to its answer.
+/// Adds the leaf of a write to its answer. `None`: it cannot be told any more, since whoever came after had the version
+/// pruned; that is no failure of this write.
 pub(super) async fn add_leaf(
     app: &Arc<App>,
-    mut reply: Reply,
-    authorized: Authorized,
-    key: wfldb_core::name::ObjectKey,
+    reply: &mut Reply,
+    proof: &Arc<Authorized>,
+    key: &ObjectKey,
     version: VersionId,
-) -> Result<Reply, Fault> {
-    let find = move |app: &Arc<App>| Ok(app.engine.own_leaf_of(&authorized, &key, version));
-    if let Ok(leaf) = blocking(app, find).await? {
-        respond::set(&mut reply, ours::LEAF, &leaf.to_string());
+) -> Result<Option<LeafIndex>, Fault> {
+    let (proof, key) = (Arc::clone(proof), key.clone());
+    let find = move |app: &Arc<App>| Ok(app.engine.leaf_of(&proof, &key, version).ok());
+    let leaf = blocking(app, find).await?;
+    if let Some(leaf) = leaf {
+        respond::set(reply, ours::LEAF, &leaf.to_string());
     }
-    Ok(reply)
+    Ok(leaf)
+}
+
+fn json(receipt: &Receipt) -> Result<String, Fault> {
+    receipt.to_json().map_err(|error| Fault::Engine(error.into()))
 }
 
 /// Waits for a checkpoint that covers the leaf.
