@@ -110,6 +110,8 @@ pub const AUDIT_LEAVES_MAX: u64 = 1 << 53;
 pub const AUDIT_TILE_WIDTH: u16 = 256;
 /// Longest `actor` of an audit entry, in bytes.
 pub const AUDIT_ACTOR_BYTES_MAX: usize = 128;
+/// Largest receipt as JSON, in bytes. One of a batch names all its effects.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Largest signed note that is read, in bytes, and with it the largest checkpoint.
 pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 /// Most signatures of a note that are read.
@@ -120,6 +122,8 @@ pub const NOTE_NAME_BYTES_MAX: usize = 255;
 const _: () = {
     // A bundle gives the length of an entry in 16 bits.
     assert!(AUDIT_ENTRY_BYTES_MAX <= u16::MAX as usize);
+    // A receipt of a batch that writes the most effects with the longest keys, and its packet.
+    assert!(BATCH_ENTRIES_MAX * (2 * KEY_BYTES_MAX + 256) + 4 * PACKET_BYTES_MAX < RECEIPT_BYTES_MAX);
     // The name of a store's log: `wfldb/`, the realm, `/`, the store's id.
     assert!(6 + REALM_BYTES_MAX + 1 + 32 <= NOTE_NAME_BYTES_MAX);
     assert!(LINKS_MAX == DELEGATION_MAX as usize + 1);

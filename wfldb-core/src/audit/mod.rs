@@ -8,6 +8,8 @@
 //!   [`parse_bundle`]: their bytes. [`GrowingTree`] makes tiles while leaves come in, [`TiledTree`] answers roots and
 //!   proofs from tiles.
 //! - [`VerifierKey`], [`NoteSigner`], [`SignedNote`]: signed notes. [`SignedCheckpoint`]: a size and a root, signed.
+//! - [`TlogProof`]: an inclusion proof with its checkpoint, as text. [`Receipt`]: an entry with all that it commits to and
+//!   its proof, as JSON. [`LogCheck`]: a whole copy of a log against its checkpoint.
 //!
 //! ```
 //! use wfldb_core::audit::{GrowingTree, LogName, NoteSigner, SignedCheckpoint, leaf_hash};
@@ -28,7 +30,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod believe;
 mod bundle;
+mod check;
 mod checkpoint;
 mod commitment;
 mod content;
@@ -36,13 +40,17 @@ mod entry;
 mod error;
 mod growing;
 mod note;
+mod proof;
 mod prove;
+mod receipt;
 mod tile;
 mod tiled;
 mod tree;
 mod verify;
 
+pub use believe::{Proven, ProvenRequest, ReceiptError};
 pub use bundle::{encode_bundle, parse_bundle};
+pub use check::{Finding, LogCheck};
 pub use checkpoint::SignedCheckpoint;
 pub use commitment::{Commitment, Label, evidence_value};
 pub use content::{Content, Effect, EffectAction};
@@ -50,7 +58,9 @@ pub use entry::{Entry, EntryActor, EntryOp, Outcome};
 pub use error::AuditError;
 pub use growing::GrowingTree;
 pub use note::{LogName, NoteSigner, SignedNote, VerifierKey};
+pub use proof::TlogProof;
 pub use prove::{SubtreeReader, consistency_proof, inclusion_proof, root};
+pub use receipt::{Receipt, ReceiptEvidence};
 pub use tile::{BundleId, Resource, Tile, TileId};
 pub use tiled::{TileSource, TiledTree, tile_from_below};
 pub use tree::{Frontier, TreeHash, leaf_hash, node_hash};

@@ -56,11 +56,11 @@ fn small_trees_agree_with_the_definitions_in_every_proof() {
         let root = naive::root(leaves);
         let (mut tiles, tree) = Tiles::of(leaves);
         assert_eq!(tree.root(), root);
-        let mut tiled = TiledTree::new(size as u64, &mut tiles);
-        assert_eq!(tiled.root(), Ok(root));
+        let mut over = TiledTree::new(size as u64, &mut tiles);
+        assert_eq!(over.root(), Ok(root));
         for leaf in 0..size {
             let index = LeafIndex::new(leaf as u64);
-            let proof = tiled.inclusion_proof(index).unwrap();
+            let proof = over.inclusion_proof(index).unwrap();
             assert_eq!(proof, naive::path(leaf, leaves), "leaf {leaf} of {size}");
             assert_eq!(
                 verify_inclusion(index, size as u64, leaves[leaf], &proof, root),
@@ -68,7 +68,7 @@ fn small_trees_agree_with_the_definitions_in_every_proof() {
             );
         }
         for old in 1..=size {
-            let proof = tiled.consistency_proof(old as u64).unwrap();
+            let proof = over.consistency_proof(old as u64).unwrap();
             assert_eq!(proof, naive::proof(old, leaves), "{old} to {size}");
             let old_root = naive::root(&leaves[..old]);
             assert_eq!(
@@ -98,13 +98,13 @@ proptest! {
         prop_assert!(TileId::all_in_tree(size as u64).all(|id| tiles.0.contains_key(&id)));
 
         let (leaf, old) = (leaf.index(size), 1 + old.index(size));
-        let mut tiled = TiledTree::new(size as u64, &mut tiles);
-        prop_assert_eq!(tiled.root(), Ok(root));
-        let inclusion = tiled.inclusion_proof(LeafIndex::new(leaf as u64)).unwrap();
+        let mut over = TiledTree::new(size as u64, &mut tiles);
+        prop_assert_eq!(over.root(), Ok(root));
+        let inclusion = over.inclusion_proof(LeafIndex::new(leaf as u64)).unwrap();
         prop_assert_eq!(&inclusion, &naive::path(leaf, &leaves));
-        let consistency = tiled.consistency_proof(old as u64).unwrap();
+        let consistency = over.consistency_proof(old as u64).unwrap();
         prop_assert_eq!(&consistency, &naive::proof(old, &leaves));
-        let peaks = tiled.peaks().unwrap();
+        let peaks = over.peaks().unwrap();
         prop_assert_eq!(Frontier::from_peaks(size as u64, peaks).unwrap().root(), root);
 
         let old_root = naive::root(&leaves[..old]);
@@ -195,10 +195,10 @@ fn what_lies_outside_of_the_tree_is_refused() {
     let leaves = naive::leaves(300);
     let (mut tiles, tree) = Tiles::of(&leaves);
     let root = tree.root();
-    let mut tiled = TiledTree::new(300, &mut tiles);
-    assert_eq!(tiled.inclusion_proof(LeafIndex::new(300)), Err(AuditError::Range));
-    assert_eq!(tiled.consistency_proof(301), Err(AuditError::Range));
-    assert_eq!(tiled.consistency_proof(0), Ok(Vec::new()));
+    let mut over = TiledTree::new(300, &mut tiles);
+    assert_eq!(over.inclusion_proof(LeafIndex::new(300)), Err(AuditError::Range));
+    assert_eq!(over.consistency_proof(301), Err(AuditError::Range));
+    assert_eq!(over.consistency_proof(0), Ok(Vec::new()));
     assert_eq!(verify_consistency(0, TreeHash::EMPTY, 300, root, &[]), Ok(()));
     assert!(verify_consistency(0, root, 300, root, &[]).is_err());
     assert!(verify_consistency(301, root, 300, root, &[]).is_err());
