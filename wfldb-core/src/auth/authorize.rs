@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::authorized::Scope;
 use super::explain::Objection;
 use super::{
-    Access, Actor, AuditPart, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target, fits_session, required,
+    Access, Actor, AuditPart, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target,
+    fits_session, required,
 };
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};

@@ -6,7 +6,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use wfldb_core::Kind;
 use wfldb_core::audit::Resource;
-use wfldb_core::auth::{AuditPart, Method, ObjectAttributes, RouteKind, Service, Target, Written, authorize, required};
+use wfldb_core::auth::{
+    AuditPart, Method, ObjectAttributes, RouteKind, Service, Target, Written, authorize, required,
+};
 use wfldb_core::encoding::base64url;
 use wfldb_core::limits::{
     HEADER_FIELDS_MAX, HEADER_LIST_BYTES_MAX, KEY_BYTES_MAX, PACKET_BYTES_MAX, PATH_BYTES_MAX,

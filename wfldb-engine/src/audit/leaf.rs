@@ -123,9 +123,7 @@ fn op(action: Action) -> EntryOp {
 /// What the entry of a change commits to as its content; `None`: there is no such thing.
 pub(crate) fn content_of(change: &ChangeRow) -> Option<Content> {
     match change.action {
-        Action::BucketCreated | Action::BucketConfigured => {
-            change.config.clone().map(Content::Configuration)
-        }
+        Action::BucketCreated | Action::BucketConfigured => change.config.clone().map(Content::Configuration),
         Action::BucketDeleted => None,
         Action::ObjectPut
         | Action::ObjectDeleted

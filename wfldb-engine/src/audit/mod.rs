@@ -71,7 +71,10 @@ impl AuditLog {
 
     /// Why nothing is signed, if it is so.
     pub(crate) fn unsound(&self) -> Option<String> {
-        self.unsound.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unsound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn refuse_to_sign(&self, why: String) {

@@ -5,9 +5,9 @@ use wfldb_core::auth::{Authorized, Op, Target, Written};
 use wfldb_core::id::{LeafIndex, LogPosition, SignatureBytes, VersionId};
 use wfldb_core::name::ObjectKey;
 
+use super::NewestCheckpoint;
 use super::leaf::content_of;
 use super::tiles::{StoredTiles, entries};
-use super::NewestCheckpoint;
 use crate::bucket::resolve_id;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -68,11 +68,14 @@ impl Engine {
             bucket: Some(change.bucket),
             key: (!change.key.is_empty()).then_some(change.key),
             content,
-            evidence: evidence.packet.zip(signature).map(|(packet, signature)| ReceiptEvidence {
-                packet,
-                canonical: evidence.canonical,
-                signature: SignatureBytes::from_bytes(signature),
-            }),
+            evidence: evidence
+                .packet
+                .zip(signature)
+                .map(|(packet, signature)| ReceiptEvidence {
+                    packet,
+                    canonical: evidence.canonical,
+                    signature: SignatureBytes::from_bytes(signature),
+                }),
             proof: TlogProof::new(LeafIndex::new(leaf), hashes, &checkpoint),
         })
     }

@@ -31,7 +31,9 @@ impl<'a> StoredTiles<'a> {
     }
 
     fn stored(&self, id: TileId) -> Result<Option<Tile>, EngineError> {
-        let row = self.snapshot.get(Space::Log, &key::tile(id.level(), id.number()))?;
+        let row = self
+            .snapshot
+            .get(Space::Log, &key::tile(id.level(), id.number()))?;
         let full = TileId::full(id.level(), id.number());
         Ok(row.map(|row| Tile::parse(full, &row)).transpose()?)
     }
@@ -70,7 +72,9 @@ impl TileSource for StoredTiles<'_> {
         if id.level() > 0 {
             return tile_from_below(id, self);
         }
-        let first = id.number().saturating_mul(u64::from(wfldb_core::limits::AUDIT_TILE_WIDTH));
+        let first = id
+            .number()
+            .saturating_mul(u64::from(wfldb_core::limits::AUDIT_TILE_WIDTH));
         let hashes: Vec<TreeHash> = entries(self.snapshot, first, u64::from(id.width()))
             .map(|entry| Ok(leaf_hash(&entry?)))
             .collect::<Result<_, EngineError>>()?;

@@ -43,13 +43,31 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
         if inner.audit.begin_again.swap(false, Ordering::SeqCst) {
             follower = Follower::default();
         }
-        wait = follower.step(&inner).unwrap_or_else(|error| {
-            follower = Follower::default();
-            if !matches!(error, EngineError::Closing | EngineError::ReadOnly) {
-                tracing::warn!(%error, "the audit log could not be followed; it is tried again");
+        wait = match follower.step(&inner) {
+            Ok(wait) => wait,
+            Err(error) => {
+                follower = Follower::default();
+                after_failure(&inner, &error)
             }
+        };
+    }
+}
+
+/// What becomes of a failure; answers when to try again.
+fn after_failure(inner: &Inner, error: &EngineError) -> Duration {
+    match error {
+        // Nothing is written any more until the store is opened again.
+        EngineError::Closing | EngineError::ReadOnly => IDLE,
+        EngineError::Corrupt(what) => {
+            inner
+                .audit
+                .refuse_to_sign(format!("a stored {what} is not what was written"));
+            IDLE
+        }
+        error => {
+            tracing::warn!(%error, "the audit log could not be followed; it is tried again");
             AFTER_FAILURE
-        });
+        }
     }
 }
 
@@ -76,7 +94,9 @@ impl Follower {
         if self.tree.is_none() && !self.restore(inner, &*snapshot, durable)? {
             return Ok(IDLE);
         }
-        let Some(tree) = &mut self.tree else { return Ok(IDLE) };
+        let Some(tree) = &mut self.tree else {
+            return Ok(IDLE);
+        };
         let mut full = Vec::new();
         let count = durable.saturating_sub(tree.size()).min(LEAVES_PER_STEP);
         let wanted = tree.size() + count;
@@ -89,7 +109,13 @@ impl Follower {
         drop(snapshot);
         let caught_up = tree.size() == durable;
         let (checkpoint, next) = self.checkpoint(inner, caught_up)?;
-        let tiles = full.iter().map(|tile| (tile.id().level(), tile.id().number(), Bytes::from(tile.to_bytes())));
+        let tiles = full.iter().map(|tile| {
+            (
+                tile.id().level(),
+                tile.id().number(),
+                Bytes::from(tile.to_bytes()),
+            )
+        });
         let rows = AuditRows {
             tiles: tiles.collect(),
             checkpoint: checkpoint
@@ -127,13 +153,16 @@ impl Follower {
         if !is_new || tree.size() < self.signed_size {
             return Ok((None, IDLE));
         }
-        let rest = self
-            .signed_at
-            .map_or(Duration::ZERO, |at| BETWEEN_CHECKPOINTS.saturating_sub(at.elapsed()));
+        let rest = self.signed_at.map_or(Duration::ZERO, |at| {
+            BETWEEN_CHECKPOINTS.saturating_sub(at.elapsed())
+        });
         if rest > Duration::ZERO {
             return Ok((None, rest));
         }
-        Ok((Some(SignedCheckpoint::sign(tree.size(), tree.root(), signer)?), IDLE))
+        Ok((
+            Some(SignedCheckpoint::sign(tree.size(), tree.root(), signer)?),
+            IDLE,
+        ))
     }
 
     /// Takes up the tree where the stored tiles end, after the stored checkpoint was found to be one of it. `false`: it
@@ -151,12 +180,16 @@ impl Follower {
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => {
-                inner.audit.refuse_to_sign(format!("the stored checkpoint is damaged: {error}"));
+                inner
+                    .audit
+                    .refuse_to_sign(format!("the stored checkpoint is damaged: {error}"));
                 return Ok(false);
             }
         };
         if size > durable {
-            inner.audit.refuse_to_sign("there are tiles of leaves that are not there".to_owned());
+            inner
+                .audit
+                .refuse_to_sign("there are tiles of leaves that are not there".to_owned());
             return Ok(false);
         }
         if let Some(StoredCheckpoint { checkpoint, key }) = stored {
@@ -166,7 +199,10 @@ impl Follower {
                 Some(GrowingTree::restore(checkpoint.size(), &mut tiles)?.root())
             };
             if root != Some(checkpoint.root()) {
-                let why = format!("the stored checkpoint of {} leaves is not of this log", checkpoint.size());
+                let why = format!(
+                    "the stored checkpoint of {} leaves is not of this log",
+                    checkpoint.size()
+                );
                 inner.audit.refuse_to_sign(why);
                 return Ok(false);
             }

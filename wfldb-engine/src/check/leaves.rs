@@ -17,17 +17,26 @@ impl Check<'_> {
         }
         let checkpoint = self.checkpoint(mark)?;
         let stored = StoredTiles::new(self.snapshot).leaves();
-        let kept = stored.unwrap_or(0).max(checkpoint.as_ref().map_or(0, |(size, _)| *size));
+        let kept = stored
+            .unwrap_or(0)
+            .max(checkpoint.as_ref().map_or(0, |(size, _)| *size));
         let mut tree = GrowingTree::new();
         let mut tiles = 0;
         let mut read = 0;
-        let mut root = checkpoint.as_ref().filter(|(size, _)| *size == 0).map(|_| tree.root());
+        let mut root = checkpoint
+            .as_ref()
+            .filter(|(size, _)| *size == 0)
+            .map(|_| tree.root());
         for row in self.range(Space::Log, b"a") {
             let (row_key, entry) = row?;
             let leaf = tree.size();
             let place = Place::default().named(leaf);
             if key::index_of_leaf(&row_key) != Ok(leaf) {
-                self.find(FindingKind::Audit, Some(place), "a gap before this leaf, or a leaf that is none");
+                self.find(
+                    FindingKind::Audit,
+                    Some(place),
+                    "a gap before this leaf, or a leaf that is none",
+                );
                 return Ok(());
             }
             let parsed = Entry::parse(&entry);
@@ -48,7 +57,11 @@ impl Check<'_> {
             }
         }
         if tree.size() != mark.leaves {
-            let detail = format!("the audit log has {} leaves, its mark says {}", tree.size(), mark.leaves);
+            let detail = format!(
+                "the audit log has {} leaves, its mark says {}",
+                tree.size(),
+                mark.leaves
+            );
             self.find(FindingKind::Audit, None, detail);
         }
         if let Some((size, signed)) = checkpoint
@@ -73,7 +86,11 @@ impl Check<'_> {
         for prefix in [b"a", b"t"] {
             if let Some(row) = self.range(Space::Log, prefix).next() {
                 row?;
-                self.find(FindingKind::Audit, None, "rows of an audit log that the mark does not count");
+                self.find(
+                    FindingKind::Audit,
+                    None,
+                    "rows of an audit log that the mark does not count",
+                );
             }
         }
         Ok(())
@@ -89,7 +106,11 @@ impl Check<'_> {
                 Ok(Some((stored.checkpoint.size(), stored.checkpoint.root())))
             }
             Ok(_) => {
-                self.find(FindingKind::Audit, None, "the checkpoint has leaves that are not there");
+                self.find(
+                    FindingKind::Audit,
+                    None,
+                    "the checkpoint has leaves that are not there",
+                );
                 Ok(None)
             }
             Err(error) => {
@@ -107,7 +128,11 @@ impl Check<'_> {
         let place = Place::default().named(tile.id());
         match &row {
             Some(row) if **row != tile.to_bytes() => {
-                self.find(FindingKind::Audit, Some(place), "the tile is not the hashes of its leaves");
+                self.find(
+                    FindingKind::Audit,
+                    Some(place),
+                    "the tile is not the hashes of its leaves",
+                );
             }
             None if TileId::full(level, number).is_in_tree(kept) => {
                 self.find(FindingKind::Audit, Some(place), "the tile is missing");
@@ -129,7 +154,9 @@ impl Check<'_> {
         };
         let evidence = self.snapshot.get(Space::Log, &key::evidence(change.position))?;
         // Damage of the evidence is a finding of its own.
-        let sealed = evidence.and_then(|row| EvidenceRow::decode(&row).ok()).map(|row| Sealed::of(&row));
+        let sealed = evidence
+            .and_then(|row| EvidenceRow::decode(&row).ok())
+            .map(|row| Sealed::of(&row));
         let is_named = change
             .leaf
             .is_none_or(|link| link.entry == *blake3::hash(&entry).as_bytes());

@@ -113,7 +113,10 @@ pub(crate) fn parse_tile(row: &[u8]) -> Result<(u8, u64), RowError> {
         .strip_prefix(b"t")
         .and_then(<[u8]>::split_first)
         .ok_or(damaged)?;
-    Ok((*level, u64::from_be_bytes(number.try_into().map_err(|_| damaged)?)))
+    Ok((
+        *level,
+        u64::from_be_bytes(number.try_into().map_err(|_| damaged)?),
+    ))
 }
 
 /// `index`: bucket id, `t`, name, 0x00, value, 0x00: the keys whose newest version has this tag follow.

@@ -45,7 +45,9 @@ pub(super) fn check(
         if let Some(link) = named.next_if(|named| named.leaf == leaf)
             && link.entry != *blake3::hash(&entry).as_bytes()
         {
-            return Err(format!("leaf {leaf} of the audit log is not the one that its change names"));
+            return Err(format!(
+                "leaf {leaf} of the audit log is not the one that its change names"
+            ));
         }
         expected += 1;
     }

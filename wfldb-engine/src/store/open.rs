@@ -85,7 +85,8 @@ pub(crate) fn open(dir: &Path, options: &EngineOptions, now: UnixMillis) -> Resu
     let secret = fs::read(layout.secret()).map_err(io("keys/store.secret"))?;
     let secret = <[u8; 32]>::try_from(secret.as_slice())
         .map_err(|_| io("keys/store.secret")(std::io::Error::from(std::io::ErrorKind::InvalidData)))?;
-    let store = hex::decode_array(&file.store).map_err(|_| OpenError::StoreFile(dir.display().to_string()))?;
+    let store =
+        hex::decode_array(&file.store).map_err(|_| OpenError::StoreFile(dir.display().to_string()))?;
     let replay = ReplayMark::open(&layout.replay_mark(), now).map_err(io("REPLAY"))?;
     let (high_water, durable) = match HighWaterMark::open(&layout.high_water_mark()) {
         Ok(opened) => opened,
@@ -140,7 +141,9 @@ fn open_storage(
                 Verdict::Sound(mark) => match upgrade(layout, file, &storage, mark) {
                     Ok(mark) => Ok((Arc::new(storage), mark, None)),
                     // What cannot be brought to this format because it is damaged can still be read.
-                    Err(OpenError::Storage(StorageError::Read(why))) => Ok((Arc::new(storage), mark, Some(why))),
+                    Err(OpenError::Storage(StorageError::Read(why))) => {
+                        Ok((Arc::new(storage), mark, Some(why)))
+                    }
                     Err(error) => Err(error),
                 },
                 Verdict::Damaged(reason, mark) => Ok((Arc::new(storage), mark, Some(reason))),

@@ -61,7 +61,10 @@ fn make_index(storage: &FjallStorage) -> Result<(), StorageError> {
 fn make_leaves(storage: &FjallStorage, mark: CommitMark) -> Result<CommitMark, StorageError> {
     let damaged = |_| StorageError::Read("a row of the log is damaged".to_owned());
     let snapshot = storage.snapshot();
-    let last = snapshot.range(Space::Log, &key::leaf(0), b"b", true).next().transpose()?;
+    let last = snapshot
+        .range(Space::Log, &key::leaf(0), b"b", true)
+        .next()
+        .transpose()?;
     let done = match last {
         Some((row_key, _)) => key::index_of_leaf(&row_key).map_err(damaged)? + 1,
         None => 0,
@@ -93,7 +96,10 @@ fn make_leaves(storage: &FjallStorage, mark: CommitMark) -> Result<CommitMark, S
 fn evidence(snapshot: &dyn Snapshot, position: LogPosition) -> Result<Option<Sealed>, StorageError> {
     let damaged = |_| StorageError::Read("a row of evidence is damaged".to_owned());
     let row = snapshot.get(Space::Log, &key::evidence(position))?;
-    let row = row.map(|row| EvidenceRow::decode(&row)).transpose().map_err(damaged)?;
+    let row = row
+        .map(|row| EvidenceRow::decode(&row))
+        .transpose()
+        .map_err(damaged)?;
     Ok(row.as_ref().map(Sealed::of))
 }
 

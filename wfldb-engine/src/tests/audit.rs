@@ -25,14 +25,21 @@ fn sign(engine: &Engine, seed: u8) {
 /// The checkpoint that covers every leaf.
 fn covered(engine: &Engine) -> Arc<SignedCheckpoint> {
     let leaves = engine.inner.committer().mark().leaves;
-    until(|| engine.audit_checkpoint(&audit()).is_ok_and(|newest| newest.size() == leaves));
+    until(|| {
+        engine
+            .audit_checkpoint(&audit())
+            .is_ok_and(|newest| newest.size() == leaves)
+    });
     engine.audit_checkpoint(&audit()).unwrap()
 }
 
 fn rows(storage: &dyn Storage, prefix: &[u8]) -> Vec<(Bytes, Bytes)> {
     let end = crate::storage::prefix_end(prefix);
     let snapshot = storage.snapshot();
-    snapshot.range(Space::Log, prefix, &end, false).map(Result::unwrap).collect()
+    snapshot
+        .range(Space::Log, prefix, &end, false)
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn write(storage: &dyn Storage, writes: Vec<(Space, Bytes, Option<Bytes>)>) {
@@ -83,9 +90,16 @@ fn every_change_has_its_leaf_in_the_order_of_the_log() {
         assert_eq!(change.leaf.unwrap().entry, *blake3::hash(entry_bytes).as_bytes());
         assert_eq!((entry.at, entry.outcome), (change.at, Outcome::Ok));
         words.push(entry.op.to_string());
-        if let Some(row) = storage.snapshot().get(Space::Log, &key::evidence(change.position)).unwrap() {
+        if let Some(row) = storage
+            .snapshot()
+            .get(Space::Log, &key::evidence(change.position))
+            .unwrap()
+        {
             let sealed = crate::audit::Sealed::of(&EvidenceRow::decode(&row).unwrap());
-            assert_eq!(crate::audit::entry_of(&change, n as u64, Some(&sealed)), *entry_bytes);
+            assert_eq!(
+                crate::audit::entry_of(&change, n as u64, Some(&sealed)),
+                *entry_bytes
+            );
         }
     }
     let expected = "bucket-create put put put put put bucket-configure put delete bucket-delete";
@@ -117,18 +131,33 @@ fn tiles_entries_and_proofs_agree_with_the_checkpoint_and_the_tree_only_grows() 
     }
     assert_eq!((tree.size(), tree.root()), (551, second.root()));
     for tile in TileId::all_in_tree(551) {
-        assert_eq!(engine.audit_tile(&audit(), tile).unwrap().len(), 32 * usize::from(tile.width()));
+        assert_eq!(
+            engine.audit_tile(&audit(), tile).unwrap().len(),
+            32 * usize::from(tile.width())
+        );
     }
     assert_eq!(rows(&storage, b"t").len(), 2);
     for leaf in [0, 255, 256, 550] {
-        let (size, proof) = engine.audit_inclusion(&audit(), LeafIndex::new(leaf), None).unwrap();
+        let (size, proof) = engine
+            .audit_inclusion(&audit(), LeafIndex::new(leaf), None)
+            .unwrap();
         let (_, entry) = rows(&storage, b"a").swap_remove(usize::try_from(leaf).unwrap());
-        verify_inclusion(LeafIndex::new(leaf), size, leaf_hash(&entry), &proof, second.root()).unwrap();
+        verify_inclusion(
+            LeafIndex::new(leaf),
+            size,
+            leaf_hash(&entry),
+            &proof,
+            second.root(),
+        )
+        .unwrap();
     }
     let outside = engine.audit_tile(&audit(), TileId::full(0, 2));
     assert!(matches!(outside, Err(EngineError::OutsideTree)));
     let reads = Authorized::local("test", Op::Get, Target::Store);
-    assert!(matches!(engine.audit_checkpoint(&reads), Err(EngineError::Forbidden)));
+    assert!(matches!(
+        engine.audit_checkpoint(&reads),
+        Err(EngineError::Forbidden)
+    ));
     assert_sound(&engine);
 }
 
@@ -143,7 +172,13 @@ fn whatever_is_done_to_leaves_tiles_and_checkpoint_has_a_finding() {
     // So that no finding rests on evidence.
     engine.close().unwrap();
     let engine = Engine::with_storage(Arc::new(storage.clone()), dir.path(), options()).unwrap();
-    let leaf = |n: u64| storage.snapshot().get(Space::Log, &key::leaf(n)).unwrap().unwrap();
+    let leaf = |n: u64| {
+        storage
+            .snapshot()
+            .get(Space::Log, &key::leaf(n))
+            .unwrap()
+            .unwrap()
+    };
     let log = |row: Bytes, value: Option<Bytes>| vec![(Space::Log, row, value)];
     let other = |bytes: &Bytes| {
         let mut bytes = bytes.to_vec();
@@ -151,8 +186,16 @@ fn whatever_is_done_to_leaves_tiles_and_checkpoint_has_a_finding() {
         bytes[middle] ^= 1;
         Some(Bytes::from(bytes))
     };
-    let tile = storage.snapshot().get(Space::Log, &key::tile(0, 0)).unwrap().unwrap();
-    let checkpoint = storage.snapshot().get(Space::Meta, key::CHECKPOINT).unwrap().unwrap();
+    let tile = storage
+        .snapshot()
+        .get(Space::Log, &key::tile(0, 0))
+        .unwrap()
+        .unwrap();
+    let checkpoint = storage
+        .snapshot()
+        .get(Space::Meta, key::CHECKPOINT)
+        .unwrap()
+        .unwrap();
     let smaller = {
         let signer = wfldb_core::audit::NoteSigner::new(
             StoredCheckpoint::decode(&checkpoint).unwrap().key.name().clone(),
@@ -168,7 +211,10 @@ fn whatever_is_done_to_leaves_tiles_and_checkpoint_has_a_finding() {
         ("a leaf is gone", log(key::leaf(100), None)),
         ("the last leaf is gone", log(key::leaf(300), None)),
         ("a leaf is changed", log(key::leaf(7), other(&leaf(7)))),
-        ("two leaves changed places", [log(key::leaf(3), Some(leaf(4))), log(key::leaf(4), Some(leaf(3)))].concat()),
+        (
+            "two leaves changed places",
+            [log(key::leaf(3), Some(leaf(4))), log(key::leaf(4), Some(leaf(3)))].concat(),
+        ),
         ("a leaf is added", log(key::leaf(301), Some(leaf(300)))),
         ("a tile is changed", log(key::tile(0, 0), other(&tile))),
         ("a tile is gone", log(key::tile(0, 0), None)),
@@ -204,17 +250,34 @@ fn a_store_whose_leaves_are_damaged_opens_read_only() {
         ("removed", |_| vec![(Space::Log, key::leaf(9), None)]),
         ("the last removed", |_| vec![(Space::Log, key::leaf(20), None)]),
         ("changed", |storage| {
-            let row = storage.snapshot().get(Space::Log, &key::leaf(9)).unwrap().unwrap();
-            let changed = String::from_utf8(row.to_vec()).unwrap().replace("\"ok\"", "\"no\"");
+            let row = storage
+                .snapshot()
+                .get(Space::Log, &key::leaf(9))
+                .unwrap()
+                .unwrap();
+            let changed = String::from_utf8(row.to_vec())
+                .unwrap()
+                .replace("\"ok\"", "\"no\"");
             vec![(Space::Log, key::leaf(9), Some(Bytes::from(changed)))]
         }),
         ("reordered", |storage| {
             let row = |n| storage.snapshot().get(Space::Log, &key::leaf(n)).unwrap();
-            vec![(Space::Log, key::leaf(3), row(4)), (Space::Log, key::leaf(4), row(3))]
+            vec![
+                (Space::Log, key::leaf(3), row(4)),
+                (Space::Log, key::leaf(4), row(3)),
+            ]
         }),
         ("uncounted", |storage| {
-            let mark = storage.snapshot().get(Space::Meta, key::COMMIT_MARK).unwrap().unwrap();
-            vec![(Space::Meta, Bytes::from_static(key::COMMIT_MARK), Some(mark.slice(..56)))]
+            let mark = storage
+                .snapshot()
+                .get(Space::Meta, key::COMMIT_MARK)
+                .unwrap()
+                .unwrap();
+            vec![(
+                Space::Meta,
+                Bytes::from_static(key::COMMIT_MARK),
+                Some(mark.slice(..56)),
+            )]
         }),
     ];
     assert_eq!(leaf(1).len(), 9);
@@ -226,7 +289,10 @@ fn a_store_whose_leaves_are_damaged_opens_read_only() {
         write(&storage, writes);
         drop(storage);
         let engine = open(dir.path());
-        assert!(matches!(engine.health().writable, Err(Unready::ReadOnly(_))), "{what}");
+        assert!(
+            matches!(engine.health().writable, Err(Unready::ReadOnly(_))),
+            "{what}"
+        );
         assert_eq!(read(&engine, "aaa", "k", Which::Newest).unwrap(), [19], "{what}");
     }
 }
@@ -255,7 +321,10 @@ fn a_log_that_contradicts_its_checkpoint_is_not_signed() {
     sign(&engine, 1);
     until(|| engine.audit_damage().is_some());
     put(&engine, "aaa", "k", b"goes on").unwrap();
-    assert!(matches!(engine.audit_checkpoint(&audit()), Err(EngineError::NoCheckpoint)));
+    assert!(matches!(
+        engine.audit_checkpoint(&audit()),
+        Err(EngineError::NoCheckpoint)
+    ));
     assert!(engine.checkpoints_to_come().is_none());
 }
 
@@ -272,8 +341,13 @@ fn an_upgrade_that_was_cut_off_comes_to_the_same_leaves() {
             open(whole.path()).close().unwrap();
             let from = FjallStorage::open(&whole.path().join("db"), 1 << 20).unwrap();
             let to = FjallStorage::open(&dir.path().join("db"), 1 << 20).unwrap();
-            let done = rows(&from, b"a").into_iter().take(usize::try_from(cut_off_after).unwrap());
-            write(&to, done.map(|(row, entry)| (Space::Log, row, Some(entry))).collect());
+            let done = rows(&from, b"a")
+                .into_iter()
+                .take(usize::try_from(cut_off_after).unwrap());
+            write(
+                &to,
+                done.map(|(row, entry)| (Space::Log, row, Some(entry))).collect(),
+            );
         }
         let engine = open(dir.path());
         assert_eq!(engine.health().writable, Ok(()));
@@ -286,4 +360,40 @@ fn an_upgrade_that_was_cut_off_comes_to_the_same_leaves() {
     assert_eq!(whole.len(), changes);
     assert_eq!(upgraded(3).0, whole);
     assert_eq!(upgraded(whole.len() as u64).0, whole);
+}
+
+/// A restored store has another key; its log goes on from the checkpoint that was in the backup. A defect it catches: a
+/// backup without leaves or tiles.
+#[test]
+fn a_restored_store_goes_on_with_the_log_under_another_key() {
+    let (dir, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = open(dir.path());
+    make_bucket(&engine, "aaa");
+    for n in 0..260_u32 {
+        put(&engine, "aaa", &format!("k{}", n % 20), &n.to_be_bytes()).unwrap();
+    }
+    sign(&engine, 1);
+    let old = covered(&engine);
+    let proof = Authorized::local("test", Op::Admin, Target::Store);
+    let report = engine.backup(&proof, place.path()).unwrap();
+    assert!(
+        crate::verify_backup(&report.path, &crate::Prober::default())
+            .unwrap()
+            .sound
+    );
+    let (key, now) = (engine.audit_key(), engine.inner.now());
+    let restored = place.path().join("restored");
+    crate::restore(&report.path, &restored, &crate::RestoreOptions::new(now)).unwrap();
+    let engine = open(&restored);
+    sign(&engine, 2);
+    assert_eq!(covered(&engine).root(), old.root());
+    put(&engine, "aaa", "k", b"after").unwrap();
+    let new = covered(&engine);
+    assert_eq!((new.size(), new.log()), (old.size() + 1, old.log()));
+    assert_ne!(engine.audit_key(), key);
+    let proof = engine
+        .audit_consistency(&audit(), old.size(), new.size())
+        .unwrap();
+    verify_consistency(old.size(), old.root(), new.size(), new.root(), &proof).unwrap();
+    assert_sound(&engine);
 }

@@ -116,15 +116,23 @@ pub(super) async fn receipt(call: Call) -> Result<Reply, Fault> {
             return Err(Fault::Forbidden(Forbidden));
         };
         let target = Target::Key(asked.bucket, asked.key.clone());
-        app.gate
-            .further(&authorized, std::iter::once((Op::Audit, target.clone(), Written::Later)))?;
+        app.gate.further(
+            &authorized,
+            std::iter::once((Op::Audit, target.clone(), Written::Later)),
+        )?;
         let proof = authorized
             .further(Op::Audit, target, Written::Later)
             .map_err(Fault::Forbidden)?;
         let read = move |app: &Arc<App>| {
             let _in_flight = in_flight;
-            let receipt = app.engine.receipt(&proof, &asked.key, asked.version).map_err(missing)?;
-            Ok(respond::with_json(respond::empty(StatusCode::OK), json(&receipt)?))
+            let receipt = app
+                .engine
+                .receipt(&proof, &asked.key, asked.version)
+                .map_err(missing)?;
+            Ok(respond::with_json(
+                respond::empty(StatusCode::OK),
+                json(&receipt)?,
+            ))
         };
         blocking(&app, read).await
     };

@@ -81,8 +81,7 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
                 })
                 .collect(),
         };
-        let mut reply =
-            respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)?;
+        let mut reply = respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)?;
         if let Some((key, version)) = written {
             audit::add_leaf(&app, &mut reply, &Arc::new(authorized), &key, version).await?;
         }

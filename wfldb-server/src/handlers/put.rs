@@ -104,11 +104,7 @@ pub(super) fn stored_reply(stored: &PutOutcome, reveals: bool) -> Reply {
 }
 
 /// A body of at most 64 KiB: it stays in memory, so nothing here blocks and no second thread is asked.
-async fn inline(
-    app: &Arc<App>,
-    begun: Begun,
-    body: Incoming,
-) -> Result<(PutOutcome, Authorized), Fault> {
+async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<(PutOutcome, Authorized), Fault> {
     let Begun {
         authorized,
         mut upload,
@@ -132,11 +128,7 @@ async fn inline(
 }
 
 /// A larger body.
-async fn large(
-    app: &Arc<App>,
-    begun: Begun,
-    body: Incoming,
-) -> Result<(PutOutcome, Authorized), Fault> {
+async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<(PutOutcome, Authorized), Fault> {
     let Begun {
         authorized,
         upload,

@@ -35,7 +35,10 @@ async fn checkpoint(store: &Store, key: &VerifierKey) -> SignedCheckpoint {
 }
 
 async fn covers(store: &Store, key: &VerifierKey, size: u64) -> SignedCheckpoint {
-    until("a checkpoint", async || checkpoint(store, key).await.size() >= size).await;
+    until("a checkpoint", async || {
+        checkpoint(store, key).await.size() >= size
+    })
+    .await;
     checkpoint(store, key).await
 }
 
@@ -43,7 +46,10 @@ async fn covers(store: &Store, key: &VerifierKey, size: u64) -> SignedCheckpoint
 async fn tree(store: &Store, size: u64) -> GrowingTree {
     let mut tree = GrowingTree::new();
     for bundle in BundleId::all_in_tree(size) {
-        let answer = store.send(get(&format!("/v1/_audit/{bundle}"))).await.ok(StatusCode::OK);
+        let answer = store
+            .send(get(&format!("/v1/_audit/{bundle}")))
+            .await
+            .ok(StatusCode::OK);
         for entry in parse_bundle(bundle, &answer.body).unwrap() {
             tree.push(leaf_hash(entry));
         }
@@ -69,9 +75,17 @@ async fn the_log_is_published_and_only_grows_across_a_restart() {
     assert_eq!(tree(&store, new.size()).await.root(), new.root());
     let path = format!("/v1/_audit/consistency?from={}&to={}", old.size(), new.size());
     let proof = store.send(get(&path)).await.ok(StatusCode::OK).json();
-    let hashes: Vec<_> = proof["hashes"].as_array().unwrap().iter().map(|hash| TreeHash::parse(&text(hash)).unwrap()).collect();
+    let hashes: Vec<_> = proof["hashes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hash| TreeHash::parse(&text(hash)).unwrap())
+        .collect();
     verify_consistency(old.size(), old.root(), new.size(), new.root(), &hashes).unwrap();
-    let tile = store.send(get(&format!("/v1/_audit/tile/0/000.p/{}", new.size()))).await.ok(StatusCode::OK);
+    let tile = store
+        .send(get(&format!("/v1/_audit/tile/0/000.p/{}", new.size())))
+        .await
+        .ok(StatusCode::OK);
     assert_eq!(tile.body.len() as u64, 32 * new.size());
     let beyond = format!("/v1/_audit/tile/0/000.p/{}", new.size() + 1);
     store.send(get(&beyond)).await.is(404, "OutsideTree");
@@ -88,19 +102,34 @@ async fn the_log_is_for_auditors_of_the_whole_store_and_receipts_for_those_of_th
     let whole = store.holder(&[r#"{"b":"*","p":"","ops":["audit"]}"#]);
     let narrow = store.holder(&[r#"{"b":"photos","p":"a/","ops":["audit"]}"#]);
     let other = store.holder(&[r#"{"b":"photos","p":"b/","ops":["audit"]}"#]);
-    let none = store.holder(&[r#"{"b":"*","p":"","ops":["get","list","put","delete","erase","query","watch","manage","admin"]}"#]);
-    for path in ["checkpoint", "tile/0/000.p/2", "tile/entries/000.p/2", "proof?leaf=0", "consistency?from=0&to=1"] {
+    let none = store.holder(&[
+        r#"{"b":"*","p":"","ops":["get","list","put","delete","erase","query","watch","manage","admin"]}"#,
+    ]);
+    for path in [
+        "checkpoint",
+        "tile/0/000.p/2",
+        "tile/entries/000.p/2",
+        "proof?leaf=0",
+        "consistency?from=0&to=1",
+    ] {
         let ask = || get(&format!("/v1/_audit/{path}"));
         store.send_as(&whole, ask()).await.ok(StatusCode::OK);
         for holder in [&narrow, &none] {
             store.send_as(holder, ask()).await.is(403, "Forbidden");
         }
     }
-    let receipt = || get(&format!("/v1/_audit/receipt?bucket=photos&key=a%2Fk&version={version}"));
+    let receipt = || {
+        get(&format!(
+            "/v1/_audit/receipt?bucket=photos&key=a%2Fk&version={version}"
+        ))
+    };
     for holder in [&whole, &narrow] {
         let answer = store.send_as(holder, receipt()).await.ok(StatusCode::OK);
         let proven = Receipt::parse(&answer.body).unwrap().verify(&key).unwrap();
-        assert_eq!(proven.request.unwrap().signer, store.admin.key.key_id(wfldb_core::id::Role::Client));
+        assert_eq!(
+            proven.request.unwrap().signer,
+            store.admin.key.key_id(wfldb_core::id::Role::Client)
+        );
     }
     for holder in [&other, &none] {
         store.send_as(holder, receipt()).await.is(403, "Forbidden");
@@ -118,7 +147,9 @@ async fn the_log_is_for_auditors_of_the_whole_store_and_receipts_for_those_of_th
 async fn the_receipt_of_a_batch_is_for_auditors_of_all_its_keys() {
     let store = Store::photos().await;
     let body = r#"[{"op":"put","key":"a/1","body":"YQ"},{"op":"put","key":"b/1","body":"Yg"}]"#;
-    let ask = Ask::new("POST", "/v1/photos/batch").header("x-wfldb-receipt", "true").body(body);
+    let ask = Ask::new("POST", "/v1/photos/batch")
+        .header("x-wfldb-receipt", "true")
+        .body(body);
     let done = store.send(ask).await;
     assert_eq!(done.status, 200, "{done:?}");
     assert_eq!(done.header("x-wfldb-leaf"), "1");
@@ -127,7 +158,11 @@ async fn the_receipt_of_a_batch_is_for_auditors_of_all_its_keys() {
     covers(&store, &key, 2).await;
     let narrow = store.holder(&[r#"{"b":"photos","p":"a/","ops":["audit"]}"#]);
     let both = store.holder(&[r#"{"b":"photos","p":"","ops":["audit"]}"#]);
-    let receipt = || get(&format!("/v1/_audit/receipt?bucket=photos&key=a%2F1&version={version}"));
+    let receipt = || {
+        get(&format!(
+            "/v1/_audit/receipt?bucket=photos&key=a%2F1&version={version}"
+        ))
+    };
     store.send_as(&narrow, receipt()).await.is(403, "Forbidden");
     let answer = store.send_as(&both, receipt()).await.ok(StatusCode::OK);
     Receipt::parse(&answer.body).unwrap().verify(&key).unwrap();
@@ -143,13 +178,23 @@ async fn a_write_that_asks_gets_its_receipt() {
     // Who may not audit gets the receipt of its own write all the same.
     let writer = store.holder(&[r#"{"b":"photos","p":"","ops":["get","put","delete"]}"#]);
     let large = Ask::new("PUT", "/v1/photos/large").body(vec![7; 200_000]);
-    let asks = [put("k"), Ask::new("PUT", "/v1/photos/new").body("x"), large, Ask::new("DELETE", "/v1/photos/k")];
+    let asks = [
+        put("k"),
+        Ask::new("PUT", "/v1/photos/new").body("x"),
+        large,
+        Ask::new("DELETE", "/v1/photos/k"),
+    ];
     for (n, ask) in asks.into_iter().enumerate() {
-        let answer = store.send_as(&writer, ask.header("x-wfldb-receipt", "true")).await;
+        let answer = store
+            .send_as(&writer, ask.header("x-wfldb-receipt", "true"))
+            .await;
         assert!(answer.status < 300, "{answer:?}");
         assert_eq!(answer.header("x-wfldb-leaf"), (n + 2).to_string());
         let proven = Receipt::parse(&answer.body).unwrap().verify(&key).unwrap();
         assert_eq!(proven.entry.leaf.get(), n as u64 + 2);
-        assert_eq!(proven.request.unwrap().signer, writer.key.key_id(wfldb_core::id::Role::Client));
+        assert_eq!(
+            proven.request.unwrap().signer,
+            writer.key.key_id(wfldb_core::id::Role::Client)
+        );
     }
 }

@@ -43,8 +43,16 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
         (Ask::new("POST", "/v1/_dryrun").body("{}"), 400, "BadBody"),
         (Ask::new("GET", "/v1/_audit/tile/0/1"), 404, "NoSuchRoute"),
         (Ask::new("GET", "/v1/_audit/proof?leaf=-1"), 400, "BadParameter"),
-        (Ask::new("GET", "/v1/_audit/consistency?from=1"), 400, "BadParameter"),
-        (Ask::new("GET", "/v1/_audit/receipt?bucket=photos&key=k"), 400, "BadParameter"),
+        (
+            Ask::new("GET", "/v1/_audit/consistency?from=1"),
+            400,
+            "BadParameter",
+        ),
+        (
+            Ask::new("GET", "/v1/_audit/receipt?bucket=photos&key=k"),
+            400,
+            "BadParameter",
+        ),
         (put().header("x-wfldb-receipt", "yes"), 400, "BadHeader"),
         (Ask::new("POST", "/v1/photos/k"), 405, "MethodNotAllowed"),
         (Ask::new("PUT", "/v1/photos/_find/x"), 400, "ReservedKey"),

@@ -19,7 +19,11 @@ pub(super) fn keep(rows: &AuditRows, state: &mut Overlay) -> Outcome {
         }
     }
     if let Some(checkpoint) = &rows.checkpoint {
-        state.put(Space::Meta, Bytes::from_static(key::CHECKPOINT), checkpoint.clone());
+        state.put(
+            Space::Meta,
+            Bytes::from_static(key::CHECKPOINT),
+            checkpoint.clone(),
+        );
     }
     Ok(Applied::Nothing)
 }
