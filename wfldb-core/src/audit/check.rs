@@ -8,7 +8,7 @@ use super::{
 };
 use crate::time::UnixMillis;
 
-/// Most findings that are kept. More of them say nothing new.
+/// Most findings about single parts that are kept. More of them say nothing new.
 const FINDINGS_MAX: usize = 100;
 
 /// Something that is wrong with a copy of a log.
@@ -20,7 +20,8 @@ pub enum Finding {
     Malformed(Resource),
     /// The bytes at this leaf are no entry.
     NotAnEntry(u64),
-    /// The entry at the first leaf says that it is the second: entries were removed, added or put in another order.
+    /// The entry at the first leaf says that it is the second: entries were removed, added or put in another order. Those
+    /// that follow and are off by as much are not named.
     Misplaced(u64, u64),
     /// The entry at this leaf is older than the one before it.
     Backwards(u64),
@@ -87,6 +88,8 @@ pub struct LogCheck {
     /// Sizes and roots that have to be met on the way.
     old: Vec<(u64, TreeHash)>,
     latest: UnixMillis,
+    /// How far the last entry was from the place that it names. Where one was removed, all that follow are off by one.
+    shift: i128,
     /// Entries whose hash is known to nobody: nothing above them can be made again.
     lost: bool,
     findings: Vec<Finding>,
@@ -108,8 +111,9 @@ impl LogCheck {
             root: checkpoint.root(),
             old: earlier.map(|old| (old.size(), old.root())).collect(),
             latest: UnixMillis::new(0),
+            shift: 0,
             lost: false,
-            findings: shorter.take(FINDINGS_MAX).collect(),
+            findings: shorter.collect(),
         };
         check.meet_old_roots();
         check
@@ -173,10 +177,10 @@ impl LogCheck {
             }
         }
         if self.lost || self.tree.size() != self.size || self.tree.root() != self.root {
-            self.found(Finding::OtherRoot);
+            self.findings.push(Finding::OtherRoot);
         }
         for (size, _) in std::mem::take(&mut self.old) {
-            self.found(Finding::OtherHistory(size));
+            self.findings.push(Finding::OtherHistory(size));
         }
         self.findings
     }
@@ -186,9 +190,11 @@ impl LogCheck {
             self.found(Finding::NotAnEntry(leaf));
             return;
         };
-        if entry.leaf.get() != leaf {
+        let shift = i128::from(entry.leaf.get()) - i128::from(leaf);
+        if shift != 0 && shift != self.shift {
             self.found(Finding::Misplaced(leaf, entry.leaf.get()));
         }
+        self.shift = shift;
         if entry.at < self.latest {
             self.found(Finding::Backwards(leaf));
         }
@@ -232,6 +238,7 @@ impl LogCheck {
         }
     }
 
+    /// Keeps a finding about a part. What is said about the whole is kept whatever their number.
     fn found(&mut self, finding: Finding) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);

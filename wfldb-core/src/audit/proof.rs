@@ -76,6 +76,10 @@ impl TlogProof {
             hashes.push(TreeHash::parse(line).map_err(|_| NOT_A_PROOF)?);
         }
         SignedNote::parse(checkpoint.as_bytes())?;
+        // A checkpoint has one empty line; with another, its beginning would be the end of the proof.
+        if checkpoint.matches("\n\n").count() != 1 {
+            return Err(NOT_A_PROOF);
+        }
         Ok(Self {
             leaf: LeafIndex::new(leaf),
             hashes,

@@ -6,3 +6,4 @@ mod naive;
 mod oracle;
 mod receipts;
 mod tree;
+mod vector;
