@@ -88,11 +88,19 @@ pub enum RouteKind {
     DryRun,
     /// `/v1/_session`.
     Session,
+    /// `/v1/_audit/checkpoint` and `/v1/_audit/tile/…`.
+    AuditLog,
+    /// `/v1/_audit/proof`.
+    AuditProof,
+    /// `/v1/_audit/consistency`.
+    AuditConsistency,
+    /// `/v1/_audit/receipt`.
+    AuditReceipt,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -112,6 +120,10 @@ impl RouteKind {
         Self::Backup,
         Self::DryRun,
         Self::Session,
+        Self::AuditLog,
+        Self::AuditProof,
+        Self::AuditConsistency,
+        Self::AuditReceipt,
     ];
 }
 
@@ -183,6 +195,14 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Post => Some(&[Op::Admin]),
             Get | Head | Put | Delete => None,
         },
+        // Whoever may audit anything may ask for receipts: of which keys is decided with the key.
+        RouteKind::AuditLog
+        | RouteKind::AuditProof
+        | RouteKind::AuditConsistency
+        | RouteKind::AuditReceipt => match method {
+            Get => Some(&[Op::Audit]),
+            Head | Put | Post | Delete => None,
+        },
         // Here too `list` stands for "has a grant".
         RouteKind::Session => match method {
             Post => Some(&[Op::List]),
@@ -225,6 +245,10 @@ mod tests {
             (RouteKind::Backup, "POST:admin"),
             (RouteKind::DryRun, "POST:list"),
             (RouteKind::Session, "POST:list"),
+            (RouteKind::AuditLog, "GET:audit"),
+            (RouteKind::AuditProof, "GET:audit"),
+            (RouteKind::AuditConsistency, "GET:audit"),
+            (RouteKind::AuditReceipt, "GET:audit"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

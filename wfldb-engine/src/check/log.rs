@@ -35,6 +35,9 @@ impl Check<'_> {
             expected += 1;
             self.report.changes += 1;
             self.evidence(&change)?;
+            if mark.leaves > 0 {
+                self.leaf_of(&change)?;
+            }
             read += row.len() as u64;
             if read > 1 << 20 {
                 (self.pace)(std::mem::take(&mut read));

@@ -12,7 +12,7 @@ mod object;
 mod upload;
 
 pub(crate) use self::bucket::BucketRow;
-pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow};
+pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
 pub(crate) use self::mark::CommitMark;
 pub(crate) use self::object::ObjectRow;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use wfldb_core::id::{BucketId, LogPosition, VersionId};
 use wfldb_core::name::ObjectKey;
 
-use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, ObjectRow, key};
+use super::leaves;
+use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, LeafLink, ObjectRow, key};
 use crate::storage::{Snapshot, Space, StorageError};
 
 /// Changes before the mark that are walked again at each open.
@@ -60,6 +61,7 @@ fn check(snapshot: &dyn Snapshot, mark: &CommitMark, durable: Option<CommitMark>
     }
     let from = durable.position.get().saturating_sub(TAIL_CHANGES).max(1);
     let tail = walk(snapshot, from, mark)?;
+    leaves::check(snapshot, mark, &durable, &tail.leaves)?;
     if durable.position.get() > 0 {
         let row = snapshot
             .get(Space::Log, &key::change(durable.position))
@@ -83,6 +85,8 @@ struct Tail {
     /// Versions that were removed for good, with the position of their removal.
     erased: HashMap<(BucketId, String, VersionId), LogPosition>,
     seqs: HashMap<BucketId, u64>,
+    /// The leaves that the changes name, in order.
+    leaves: Vec<LeafLink>,
 }
 
 fn is_of_versions(action: Action) -> bool {
@@ -128,6 +132,7 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         newest: HashMap::new(),
         erased: HashMap::new(),
         seqs: HashMap::new(),
+        leaves: Vec::new(),
     };
     let mut expected_position = from;
     let mut chain: Option<[u8; 32]> = (from == 1).then_some([0; 32]);
@@ -147,6 +152,7 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         chain = Some(*blake3::hash(&row).as_bytes());
         expected_position += 1;
         tail.seqs.insert(change.bucket, change.seq.get());
+        tail.leaves.extend(change.leaf);
         if change.version.is_none() && is_of_versions(change.action) && change.entries.is_empty() {
             return Err(format!("the change at position {position} names no version"));
         }

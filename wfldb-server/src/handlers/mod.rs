@@ -1,5 +1,6 @@
 //! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
 
+mod audit;
 mod backup;
 mod batch;
 mod bucket;
@@ -77,6 +78,10 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
         (RouteKind::DryRun, Method::Post) => Box::pin(dry_run::dry_run(call)),
         (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
+        (RouteKind::AuditLog, Method::Get) => Box::pin(audit::published(call)),
+        (RouteKind::AuditProof, Method::Get) => Box::pin(audit::inclusion(call)),
+        (RouteKind::AuditConsistency, Method::Get) => Box::pin(audit::consistency(call)),
+        (RouteKind::AuditReceipt, Method::Get) => Box::pin(audit::receipt(call)),
         (RouteKind::ObjectVersions, Method::Get) => Box::pin(scan::versions(call)),
         (RouteKind::Scan, Method::Get) => Box::pin(scan::scan(call)),
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -100,7 +105,11 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Admin
             | RouteKind::Backup
             | RouteKind::DryRun
-            | RouteKind::Session,
+            | RouteKind::Session
+            | RouteKind::AuditLog
+            | RouteKind::AuditProof
+            | RouteKind::AuditConsistency
+            | RouteKind::AuditReceipt,
             _,
         ) => Box::pin(ready(Err(Fault::Forbidden(Forbidden)))),
     }

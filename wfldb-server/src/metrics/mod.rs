@@ -382,6 +382,10 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Admin => "admin",
         RouteKind::Backup => "backup",
         RouteKind::Session => "session",
+        RouteKind::AuditLog => "audit_log",
+        RouteKind::AuditProof => "audit_proof",
+        RouteKind::AuditConsistency => "audit_consistency",
+        RouteKind::AuditReceipt => "audit_receipt",
     }
 }
 
