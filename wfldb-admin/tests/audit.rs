@@ -338,3 +338,43 @@ fn wrong_usage_is_exit_code_2() {
         Some(1)
     );
 }
+
+/// The copy, by a verifier that knows nothing of wflDB.
+#[test]
+fn a_verifier_from_outside_agrees() {
+    let python = std::env::var("WFLDB_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has_verifier = Command::new(&python).args(["-c", "import aics_tlog"]).output();
+    if !has_verifier.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED a_verifier_from_outside_agrees: {python} has no aics_tlog (WFLDB_TEST_PYTHON)");
+        return;
+    }
+    let mut log = Log::of(300);
+    let old = log.checkpoint(7);
+    log.append((300..1000).map(|leaf| entry(leaf, EntryOp::EXPIRE)));
+    log.publish(7);
+    let check = |log: &Log| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/outside/check_copy.py");
+        let (key, size, root) = (
+            signer(7).verifier_key().to_string(),
+            old.size().to_string(),
+            old.root().to_string(),
+        );
+        let dir = log.dir.path().to_str().unwrap();
+        Command::new(&python)
+            .args([script, dir, &key, &size, &root])
+            .output()
+            .unwrap()
+    };
+    let output = check(&log);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "sound 5 tiles 4 bundles\n"
+    );
+
+    let mut bytes = fs::read(log.path("tile/entries/002")).unwrap();
+    bytes[100] ^= 1;
+    fs::write(log.path("tile/entries/002"), bytes).unwrap();
+    assert!(!check(&log).status.success(), "it can refuse");
+}
