@@ -190,6 +190,24 @@ fn cases(server: &Server) -> Vec<Case> {
             Some("NotSupportedYet"),
         ),
         case(
+            "a tile in another spelling",
+            signed("GET", "/v1/_audit/tile/00/000", &[], b""),
+            404,
+            Some("NoSuchRoute"),
+        ),
+        case(
+            "a tile that is not there",
+            signed("GET", "/v1/_audit/tile/7/000", &[], b""),
+            404,
+            Some("OutsideTree"),
+        ),
+        case(
+            "a receipt of no version",
+            signed("GET", "/v1/_audit/receipt", &[], b""),
+            400,
+            Some("BadParameter"),
+        ),
+        case(
             "a ttl of nothing",
             signed("PUT", "/v1/bad/k", &[("x-wfldb-ttl", "0")], b"x"),
             400,

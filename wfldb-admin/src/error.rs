@@ -27,7 +27,23 @@ pub enum Error {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] wfldb_engine::EngineError),
+    /// A copy of an audit log, or a receipt, cannot be used or is not what it should be.
+    #[error("{0}")]
+    Copy(String),
+    /// A part of an audit log is not what it should be.
+    #[error("audit log: {0}")]
+    Audit(#[from] wfldb_core::audit::AuditError),
+    /// A receipt is not believed.
+    #[error("receipt: {0}")]
+    Receipt(#[from] wfldb_core::audit::ReceiptError),
     /// The operating system gave no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
+}
+
+impl Error {
+    /// Something about a file of a copy.
+    pub fn copy(path: &std::path::Path, why: &dyn std::fmt::Display) -> Self {
+        Self::Copy(format!("{}: {why}", path.display()))
+    }
 }

@@ -1,5 +1,6 @@
 //! `wfldb-admin`, the operator's command line: arguments in, one call, one report out.
 
+mod audit;
 mod backups;
 mod reach;
 mod revoke;
@@ -26,7 +27,7 @@ use wfldb_core::time::UnixMillis;
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups; checks
-/// and compacts stores; makes certificates for trying TLS.
+/// and compacts stores; copies and checks audit logs; makes certificates for trying TLS.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -65,6 +66,8 @@ enum Command {
     Stats(reach::Reach),
     /// Have a running server give back space: merge its storage, remove chunk files that nothing names
     Compact(reach::Reach),
+    /// Copy and check the audit log, prove single changes; all but the copying works offline
+    Audit(audit::Audit),
     /// Make a private authority and certificates of it, for TLS; keys go to new files (mode 0600)
     Tls(tls::Tls),
 }
@@ -178,6 +181,7 @@ fn main() -> ExitCode {
         Command::Revoked(args) => revoke::revoked(args),
         Command::Stats(args) => store::stats(args),
         Command::Compact(args) => store::compact(args),
+        Command::Audit(args) => audit::audit(args),
         Command::Tls(args) => tls::tls(&args),
     };
     match done {

@@ -10,10 +10,14 @@
 //!
 //! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
 //!
+//! The audit log comes as its server publishes it ([`Client::audit_resource`]), and a write can bring its receipt
+//! ([`Client::put_with_receipt`]).
+//!
 //! Reads use a session ([`ClientOptions::sessions`]): a tag in place of a signature each.
 //!
 //! Not here: documents. They come with later releases.
 
+mod audit;
 mod backup;
 mod batch;
 mod bucket;

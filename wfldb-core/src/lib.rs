@@ -1,4 +1,5 @@
-//! The pure rules of wflDB: names, ids, key packets, signed requests, authorization, chunk maths.
+//! The pure rules of wflDB: names, ids, key packets, signed requests, authorization, chunk maths,
+//! the audit log's tree and proofs.
 //!
 //! Everything here is a decision over bytes, state, `now` and randomness that come in as arguments.
 //! There is no clock, file, socket or async code in this crate, and no storage. Client and server
@@ -18,6 +19,7 @@
 //! # Ok::<(), wfldb_core::name::NameError>(())
 //! ```
 
+pub mod audit;
 pub mod auth;
 pub mod chunk;
 pub mod encoding;

@@ -112,8 +112,30 @@ pub const REVOCATIONS_OF_ONE_KEY: usize = 1000;
 pub const REVOKE_BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a packet's revocation is kept after the packet is over, in seconds: a day, for clocks that are set back.
 pub const REVOCATION_SLACK_SECONDS: u64 = 24 * 3600;
+/// Largest entry of the audit log, in bytes.
+pub const AUDIT_ENTRY_BYTES_MAX: usize = 4 * 1024;
+/// Most leaves of the audit log. Every leaf index below it is an exact number in the JSON of any language.
+pub const AUDIT_LEAVES_MAX: u64 = 1 << 53;
+/// Hashes in a full tile of the audit log, and entries in a full bundle (C2SP tlog-tiles: tile height 8).
+pub const AUDIT_TILE_WIDTH: u16 = 256;
+/// Longest `actor` of an audit entry, in bytes.
+pub const AUDIT_ACTOR_BYTES_MAX: usize = 128;
+/// Largest receipt as JSON, in bytes. One of a batch names all its effects.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest signed note that is read, in bytes, and with it the largest checkpoint.
+pub const NOTE_BYTES_MAX: usize = 64 * 1024;
+/// Most signatures of a note that are read.
+pub const NOTE_SIGNATURES_MAX: usize = 64;
+/// Longest name of a note's key, in bytes.
+pub const NOTE_NAME_BYTES_MAX: usize = 255;
 
 const _: () = {
+    // A bundle gives the length of an entry in 16 bits.
+    assert!(AUDIT_ENTRY_BYTES_MAX <= u16::MAX as usize);
+    // A receipt of a batch that writes the most effects with the longest keys, and its packet.
+    assert!(BATCH_ENTRIES_MAX * (2 * KEY_BYTES_MAX + 256) + 4 * PACKET_BYTES_MAX < RECEIPT_BYTES_MAX);
+    // The name of a store's log: `wfldb/`, the realm, `/`, the store's id.
+    assert!(6 + REALM_BYTES_MAX + 1 + 32 <= NOTE_NAME_BYTES_MAX);
     assert!(LINKS_MAX == DELEGATION_MAX as usize + 1);
     assert!(CHUNK_BYTES.is_multiple_of(GROUP_BYTES));
     // BLAKE3 subtrees are powers of two of its 1 KiB chunks; a group has to be a whole one.

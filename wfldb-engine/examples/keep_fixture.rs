@@ -12,7 +12,7 @@ use std::path::Path;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use wfldb_core::auth::{Authorized, Op, Target};
-use wfldb_core::id::ByteLen;
+use wfldb_core::id::{ByteLen, SecretKey};
 use wfldb_core::name::{BucketName, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
 use wfldb_engine::{BatchAction, BatchOp, Engine, EngineOptions};
@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     engine.delete(&deleted, Preconditions::default()).wait()?;
     more(&engine, &bucket)?;
+    sign(&engine)?;
     engine.close()?;
 
     let mut files = Vec::new();
@@ -98,6 +99,19 @@ fn more(engine: &Engine, bucket: &BucketName) -> Result<(), Box<dyn Error>> {
     received.upload.write(body)?;
     engine.put_part(&part, received.finish()?).wait()?;
     Ok(())
+}
+
+/// What came with format 3: leaves of all this, and a signed checkpoint.
+fn sign(engine: &Engine) -> Result<(), Box<dyn Error>> {
+    engine.sign_audit_log(SecretKey::from_seed([7; 32]));
+    let proof = Authorized::local("fixture", Op::Audit, Target::Store);
+    for _ in 0..1000 {
+        if engine.audit_checkpoint(&proof).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Err("no checkpoint was signed".into())
 }
 
 fn collect(root: &Path, dir: &Path, files: &mut Vec<Value>) -> Result<(), Box<dyn Error>> {

@@ -3,6 +3,7 @@
 //!
 //! `rows` walks a bucket, `log` the changes; here is what they add up to.
 
+mod leaves;
 mod log;
 mod revocations;
 mod rows;
@@ -48,6 +49,8 @@ pub struct Finding {
 pub enum FindingKind {
     /// The log has a gap, a broken chain, or does not end where its mark says.
     Log,
+    /// A leaf, tile or checkpoint of the audit log is missing, changed or out of order.
+    Audit,
     /// Evidence is missing, is not what its change names, or belongs to no change.
     Evidence,
     /// A bucket's rows do not fit each other.
@@ -81,6 +84,8 @@ pub struct CheckReport {
     pub position: u64,
     /// Changes that were walked.
     pub changes: u64,
+    /// Leaves of the audit log.
+    pub leaves: u64,
     /// Buckets, without deleted ones.
     pub buckets: u64,
     /// Versions, tombstones included.
@@ -181,6 +186,7 @@ impl Check<'_> {
         self.strays(&buckets.iter().map(|(bucket, _)| *bucket).collect::<Vec<_>>())?;
         self.grants()?;
         self.due_rows()?;
+        self.leaves(&mark)?;
         self.log(&mark)?;
         self.revocations(&mark)
     }

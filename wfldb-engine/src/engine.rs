@@ -13,6 +13,7 @@ use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, AuditLog};
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
@@ -85,7 +86,7 @@ pub(crate) struct Inner {
     /// Running backups end, and no new one begins.
     pub(crate) backups_stopped: AtomicBool,
     dir: PathBuf,
-    realm: Realm,
+    pub(crate) realm: Realm,
     trust: Vec<KeyId>,
     created: bool,
     secret: Zeroizing<[u8; 32]>,
@@ -100,6 +101,9 @@ pub(crate) struct Inner {
     pub(crate) scrub: ScrubFigures,
     pub(crate) revocations: Arc<RevocationView>,
     pub(crate) garbage: GarbageWorker,
+    /// The store's id, which with the realm names its audit log.
+    pub(crate) store: [u8; 16],
+    pub(crate) audit: Arc<AuditLog>,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -139,6 +143,7 @@ impl Engine {
                 replay: opened.replay,
                 high_water: Some(high_water),
                 lock: Some(opened.lock),
+                store: opened.store,
             },
         )
     }
@@ -175,6 +180,7 @@ impl Engine {
                 replay: ReplayMark::in_memory(),
                 high_water: None,
                 lock: None,
+                store: [0; 16],
             },
         )
     }
@@ -208,6 +214,7 @@ impl Engine {
                 | Mutation::Expire { .. }
                 | Mutation::Prune { .. }
                 | Mutation::DeleteBucket { .. }
+                | Mutation::Audit(_)
                 | Mutation::SweepRows { .. } => false,
             };
             if stores && floor.is_low() {
@@ -217,9 +224,14 @@ impl Engine {
             }
         };
         let high_water = parts.high_water.clone();
-        let on_durable = move |mark: &CommitMark| match &high_water {
-            Some(high_water) => high_water.advance(mark).map_err(|error| error.to_string()),
-            None => Ok(()),
+        let audit = Arc::new(AuditLog::new());
+        let followed = Arc::clone(&audit);
+        let on_durable = move |mark: &CommitMark| {
+            if let Some(high_water) = &high_water {
+                high_water.advance(mark).map_err(|error| error.to_string())?;
+            }
+            followed.wake();
+            Ok(())
         };
         let chunks = open_chunks(dir, &storage, parts.options.compress)?;
         let store = Arc::clone(&chunks);
@@ -264,11 +276,14 @@ impl Engine {
             scrub: ScrubFigures::default(),
             revocations,
             garbage,
+            store: parts.store,
+            audit,
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
             inner.sweeper.start("wfldb-sweep", &inner, sweep::run)?;
             inner.lifecycle.start("wfldb-life", &inner, lifecycle::run)?;
+            inner.audit.worker().start("wfldb-audit", &inner, audit::run)?;
             if inner.options.scrub_every.is_some() {
                 inner.scrubber.start("wfldb-scrub", &inner, scrub::run)?;
             }
@@ -387,6 +402,7 @@ struct Parts {
     replay: ReplayMark,
     high_water: Option<Arc<HighWaterMark>>,
     lock: Option<File>,
+    store: [u8; 16],
 }
 
 impl Inner {
@@ -408,11 +424,12 @@ impl Inner {
 
     /// Everything that a mutation needs from outside: time, random bits, evidence.
     fn plan(&self, proof: &Authorized, mutation: Mutation) -> Result<WritePlan, EngineError> {
-        let evidence = EvidenceRow::of(proof, random()?);
+        let mut evidence = EncodedEvidence::new(&EvidenceRow::of(proof, random()?));
+        evidence.sealed.foresee(&mutation);
         Ok(WritePlan {
             at: self.now(),
             entropy: random()?,
-            evidence: EncodedEvidence::new(&evidence),
+            evidence,
             chain: proof.packet().map(|packet| packet.chain().clone()),
             mutation,
         })
@@ -470,11 +487,13 @@ impl Inner {
         self.backups_stopped.store(true, Ordering::SeqCst);
         self.sweeper.let_go();
         self.lifecycle.let_go();
+        self.audit.worker().let_go();
         self.scrubber.let_go();
         self.garbage.stop();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();
+        self.audit.worker().join();
         self.scrubber.join();
         self.chunks.close();
         match &self.high_water {

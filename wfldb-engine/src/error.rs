@@ -98,6 +98,15 @@ pub enum EngineError {
     /// The store is closing.
     #[error("the store is closing")]
     Closing,
+    /// No checkpoint of the audit log is signed: none yet, or the log contradicts the one that is stored.
+    #[error("no checkpoint of the audit log is signed")]
+    NoCheckpoint,
+    /// A leaf, tile or size that the newest checkpoint does not cover.
+    #[error("the newest checkpoint does not cover it")]
+    OutsideTree,
+    /// The evidence of the change is gone, and with it what opens its leaf.
+    #[error("the evidence was erased")]
+    EvidenceErased,
     /// Another backup is being made in that place.
     #[error("another backup is being made in that place")]
     BackupRunning,
@@ -115,7 +124,12 @@ impl EngineError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Entry { error, .. } => error.kind(),
-            Self::NoSuchBucket | Self::NoSuchKey | Self::VersionPruned | Self::NoSuchUpload => Kind::NotFound,
+            Self::NoSuchBucket
+            | Self::NoSuchKey
+            | Self::VersionPruned
+            | Self::NoSuchUpload
+            | Self::OutsideTree
+            | Self::EvidenceErased => Kind::NotFound,
             Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
@@ -129,7 +143,7 @@ impl EngineError {
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
-            Self::ReadOnly | Self::Busy | Self::Closing => Kind::Unavailable,
+            Self::ReadOnly | Self::Busy | Self::Closing | Self::NoCheckpoint => Kind::Unavailable,
         }
     }
 
@@ -165,6 +179,9 @@ impl EngineError {
             Self::Busy => "Busy",
             Self::Read(_) => "ReadFailed",
             Self::Closing => "Closing",
+            Self::NoCheckpoint => "NoCheckpoint",
+            Self::OutsideTree => "OutsideTree",
+            Self::EvidenceErased => "EvidenceErased",
             Self::BackupRunning => "BackupRunning",
             Self::BackupFull => "BackupFull",
             Self::BackupFailed(_) => "BackupFailed",
@@ -178,6 +195,13 @@ impl From<StorageError> for EngineError {
             StorageError::Read(why) | StorageError::Open(why) => Self::Read(why),
             StorageError::Commit(_) => Self::OutcomeUnknown,
         }
+    }
+}
+
+/// What the store holds of the audit log is not what was written: whatever a caller asks for is looked at before.
+impl From<wfldb_core::audit::AuditError> for EngineError {
+    fn from(_: wfldb_core::audit::AuditError) -> Self {
+        Self::Corrupt("audit log")
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! [`Authorized`]: wfldb_core::auth::Authorized
 
+mod audit;
 mod backup;
 mod bucket;
 mod cache;
@@ -34,6 +35,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use self::audit::NewestCheckpoint;
 pub use self::backup::{
     BackupError, BackupFinding, BackupInfo, BackupReport, BackupVerdict, RestoreOptions, RestoreReport,
     Tally, list_backups, pick_backup, restore, verify_backup,

@@ -27,6 +27,10 @@ pub const TAGS: HeaderName = HeaderName::from_static("x-wfldb-tags");
 pub const TTL: HeaderName = HeaderName::from_static("x-wfldb-ttl");
 /// Precondition: the newest version is this one.
 pub const IF_VERSION: HeaderName = HeaderName::from_static("x-wfldb-if-version");
+/// Asks a write for its receipt from the audit log.
+pub const RECEIPT: HeaderName = HeaderName::from_static("x-wfldb-receipt");
+/// The leaf of a write in the audit log.
+pub const LEAF: HeaderName = HeaderName::from_static("x-wfldb-leaf");
 /// What user metadata names begin with.
 pub const META_PREFIX: &str = "x-wfldb-meta-";
 /// Reserved for a later version of the protocol.

@@ -5,10 +5,11 @@
 //! Not here: which operation a route needs (`wfldb_core::auth::required`).
 
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, RouteKind, Service, Target, required};
+use wfldb_core::audit::Resource;
+use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
-use wfldb_core::id::{UploadId, VersionId};
-use wfldb_core::limits::{KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
+use wfldb_core::id::{LeafIndex, UploadId, VersionId};
+use wfldb_core::limits::{AUDIT_LEAVES_MAX, KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
 use wfldb_core::revocation::Revoked;
@@ -16,6 +17,9 @@ use wfldb_core::time::UnixMillis;
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
 const CURSOR_BYTES_MAX: usize = 2048;
+
+/// The word under which the audit log stands.
+const AUDIT: &str = "_audit";
 
 /// Why a request has no route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,21 +59,27 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 17] = [
+        const KNOWN: [&str; 23] = [
             "after",
             "at",
+            "bucket",
             "copy",
             "copy_version",
             "cursor",
             "delimiter",
             "force",
+            "from",
+            "key",
+            "leaf",
             "limit",
             "multipart",
             "part",
             "part_bytes",
             "prefix",
             "reverse",
+            "size",
             "tag",
+            "to",
             "undelete",
             "version",
             "versions",
@@ -141,6 +151,12 @@ pub enum Parameters {
     Scan(ScanQuery),
     /// `_keys`.
     Revocations(RevocationsQuery),
+    /// `_audit/proof?leaf=&size=`.
+    AuditProof(LeafIndex, Option<u64>),
+    /// `_audit/consistency?from=&to=`.
+    AuditConsistency(u64, u64),
+    /// `_audit/receipt?bucket=&key=&version=`.
+    AuditReceipt(ReceiptQuery),
 }
 
 /// The parameters of a page of what is revoked.
@@ -150,6 +166,17 @@ pub struct RevocationsQuery {
     pub limit: usize,
     /// The last one of the page before.
     pub after: Option<Revoked>,
+}
+
+/// What a receipt is of: the change that wrote a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptQuery {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub version: VersionId,
 }
 
 /// What is copied.
@@ -227,6 +254,11 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                 };
                 (kind, Target::Service(service))
             }
+            Some((AUDIT, part)) => {
+                let part = audit_part(part).ok_or(RouteError::NoSuchRoute)?;
+                (audit_kind(part), Target::Audit(part))
+            }
+            None if decoded == AUDIT => return Err(RouteError::NoSuchRoute),
             None => {
                 let kind = if has("force") {
                     RouteKind::BucketForce
@@ -252,6 +284,25 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
 /// The service that a word in the place of a bucket stands for.
 fn service(word: &str) -> Option<Service> {
     Service::ALL.into_iter().find(|service| service.word() == word)
+}
+
+/// The part of the audit log behind `_audit/`, in its one spelling.
+fn audit_part(path: &str) -> Option<AuditPart> {
+    match path {
+        "proof" => Some(AuditPart::Proof),
+        "consistency" => Some(AuditPart::Consistency),
+        "receipt" => Some(AuditPart::Receipt),
+        _ => Resource::parse(path).ok().map(AuditPart::Published),
+    }
+}
+
+fn audit_kind(part: AuditPart) -> RouteKind {
+    match part {
+        AuditPart::Published(_) => RouteKind::AuditLog,
+        AuditPart::Proof => RouteKind::AuditProof,
+        AuditPart::Consistency => RouteKind::AuditConsistency,
+        AuditPart::Receipt => RouteKind::AuditReceipt,
+    }
 }
 
 /// The methods that a route has.
@@ -353,7 +404,27 @@ impl Route {
             | RouteKind::Backup
             | RouteKind::DryRun
             | RouteKind::Session
-            | RouteKind::Keys => Parameters::None,
+            | RouteKind::Keys
+            | RouteKind::AuditLog => Parameters::None,
+            RouteKind::AuditProof => Parameters::AuditProof(
+                LeafIndex::new(rest.parsed("leaf", leaves)?.ok_or_else(|| bad("leaf"))?),
+                rest.parsed("size", leaves)?,
+            ),
+            RouteKind::AuditConsistency => Parameters::AuditConsistency(
+                rest.parsed("from", leaves)?.ok_or_else(|| bad("from"))?,
+                rest.parsed("to", leaves)?.ok_or_else(|| bad("to"))?,
+            ),
+            RouteKind::AuditReceipt => Parameters::AuditReceipt(ReceiptQuery {
+                bucket: rest
+                    .parsed("bucket", |text| BucketName::parse(text).ok())?
+                    .ok_or_else(|| bad("bucket"))?,
+                key: rest
+                    .parsed("key", |text| ObjectKey::parse(text).ok())?
+                    .ok_or_else(|| bad("key"))?,
+                version: rest
+                    .parsed("version", |text| VersionId::parse(text).ok())?
+                    .ok_or_else(|| bad("version"))?,
+            }),
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,
@@ -425,6 +496,12 @@ fn bounded(text: &str) -> Option<String> {
 fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| plain)
+}
+
+/// A number of leaves, or the index of one.
+fn leaves(text: &str) -> Option<u64> {
+    let number = if text == "0" { Some(0) } else { decimal(text) };
+    number.filter(|number| *number <= AUDIT_LEAVES_MAX)
 }
 
 /// `/bucket/key` as it is: the query's own encoding is the only one.

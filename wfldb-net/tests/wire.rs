@@ -7,7 +7,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, RouteKind, Service, Target, required};
+use wfldb_core::audit::{Resource, TileId};
+use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -201,6 +202,25 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
                     RouteKind::Keys => Target::Service(Service::Keys),
+                    RouteKind::AuditLog => {
+                        let level = u8::try_from(limit.len()).ok()?;
+                        let width = u16::try_from(prefix.len() + 1).ok()?;
+                        let tile = TileId::partial(level, 999 * u64::from(width), width)?;
+                        Target::Audit(AuditPart::Published(Resource::Tile(tile)))
+                    }
+                    RouteKind::AuditProof => {
+                        pairs.extend([("leaf", "0"), ("size", limit.as_str())]);
+                        Target::Audit(AuditPart::Proof)
+                    }
+                    RouteKind::AuditConsistency => {
+                        pairs.extend([("from", "0"), ("to", limit.as_str())]);
+                        Target::Audit(AuditPart::Consistency)
+                    }
+                    RouteKind::AuditReceipt => {
+                        pairs.extend([("bucket", bucket.as_str()), ("key", key.as_str())]);
+                        pairs.push(("version", "01ARZ3NDEKTSV4RRFFQ69G5FAV"));
+                        Target::Audit(AuditPart::Receipt)
+                    }
                     RouteKind::Scan => {
                         if given[3] {
                             pairs.push(("tag", "a=b&c=d"));
@@ -344,6 +364,21 @@ fn a_request_without_a_route_is_told_why() {
         ("GET", "/v1/ABC/k", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_other", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/_audit", "NoSuchRoute", Kind::NotFound),
+        ("GET", "/v1/_audit/none", "NoSuchRoute", Kind::NotFound),
+        ("GET", "/v1/_audit/tile/0/0", "NoSuchRoute", Kind::NotFound),
+        (
+            "GET",
+            "/v1/_audit/tile/0/000.p/256",
+            "NoSuchRoute",
+            Kind::NotFound,
+        ),
+        (
+            "POST",
+            "/v1/_audit/checkpoint",
+            "MethodNotAllowed",
+            Kind::NotAllowed,
+        ),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),
         (

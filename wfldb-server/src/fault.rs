@@ -71,6 +71,8 @@ pub(crate) enum Fault {
     Condition(#[from] BadCondition),
     #[error("`if-range` takes one quoted etag")]
     IfRange,
+    #[error("`x-wfldb-receipt` takes `true`")]
+    ReceiptHeader,
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error("the body's type is not served here")]
@@ -132,6 +134,7 @@ impl Fault {
             | Self::HeaderNotSupportedYet(_)
             | Self::Condition(_)
             | Self::IfRange
+            | Self::ReceiptHeader
             | Self::Cursor
             | Self::Batch(BatchError::Malformed | BatchError::Entries)
             | Self::PartList(_)
@@ -168,7 +171,11 @@ impl Fault {
             Self::HttpVersion => "HttpVersionNotSupported",
             Self::BadTarget => "BadTarget",
             Self::Upgrade => "UpgradeNotSupported",
-            Self::BadHost | Self::HeaderNotServed(_) | Self::Condition(_) | Self::IfRange => "BadHeader",
+            Self::BadHost
+            | Self::HeaderNotServed(_)
+            | Self::Condition(_)
+            | Self::IfRange
+            | Self::ReceiptHeader => "BadHeader",
             Self::TwoLengths => "TwoLengths",
             Self::Trailers => "TrailersNotAllowed",
             Self::HeadersTooLarge => "HeadersTooLarge",

@@ -41,6 +41,27 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Reply {
     reply
 }
 
+/// An answer of bytes.
+pub(crate) fn bytes(content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = whole(StatusCode::OK, body);
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// The answer with JSON as its body, which makes a 204 a 200.
+pub(crate) fn with_json(mut reply: Reply, json: String) -> Reply {
+    if reply.status() == StatusCode::NO_CONTENT {
+        *reply.status_mut() = StatusCode::OK;
+    }
+    *reply.body_mut() = ReplyBody::whole(Bytes::from(json));
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(accept::JSON));
+    reply
+}
+
 /// A structured answer in the form that the caller prefers.
 pub(crate) fn structured<T: Serialize>(
     status: StatusCode,

@@ -120,6 +120,9 @@ struct Card<'a> {
     metrics: SocketAddr,
     realm: &'a str,
     pid: u32,
+    /// What checkpoints of the audit log are verified with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_key: Option<String>,
 }
 
 impl Server {
@@ -166,6 +169,10 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
+        match &node {
+            Some(node) => engine.sign_audit_log(node.clone()),
+            None => tracing::warn!("there is no node key; no checkpoints of the audit log are signed"),
+        }
         let revocations = engine.revocation_view();
         let rates = Rates::new(config.requests_per_key.map(NonZeroU64::get));
         let sessions = Sessions::new(node, Arc::clone(&revocations));
@@ -400,6 +407,7 @@ async fn write_card(
         metrics,
         realm: realm.as_str(),
         pid: std::process::id(),
+        audit_key: app.engine.audit_key().map(|key| key.to_string()),
     };
     let Ok(json) = serde_json::to_vec(&card) else {
         return;

@@ -1323,6 +1323,8 @@ pub mod wfldb {
             pub const VT_CONFIG: ::flatbuffers::VOffsetT = 24;
             pub const VT_EVIDENCE: ::flatbuffers::VOffsetT = 26;
             pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 28;
+            pub const VT_LEAF: ::flatbuffers::VOffsetT = 30;
+            pub const VT_ENTRY: ::flatbuffers::VOffsetT = 32;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1334,10 +1336,14 @@ pub mod wfldb {
                 args: &'args ChangeRowArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<ChangeRow<'bldr>> {
                 let mut builder = ChangeRowBuilder::new(_fbb);
+                builder.add_leaf(args.leaf);
                 builder.add_len(args.len);
                 builder.add_seq(args.seq);
                 builder.add_at_ms(args.at_ms);
                 builder.add_position(args.position);
+                if let Some(x) = args.entry {
+                    builder.add_entry(x);
+                }
                 if let Some(x) = args.entries {
                     builder.add_entries(x);
                 }
@@ -1478,6 +1484,22 @@ pub mod wfldb {
                     >>(ChangeRow::VT_ENTRIES, None)
                 }
             }
+            /// The change's leaf in the audit log. Without `entry` (format 2) it is `position` - 1.
+            #[inline]
+            pub fn leaf(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(ChangeRow::VT_LEAF, Some(0)).unwrap() }
+            }
+            /// BLAKE3 of the leaf's entry.
+            #[inline]
+            pub fn entry(&self) -> Option<&'a Hash> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Hash>(ChangeRow::VT_ENTRY, None) }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ChangeRow<'_> {
@@ -1502,6 +1524,8 @@ pub mod wfldb {
                     .visit_field::<::flatbuffers::ForwardsUOffset<
                         ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ChangeEntry>>,
                     >>("entries", Self::VT_ENTRIES, false)?
+                    .visit_field::<u64>("leaf", Self::VT_LEAF, false)?
+                    .visit_field::<Hash>("entry", Self::VT_ENTRY, false)?
                     .finish();
                 Ok(())
             }
@@ -1524,6 +1548,8 @@ pub mod wfldb {
                     ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry<'a>>>,
                 >,
             >,
+            pub leaf: u64,
+            pub entry: Option<&'a Hash>,
         }
         impl<'a> Default for ChangeRowArgs<'a> {
             #[inline]
@@ -1542,6 +1568,8 @@ pub mod wfldb {
                     config: None,
                     evidence: None, // required field
                     entries: None,
+                    leaf: 0,
+                    entry: None,
                 }
             }
         }
@@ -1614,6 +1642,14 @@ pub mod wfldb {
                     .push_slot_always::<::flatbuffers::WIPOffset<_>>(ChangeRow::VT_ENTRIES, entries);
             }
             #[inline]
+            pub fn add_leaf(&mut self, leaf: u64) {
+                self.fbb_.push_slot::<u64>(ChangeRow::VT_LEAF, leaf, 0);
+            }
+            #[inline]
+            pub fn add_entry(&mut self, entry: &Hash) {
+                self.fbb_.push_slot_always::<&Hash>(ChangeRow::VT_ENTRY, entry);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangeRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ChangeRowBuilder {
@@ -1647,6 +1683,8 @@ pub mod wfldb {
                 ds.field("config", &self.config());
                 ds.field("evidence", &self.evidence());
                 ds.field("entries", &self.entries());
+                ds.field("leaf", &self.leaf());
+                ds.field("entry", &self.entry());
                 ds.finish()
             }
         }

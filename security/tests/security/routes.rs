@@ -32,6 +32,12 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::DryRun => "/v1/_dryrun".to_owned(),
         RouteKind::Session => "/v1/_session".to_owned(),
         RouteKind::Keys => "/v1/_keys".to_owned(),
+        RouteKind::AuditLog => "/v1/_audit/checkpoint".to_owned(),
+        RouteKind::AuditProof => "/v1/_audit/proof?leaf=0".to_owned(),
+        RouteKind::AuditConsistency => "/v1/_audit/consistency?from=0&to=0".to_owned(),
+        RouteKind::AuditReceipt => {
+            "/v1/_audit/receipt?bucket=photos&key=k&version=01JGFJJZ00AAAAAAAAAAAAAAAA".to_owned()
+        }
     }
 }
 
@@ -94,6 +100,10 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup
-        | RouteKind::Keys => false,
+        | RouteKind::Keys
+        | RouteKind::AuditLog
+        | RouteKind::AuditProof
+        | RouteKind::AuditConsistency
+        | RouteKind::AuditReceipt => false,
     }
 }

@@ -262,6 +262,9 @@ pub(crate) struct Put {
     /// Only if nothing is there
     #[arg(long, visible_alias = "create-only")]
     pub(crate) if_none_match: bool,
+    /// Ask for the receipt from the audit log, and write it to this new file; `wfldb-admin audit receipt` verifies it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

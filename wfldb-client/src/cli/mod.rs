@@ -12,6 +12,7 @@ mod list;
 mod object;
 mod output;
 mod put;
+mod receipt;
 mod restore;
 mod revoke;
 mod show;

@@ -10,6 +10,7 @@ use super::args::Put;
 use super::exit::Failure;
 use super::object::preconditions;
 use super::output::{Output, shown};
+use super::receipt;
 use super::show::stored_json;
 use super::spool;
 use super::target::Target;
@@ -39,12 +40,22 @@ pub(crate) async fn put(client: &Client, output: &Output, args: Put) -> Result<(
         preconditions,
         progress: None,
     };
+    let receipt = args.receipt.as_deref().map(receipt::new_file).transpose()?;
     if from_stdin {
         let mut spool = spool::stdin().await?;
         let prepared = spool.prepare().await?;
-        let stored = client
-            .put_prepared(&target.bucket, &key, &prepared, options)
-            .await?;
+        let stored = match receipt {
+            None => {
+                client
+                    .put_prepared(&target.bucket, &key, &prepared, options)
+                    .await?
+            }
+            Some(file) => receipt::put(client, &target.bucket, &key, &prepared, options, file).await?,
+        };
+        return report(output, &target, &stored, None);
+    }
+    if let Some(file) = receipt {
+        let stored = receipt::put_file(client, &target.bucket, &key, &args.file, options, file).await?;
         return report(output, &target, &stored, None);
     }
     let upload = UploadOptions {

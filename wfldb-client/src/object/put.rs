@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use wfldb_core::audit::Receipt;
 use wfldb_core::auth::Method;
 use wfldb_core::id::{ContentHash, Seq, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -121,25 +122,32 @@ impl Client {
         prepared: &Prepared,
         options: PutOptions,
     ) -> Result<Stored, Error> {
-        options
-            .headers
-            .check()
-            .map_err(|error| Error::Local(error.to_string()))?;
-        let mut call = Call::new(Method::Put, object_path(bucket, key));
-        call.headers = options.headers.to_pairs();
-        condition(&mut call, &options.preconditions);
-        call.safety = put_safety(&options.preconditions, Some(prepared.etag()));
-        call.source = prepared.0.clone();
-        call.progress = options.progress;
-        let stored = stored(&self.caller.send(&call).await?)?;
-        if stored.etag != prepared.etag() {
-            return Err(Error::Corrupt(format!(
-                "the server stored {}, sent was {}",
-                stored.etag,
-                prepared.etag()
-            )));
-        }
-        Ok(stored)
+        let call = put_call(bucket, key, prepared, options)?;
+        stored_as(&self.caller.send(&call).await?, prepared)
+    }
+
+    /// Stores what was prepared, by one request, and asks for the receipt: the proof that the write is in the store's audit
+    /// log. `None` when no checkpoint covered the write within the time that the server waits; then
+    /// [`Client::audit_receipt`] has it later. A receipt is read and not verified.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn put_with_receipt(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        prepared: &Prepared,
+        options: PutOptions,
+    ) -> Result<(Stored, Option<Receipt>), Error> {
+        let mut call = put_call(bucket, key, prepared, options)?;
+        call.headers
+            .push(("x-wfldb-receipt".to_owned(), "true".to_owned()));
+        let answer = self.caller.send(&call).await?;
+        let stored = stored_as(&answer, prepared)?;
+        // The write happened, whatever becomes of the rest of the answer.
+        let receipt = answer.bytes().await.ok();
+        let receipt = receipt.and_then(|body| Receipt::parse(&body).ok());
+        Ok((stored, receipt))
     }
 
     /// Deletes the newest version by a tombstone; older versions stay. `None` when nothing was there.
@@ -189,6 +197,39 @@ impl Client {
         let call = Call::new(Method::Post, object_path(bucket, key)).query(&[("undelete", "true")]);
         stored(&self.caller.send(&call).await?)
     }
+}
+
+/// The request that stores what was prepared.
+fn put_call(
+    bucket: &BucketName,
+    key: &ObjectKey,
+    prepared: &Prepared,
+    options: PutOptions,
+) -> Result<Call, Error> {
+    options
+        .headers
+        .check()
+        .map_err(|error| Error::Local(error.to_string()))?;
+    let mut call = Call::new(Method::Put, object_path(bucket, key));
+    call.headers = options.headers.to_pairs();
+    condition(&mut call, &options.preconditions);
+    call.safety = put_safety(&options.preconditions, Some(prepared.etag()));
+    call.source = prepared.0.clone();
+    call.progress = options.progress;
+    Ok(call)
+}
+
+/// What was stored, if it is what was sent.
+fn stored_as(answer: &Answer, prepared: &Prepared) -> Result<Stored, Error> {
+    let stored = stored(answer)?;
+    if stored.etag != prepared.etag() {
+        return Err(Error::Corrupt(format!(
+            "the server stored {}, sent was {}",
+            stored.etag,
+            prepared.etag()
+        )));
+    }
+    Ok(stored)
 }
 
 /// Writes the conditions into the request's headers.

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::authorized::Scope;
 use super::explain::Objection;
 use super::{
-    Access, Actor, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target, fits_session, required,
+    Access, Actor, AuditPart, Authorized, Charge, Method, Op, OpSet, RouteKind, Service, Target,
+    fits_session, required,
 };
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};
@@ -281,8 +282,11 @@ impl Question<'_> {
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
             Target::Listing(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
-            // Packets name `admin` for all buckets only; that is checked when they are read.
-            Target::Service(_) => (
+            // The key that a receipt is of is decided by itself; whoever may audit no key may not ask.
+            Target::Audit(AuditPart::Receipt) => (true, grant.ops.contains(op), true),
+            // Packets name `admin` for all buckets only; that is checked when they are read. The audit log is that of the
+            // whole store.
+            Target::Service(_) | Target::Audit(_) => (
                 grant.bucket == GrantBucket::Any,
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -350,7 +354,7 @@ impl Question<'_> {
                     .unwrap_or_else(|| Some(Vec::new()))
                     .map_or(Scope::All, Scope::Buckets)
             }
-            Target::Service(_) => Scope::All,
+            Target::Service(_) | Target::Audit(_) => Scope::All,
             Target::Bucket(bucket)
             | Target::Key(bucket, _)
             | Target::Listing(bucket)

@@ -49,4 +49,4 @@ pub use charge::{Charge, GrantId};
 pub use explain::{DryRun, Explained, Inquiry, LinkVerdict, Objection};
 pub use op::{Op, OpSet};
 pub use route::{Method, RouteKind, fits_session, required};
-pub use target::{Access, Service, Target};
+pub use target::{Access, AuditPart, Service, Target};

@@ -90,11 +90,19 @@ pub enum RouteKind {
     Session,
     /// `/v1/_keys`.
     Keys,
+    /// `/v1/_audit/checkpoint` and `/v1/_audit/tile/…`.
+    AuditLog,
+    /// `/v1/_audit/proof`.
+    AuditProof,
+    /// `/v1/_audit/consistency`.
+    AuditConsistency,
+    /// `/v1/_audit/receipt`.
+    AuditReceipt,
 }
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -115,6 +123,10 @@ impl RouteKind {
         Self::DryRun,
         Self::Session,
         Self::Keys,
+        Self::AuditLog,
+        Self::AuditProof,
+        Self::AuditConsistency,
+        Self::AuditReceipt,
     ];
 }
 
@@ -193,6 +205,14 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Post => Some(&[Op::List]),
             Head | Put | Delete => None,
         },
+        // Whoever may audit anything may ask for receipts: of which keys is decided with the key.
+        RouteKind::AuditLog
+        | RouteKind::AuditProof
+        | RouteKind::AuditConsistency
+        | RouteKind::AuditReceipt => match method {
+            Get => Some(&[Op::Audit]),
+            Head | Put | Post | Delete => None,
+        },
         // Here too `list` stands for "has a grant".
         RouteKind::Session => match method {
             Post => Some(&[Op::List]),
@@ -236,6 +256,10 @@ mod tests {
             (RouteKind::DryRun, "POST:list"),
             (RouteKind::Session, "POST:list"),
             (RouteKind::Keys, "GET:admin POST:list"),
+            (RouteKind::AuditLog, "GET:audit"),
+            (RouteKind::AuditProof, "GET:audit"),
+            (RouteKind::AuditConsistency, "GET:audit"),
+            (RouteKind::AuditReceipt, "GET:audit"),
         ];
         assert_eq!(rows.len(), RouteKind::ALL.len());
         for (route, expected) in rows {

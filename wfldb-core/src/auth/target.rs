@@ -1,6 +1,7 @@
 //! What an access is made to.
 
 use super::{Op, RouteKind};
+use crate::audit::Resource;
 use crate::encoding::percent::encode_path_segmentwise;
 use crate::name::{BucketName, ObjectKey};
 
@@ -19,6 +20,21 @@ pub enum Target {
     Batch(BucketName),
     /// A service of the store as a whole.
     Service(Service),
+    /// The audit log of the store.
+    Audit(AuditPart),
+}
+
+/// A part of the audit log, under `/v1/_audit/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditPart {
+    /// What a tiled log publishes: checkpoint, tiles, entries.
+    Published(Resource),
+    /// `proof`: that a leaf is in it.
+    Proof,
+    /// `consistency`: that it only grew.
+    Consistency,
+    /// `receipt`: of the change that wrote a version.
+    Receipt,
 }
 
 /// A service under a reserved word of its own.
@@ -66,7 +82,7 @@ impl Target {
     /// The bucket, if it is in one.
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
-            Self::Store | Self::Service(_) => None,
+            Self::Store | Self::Service(_) | Self::Audit(_) => None,
             Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
                 Some(bucket)
             }
@@ -77,7 +93,12 @@ impl Target {
     pub fn key(&self) -> Option<&ObjectKey> {
         match self {
             Self::Key(_, key) => Some(key),
-            Self::Store | Self::Bucket(_) | Self::Listing(_) | Self::Batch(_) | Self::Service(_) => None,
+            Self::Store
+            | Self::Bucket(_)
+            | Self::Listing(_)
+            | Self::Batch(_)
+            | Self::Service(_)
+            | Self::Audit(_) => None,
         }
     }
 
@@ -99,6 +120,10 @@ impl Target {
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
             Self::Service(service) => format!("/v1/{}", service.word()),
+            Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
+            Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
+            Self::Audit(AuditPart::Consistency) => "/v1/_audit/consistency".to_owned(),
+            Self::Audit(AuditPart::Receipt) => "/v1/_audit/receipt".to_owned(),
         }
     }
 
@@ -124,6 +149,10 @@ impl Target {
             RouteKind::DryRun => matches!(self, Self::Service(Service::DryRun)),
             RouteKind::Session => matches!(self, Self::Service(Service::Session)),
             RouteKind::Keys => matches!(self, Self::Service(Service::Keys)),
+            RouteKind::AuditLog => matches!(self, Self::Audit(AuditPart::Published(_))),
+            RouteKind::AuditProof => matches!(self, Self::Audit(AuditPart::Proof)),
+            RouteKind::AuditConsistency => matches!(self, Self::Audit(AuditPart::Consistency)),
+            RouteKind::AuditReceipt => matches!(self, Self::Audit(AuditPart::Receipt)),
         }
     }
 }

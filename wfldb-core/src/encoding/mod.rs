@@ -2,6 +2,7 @@
 //! Not here: what the decoded bytes mean.
 
 pub mod base32;
+pub mod base64;
 pub mod base64url;
 pub mod hex;
 mod json_object;
@@ -17,6 +18,9 @@ pub enum EncodingError {
     /// Not base32 as [`base32`] writes it.
     #[error("not canonical base32")]
     Base32,
+    /// Not base64 as [`base64`] writes it.
+    #[error("not canonical base64")]
+    Base64,
     /// Not base64url as [`base64url`] writes it.
     #[error("not canonical base64url")]
     Base64Url,
@@ -36,6 +40,7 @@ impl EncodingError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Base32 => "BadBase32",
+            Self::Base64 => "BadBase64",
             Self::Base64Url => "BadBase64Url",
             Self::Hex => "BadHex",
             Self::Percent | Self::Query => "NotCanonical",

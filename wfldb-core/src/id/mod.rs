@@ -15,7 +15,7 @@ mod version;
 pub use hash::{ChunkHash, ContentHash, PacketHash};
 pub use key_id::{KeyId, Role};
 pub use nonce::Nonce;
-pub use number::{ByteLen, CommitNumber, LogPosition, Seq};
+pub use number::{ByteLen, CommitNumber, LeafIndex, LogPosition, Seq};
 pub use public_key::PublicKey;
 pub use random::{BucketId, UploadId};
 pub use secret::SecretKey;

@@ -51,6 +51,9 @@ counter_newtype! {
     LogPosition;
     /// The number of a storage batch.
     CommitNumber;
+    /// A leaf's place in the audit log: 0, 1, 2 … It is not a [`LogPosition`]: reads can be leaves too, and have no
+    /// position.
+    LeafIndex;
 }
 
 number_newtype! {

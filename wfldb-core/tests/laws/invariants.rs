@@ -5,7 +5,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use wfldb_core::Kind;
-use wfldb_core::auth::{Method, ObjectAttributes, RouteKind, Service, Target, Written, authorize, required};
+use wfldb_core::audit::Resource;
+use wfldb_core::auth::{
+    AuditPart, Method, ObjectAttributes, RouteKind, Service, Target, Written, authorize, required,
+};
 use wfldb_core::encoding::base64url;
 use wfldb_core::limits::{
     HEADER_FIELDS_MAX, HEADER_LIST_BYTES_MAX, KEY_BYTES_MAX, PACKET_BYTES_MAX, PATH_BYTES_MAX,
@@ -68,6 +71,10 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::DryRun => Target::Service(Service::DryRun),
                 RouteKind::Session => Target::Service(Service::Session),
                 RouteKind::Keys => Target::Service(Service::Keys),
+                RouteKind::AuditLog => Target::Audit(AuditPart::Published(Resource::Checkpoint)),
+                RouteKind::AuditProof => Target::Audit(AuditPart::Proof),
+                RouteKind::AuditConsistency => Target::Audit(AuditPart::Consistency),
+                RouteKind::AuditReceipt => Target::Audit(AuditPart::Receipt),
                 _ => object_target("cat"),
             };
             let allowed = ask((method, &target.path()), method, route, target.clone()).is_ok();

@@ -9,8 +9,8 @@ use wfldb_core::request::{RequestToSign, sign};
 use wfldb_core::time::UnixMillis;
 
 const SEED: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
-const PACKET: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IndmbGRiLWtwK2p3dCJ9.e30.c2ln";
-const CANONICAL: &str = "WFLDB-ED25519-1\n\
+pub(crate) const PACKET: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IndmbGRiLWtwK2p3dCJ9.e30.c2ln";
+pub(crate) const CANONICAL: &str = "WFLDB-ED25519-1\n\
     wfldb:test-cluster\n\
     PUT\n\
     /v1/photos/a%20b/cat.jpg\n\
@@ -22,7 +22,7 @@ const CANONICAL: &str = "WFLDB-ED25519-1\n\
     content-type;if-none-match\n\
     content-type:image/jpeg\n\
     if-none-match:*\n";
-const SIGNATURE: &str =
+pub(crate) const SIGNATURE: &str =
     "T_eIDhOxFSTpqifX87IuGXkcceZQRrpJ5z9tXDPqIqfPErf3LLA-GcqbgKqGBqrGPsj0IB0qEeA-nIVu8dYZAg";
 
 #[test]

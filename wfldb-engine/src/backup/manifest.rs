@@ -42,6 +42,9 @@ pub(super) struct Manifest {
     commit: u64,
     commit_time: String,
     chain: String,
+    /// Leaves of the audit log; not there in backups of stores of format 1 and 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leaves: Option<u64>,
     pub(super) release: String,
     pub(super) files: Vec<ListedFile>,
     pub(super) chunks: Tally,
@@ -70,6 +73,7 @@ impl Manifest {
             commit: mark.number.get(),
             commit_time: mark.at.to_string(),
             chain: hex::encode(&mark.chain),
+            leaves: Some(mark.leaves),
             release: env!("CARGO_PKG_VERSION").to_owned(),
             files,
             chunks,
@@ -134,6 +138,7 @@ impl Manifest {
             position: LogPosition::new(self.position),
             at: UnixMillis::parse(&self.commit_time).ok()?,
             chain: hex::decode_array(&self.chain).ok()?,
+            leaves: self.leaves.unwrap_or(0),
         })
     }
 

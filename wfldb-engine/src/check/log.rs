@@ -38,6 +38,9 @@ impl Check<'_> {
             if change.action == Action::Revoked {
                 self.note_revocation(&change);
             }
+            if mark.leaves > 0 {
+                self.leaf_of(&change)?;
+            }
             read += row.len() as u64;
             if read > 1 << 20 {
                 (self.pace)(std::mem::take(&mut read));

@@ -11,6 +11,7 @@ use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::revocation::{Chain, Order, Terms};
 use wfldb_core::time::UnixMillis;
 
+use crate::audit::Sealed;
 use crate::error::EngineError;
 use crate::row::{EvidenceRow, PartRow, UploadRow};
 
@@ -19,13 +20,16 @@ use crate::row::{EvidenceRow, PartRow, UploadRow};
 pub(crate) struct EncodedEvidence {
     pub(crate) row: Bytes,
     pub(crate) hash: [u8; 32],
+    /// What it gives to the leaf of the audit log.
+    pub(crate) sealed: Sealed,
 }
 
 impl EncodedEvidence {
     pub(crate) fn new(evidence: &EvidenceRow) -> Self {
         let row = Bytes::from(evidence.encode());
         let hash = *blake3::hash(&row).as_bytes();
-        Self { row, hash }
+        let sealed = Sealed::of(evidence);
+        Self { row, hash, sealed }
     }
 }
 
@@ -86,8 +90,19 @@ pub(crate) enum Mutation {
         /// Nothing is left: the bucket's counters and its detached mark go too.
         last: bool,
     },
+    /// Keeps what the audit log's worker made of leaves that are durable. Not a change.
+    Audit(Box<AuditRows>),
     /// Proves that commits succeed.
     Heartbeat,
+}
+
+/// Rows that follow from the leaves of the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct AuditRows {
+    /// Full tiles: level, number, bytes.
+    pub(crate) tiles: Vec<(u8, u64, Bytes)>,
+    /// The signed note.
+    pub(crate) checkpoint: Option<Bytes>,
 }
 
 /// A new version of an object.
@@ -283,6 +298,7 @@ impl WritePlan {
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::Revoke(_)
+            | Mutation::Audit(_)
             | Mutation::Heartbeat => Lane::Store,
         }
     }
@@ -307,6 +323,7 @@ impl WritePlan {
             Mutation::Expire { due, .. } => due.len() * ROWS,
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
+            Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::DeleteObject(_)

@@ -96,9 +96,25 @@ pub(crate) struct ChangeRow {
     pub(crate) evidence: [u8; 32],
     /// Effects beside the main one, in order.
     pub(crate) entries: Vec<Effect>,
+    /// The change's leaf in the audit log; `None` in rows of formats before 3, and until the commit gives it one.
+    pub(crate) leaf: Option<LeafLink>,
+}
+
+/// A change's leaf in the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeafLink {
+    pub(crate) leaf: u64,
+    /// BLAKE3 of the leaf's entry: so the chain of changes holds the leaves too, also those whose evidence is gone.
+    pub(crate) entry: [u8; 32],
 }
 
 impl ChangeRow {
+    /// The index of the change's leaf. What formats before 3 wrote got its leaves in the order of positions.
+    pub(crate) fn leaf_index(&self) -> u64 {
+        self.leaf
+            .map_or_else(|| self.position.get().saturating_sub(1), |link| link.leaf)
+    }
+
     /// Everything that the change did to versions, in order.
     pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> + '_ {
         let main = self.version.map(|version| Effect {
@@ -123,6 +139,7 @@ impl ChangeRow {
             .map(|entry| entry.create(&mut builder))
             .collect();
         let entries = (!entries.is_empty()).then(|| builder.create_vector(&entries));
+        let entry = self.leaf.map(|link| hash(&link.entry));
         let args = store::ChangeRowArgs {
             prev: Some(&hash(&self.prev)),
             position: self.position.get(),
@@ -137,6 +154,8 @@ impl ChangeRow {
             config,
             evidence: Some(&hash(&self.evidence)),
             entries,
+            leaf: self.leaf.map_or(0, |link| link.leaf),
+            entry: entry.as_ref(),
         };
         let row = store::ChangeRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -167,6 +186,10 @@ impl ChangeRow {
                 .flatten()
                 .map(|entry| Effect::read(&entry))
                 .collect::<Result<_, _>>()?,
+            leaf: row.entry().map(|entry| LeafLink {
+                leaf: row.leaf(),
+                entry: hash_bytes(entry),
+            }),
         })
     }
 }
@@ -250,7 +273,6 @@ impl EvidenceRow {
         builder.finished_data().to_vec()
     }
 
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn decode(row: &[u8]) -> Result<Self, RowError> {
         let damaged = RowError("evidence");
         let row =

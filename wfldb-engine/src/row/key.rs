@@ -13,6 +13,8 @@ use crate::commit::plan::{Due, DueWhat};
 
 /// The commit mark in `meta`.
 pub(crate) const COMMIT_MARK: &[u8] = b"commit";
+/// The newest signed checkpoint of the audit log, in `meta`.
+pub(crate) const CHECKPOINT: &[u8] = b"audit/checkpoint";
 /// Beginning of the keys of buckets by name in `meta`; the value is the bucket id.
 pub(crate) const BUCKET_NAME: &[u8] = b"name/";
 /// Beginning of the keys of bucket rows in `meta`.
@@ -85,6 +87,36 @@ pub(crate) fn evidence(position: LogPosition) -> Bytes {
 /// `log`: `s`, position: how many versions share the evidence of a change that made several.
 pub(crate) fn evidence_shares(position: LogPosition) -> Bytes {
     join(&[b"s", &position.get().to_be_bytes()])
+}
+
+/// `log`: `a`, leaf index: the entry of a leaf of the audit log.
+pub(crate) fn leaf(leaf: u64) -> Bytes {
+    join(&[b"a", &leaf.to_be_bytes()])
+}
+
+/// The index within a key of [`leaf`].
+pub(crate) fn index_of_leaf(row: &[u8]) -> Result<u64, RowError> {
+    let damaged = RowError("leaf");
+    let digits = row.strip_prefix(b"a").ok_or(damaged)?;
+    Ok(u64::from_be_bytes(digits.try_into().map_err(|_| damaged)?))
+}
+
+/// `log`: `t`, level, number: a full tile of the audit log's hashes.
+pub(crate) fn tile(level: u8, number: u64) -> Bytes {
+    join(&[b"t", &[level], &number.to_be_bytes()])
+}
+
+/// Level and number within a key of [`tile`].
+pub(crate) fn parse_tile(row: &[u8]) -> Result<(u8, u64), RowError> {
+    let damaged = RowError("tile");
+    let (level, number) = row
+        .strip_prefix(b"t")
+        .and_then(<[u8]>::split_first)
+        .ok_or(damaged)?;
+    Ok((
+        *level,
+        u64::from_be_bytes(number.try_into().map_err(|_| damaged)?),
+    ))
 }
 
 /// `index`: bucket id, `t`, name, 0x00, value, 0x00: the keys whose newest version has this tag follow.

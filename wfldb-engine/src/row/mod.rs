@@ -13,7 +13,7 @@ pub(crate) mod revocation;
 mod upload;
 
 pub(crate) use self::bucket::BucketRow;
-pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow};
+pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
 pub(crate) use self::mark::CommitMark;
 pub(crate) use self::object::ObjectRow;

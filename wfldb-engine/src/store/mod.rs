@@ -14,6 +14,7 @@
 mod create;
 mod file;
 mod layout;
+mod leaves;
 mod open;
 mod probe;
 mod replay;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock, statfs};
+use wfldb_core::encoding::hex;
 use wfldb_core::time::UnixMillis;
 use zeroize::Zeroizing;
 
@@ -25,6 +26,11 @@ const NETWORK_FILESYSTEMS: [u64; 6] = [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42,
 /// Why a store takes no writes that is as it should be.
 pub(crate) const READ_ONLY_ASKED: &str = "it was opened for reading only";
 
+/// The first format whose changes have leaves in the audit log.
+const LEAVES_FROM: u32 = 3;
+/// Why such a store without them takes no writes.
+const NO_LEAVES: &str = "the commit mark does not count the leaves of the audit log";
+
 /// A store that is open, for reading at least.
 pub(crate) struct Opened {
     pub(crate) file: StoreFile,
@@ -34,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) high_water: HighWaterMark,
     pub(crate) replay: ReplayMark,
     pub(crate) secret: Zeroizing<[u8; 32]>,
+    /// The id in `STORE`.
+    pub(crate) store: [u8; 16],
     /// Why the store takes no writes.
     pub(crate) read_only: Option<String>,
     pub(crate) lock: File,
@@ -79,6 +87,8 @@ pub(crate) fn open(dir: &Path, options: &EngineOptions, now: UnixMillis) -> Resu
     let secret = <[u8; 32]>::try_from(secret.as_slice())
         .map(Zeroizing::new)
         .map_err(|_| io("keys/store.secret")(std::io::Error::from(std::io::ErrorKind::InvalidData)))?;
+    let store =
+        hex::decode_array(&file.store).map_err(|_| OpenError::StoreFile(dir.display().to_string()))?;
     let replay = ReplayMark::open(&layout.replay_mark(), now).map_err(io("REPLAY"))?;
     let (high_water, durable) = match HighWaterMark::open(&layout.high_water_mark()) {
         Ok(opened) => opened,
@@ -94,6 +104,7 @@ pub(crate) fn open(dir: &Path, options: &EngineOptions, now: UnixMillis) -> Resu
         high_water,
         replay,
         secret,
+        store,
         read_only,
         lock,
     })
@@ -126,10 +137,17 @@ fn open_storage(
             let storage = FjallStorage::open(&layout.database(), cache_bytes)?;
             // Checked again on what was really opened.
             match verify(&*storage.snapshot(), durable) {
-                Verdict::Sound(mark) => {
-                    upgrade(layout, file, &storage)?;
-                    Ok((Arc::new(storage), mark, None))
+                Verdict::Sound(mark) if file.format >= LEAVES_FROM && !mark.has_leaves() => {
+                    Ok((Arc::new(storage), mark, Some(NO_LEAVES.to_owned())))
                 }
+                Verdict::Sound(mark) => match upgrade(layout, file, &storage, mark) {
+                    Ok(mark) => Ok((Arc::new(storage), mark, None)),
+                    // What cannot be brought to this format because it is damaged can still be read.
+                    Err(OpenError::Storage(StorageError::Read(why))) => {
+                        Ok((Arc::new(storage), mark, Some(why)))
+                    }
+                    Err(error) => Err(error),
+                },
                 Verdict::Damaged(reason, mark) => Ok((Arc::new(storage), mark, Some(reason))),
             }
         }

@@ -1,20 +1,45 @@
 //! Bringing a store of an earlier format to this one. Every step can be cut off and made again: `STORE` says the new
 //! format only when all is there.
 
+use bytes::Bytes;
+use wfldb_core::id::LogPosition;
+
 use super::OpenError;
 use super::file::{FORMAT, StoreFile};
 use super::layout::Layout;
-use crate::row::{ObjectRow, key};
-use crate::storage::{Batch, FjallStorage, Space, Storage, StorageError};
+use crate::audit::{Sealed, entry_of};
+use crate::row::{ChangeRow, CommitMark, EvidenceRow, ObjectRow, key};
+use crate::storage::{Batch, FjallStorage, Snapshot, Space, Storage, StorageError};
 
 /// Rows of one batch.
 const ROWS_PER_BATCH: usize = 1000;
 
-/// Format 1 had no `index`: the rows of tags are made from the heads.
-pub(super) fn upgrade(layout: &Layout, file: &StoreFile, storage: &FjallStorage) -> Result<(), OpenError> {
+/// Brings the store to [`FORMAT`]; answers the commit mark that it has then.
+pub(super) fn upgrade(
+    layout: &Layout,
+    file: &StoreFile,
+    storage: &FjallStorage,
+    mark: CommitMark,
+) -> Result<CommitMark, OpenError> {
     if file.format >= FORMAT {
-        return Ok(());
+        return Ok(mark);
     }
+    if file.format < 2 {
+        make_index(storage)?;
+    }
+    let mark = make_leaves(storage, mark)?;
+    let upgraded = StoreFile {
+        format: FORMAT,
+        keyspaces: storage.keyspace_ids(),
+        ..file.clone()
+    };
+    // DURABILITY: the rows are synced; only now is the store of the new format.
+    upgraded.write(layout).map_err(OpenError::io("STORE"))?;
+    Ok(mark)
+}
+
+/// Format 1 had no `index`: the rows of tags are made from the heads.
+fn make_index(storage: &FjallStorage) -> Result<(), StorageError> {
     let damaged = |_| StorageError::Read("a head row is damaged".to_owned());
     let snapshot = storage.snapshot();
     let mut batch = Batch::default();
@@ -24,20 +49,70 @@ pub(super) fn upgrade(layout: &Layout, file: &StoreFile, storage: &FjallStorage)
         let (bucket, object) = key::parse_head(&row_key).map_err(damaged)?;
         for (name, value) in head.headers.tags.iter() {
             let tag = key::tag(&bucket, name, value, &object);
-            batch.writes.push((Space::Index, tag, Some(bytes::Bytes::new())));
+            batch.writes.push((Space::Index, tag, Some(Bytes::new())));
         }
-        if batch.writes.len() >= ROWS_PER_BATCH {
-            storage.commit(std::mem::take(&mut batch))?;
-        }
+        commit_full(storage, &mut batch)?;
     }
-    if !batch.writes.is_empty() {
-        storage.commit(batch)?;
-    }
-    let upgraded = StoreFile {
-        format: FORMAT,
-        keyspaces: storage.keyspace_ids(),
-        ..file.clone()
+    commit_rest(storage, batch)
+}
+
+/// Formats before 3 had no audit log: each change gets its leaf, in the order of positions, from its row and its
+/// evidence. What was cut off goes on behind the last leaf that is there.
+fn make_leaves(storage: &FjallStorage, mark: CommitMark) -> Result<CommitMark, StorageError> {
+    let damaged = |_| StorageError::Read("a row of the log is damaged".to_owned());
+    let snapshot = storage.snapshot();
+    let last = snapshot
+        .range(Space::Log, &key::leaf(0), b"b", true)
+        .next()
+        .transpose()?;
+    let done = match last {
+        Some((row_key, _)) => key::index_of_leaf(&row_key).map_err(damaged)? + 1,
+        None => 0,
     };
-    // DURABILITY: the rows are synced; only now is the store of the new format.
-    upgraded.write(layout).map_err(OpenError::io("STORE"))
+    let mut batch = Batch::default();
+    let from = key::change(LogPosition::new(done + 1));
+    for row in snapshot.range(Space::Log, &from, b"d", false) {
+        let (_, row) = row?;
+        let change = ChangeRow::decode(&row).map_err(damaged)?;
+        let sealed = evidence(&*snapshot, change.position)?;
+        let leaf = change.leaf_index();
+        let entry = entry_of(&change, leaf, sealed.as_ref());
+        batch.writes.push((Space::Log, key::leaf(leaf), Some(entry)));
+        commit_full(storage, &mut batch)?;
+    }
+    let mark = CommitMark {
+        leaves: mark.position.get(),
+        ..mark
+    };
+    let row = Bytes::copy_from_slice(&mark.encode());
+    batch
+        .writes
+        .push((Space::Meta, Bytes::from_static(key::COMMIT_MARK), Some(row)));
+    commit_rest(storage, batch)?;
+    Ok(mark)
+}
+
+/// `None`: it was erased.
+fn evidence(snapshot: &dyn Snapshot, position: LogPosition) -> Result<Option<Sealed>, StorageError> {
+    let damaged = |_| StorageError::Read("a row of evidence is damaged".to_owned());
+    let row = snapshot.get(Space::Log, &key::evidence(position))?;
+    let row = row
+        .map(|row| EvidenceRow::decode(&row))
+        .transpose()
+        .map_err(damaged)?;
+    Ok(row.as_ref().map(Sealed::of))
+}
+
+fn commit_full(storage: &FjallStorage, batch: &mut Batch) -> Result<(), StorageError> {
+    if batch.writes.len() < ROWS_PER_BATCH {
+        return Ok(());
+    }
+    storage.commit(std::mem::take(batch))
+}
+
+fn commit_rest(storage: &FjallStorage, batch: Batch) -> Result<(), StorageError> {
+    if batch.writes.is_empty() {
+        return Ok(());
+    }
+    storage.commit(batch)
 }

@@ -11,9 +11,10 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::revocation::Revoked;
 use wfldb_core::time::UnixMillis;
 
+use super::leaves;
 use crate::revocation::LoggedRevocation;
 use crate::row::revocation::revoked;
-use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, ObjectRow, key};
+use crate::row::{Action, BucketCounters, ChangeRow, CommitMark, Effect, LeafLink, ObjectRow, key};
 use crate::storage::{Snapshot, Space, StorageError};
 
 /// Changes before the mark that are walked again at each open.
@@ -64,6 +65,7 @@ fn check(snapshot: &dyn Snapshot, mark: &CommitMark, durable: Option<CommitMark>
     }
     let from = durable.position.get().saturating_sub(TAIL_CHANGES).max(1);
     let tail = walk(snapshot, from, mark)?;
+    leaves::check(snapshot, mark, &durable, &tail.leaves)?;
     if durable.position.get() > 0 {
         let row = snapshot
             .get(Space::Log, &key::change(durable.position))
@@ -90,6 +92,8 @@ struct Tail {
     seqs: HashMap<BucketId, u64>,
     /// What was revoked, by its text.
     revoked: HashMap<String, LoggedRevocation>,
+    /// The leaves that the changes name, in order.
+    leaves: Vec<LeafLink>,
 }
 
 fn is_of_versions(action: Action) -> bool {
@@ -137,6 +141,7 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         erased: HashMap::new(),
         seqs: HashMap::new(),
         revoked: HashMap::new(),
+        leaves: Vec::new(),
     };
     let mut expected_position = from;
     let mut chain: Option<[u8; 32]> = (from == 1).then_some([0; 32]);
@@ -155,6 +160,7 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
         }
         chain = Some(*blake3::hash(&row).as_bytes());
         expected_position += 1;
+        tail.leaves.extend(change.leaf);
         if change.action == Action::Revoked {
             let logged = LoggedRevocation::of(&change);
             let logged = logged

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 
 /// Unpacks a kept store: a JSON list of `{path, len, hex}`, with the zeros at a file's end left out.
-fn unpack(kept: &str, dir: &Path) {
+pub(super) fn unpack(kept: &str, dir: &Path) {
     let files: Vec<Value> = serde_json::from_str(kept).unwrap();
     for file in files {
         let path = dir.join(file["path"].as_str().unwrap());

@@ -8,6 +8,7 @@
     reason = "a slice off a boundary fails its test, as it should"
 )]
 
+mod audit;
 mod backup;
 mod batch;
 mod cache;

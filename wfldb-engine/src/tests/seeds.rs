@@ -14,8 +14,8 @@ use crate::backup::manifest_seed;
 use crate::chunk::file_seeds;
 use crate::commit::plan::{Due, DueWhat};
 use crate::row::{
-    Action, BucketCounters, BucketRow, ChangeRow, CommitMark, Completed, Effect, EvidenceRow, ObjectRow,
-    PartRow, UploadRow, key,
+    Action, BucketCounters, BucketRow, ChangeRow, CommitMark, Completed, Effect, EvidenceRow, LeafLink,
+    ObjectRow, PartRow, UploadRow, key,
 };
 use crate::store::{FORMAT, StoreFile};
 
@@ -82,6 +82,10 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
         config: Some(bucket_row.config_json()),
         evidence: [6; 32],
         entries: vec![effect],
+        leaf: Some(LeafLink {
+            leaf: 6,
+            entry: [11; 32],
+        }),
     };
     row(b'c', "change", &change.encode());
     let evidence = EvidenceRow {
@@ -104,6 +108,7 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
         position: LogPosition::new(7),
         at,
         chain: [9; 32],
+        leaves: 7,
     };
     row(b'm', "mark", &mark.encode());
     let stored = ObjectRow {

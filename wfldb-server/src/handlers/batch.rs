@@ -14,7 +14,7 @@ use wfldb_net::batch::{self, BatchEntry, BatchResult, BatchResults};
 use wfldb_net::codec;
 
 use super::bucket::is_json;
-use super::{Call, admit, blocking, request, signed, whole_body};
+use super::{Call, admit, audit, blocking, request, signed, whole_body};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
@@ -37,7 +37,7 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
     let rest = async {
         let _in_flight = app.budget.enter(&authorized)?;
         let request = request(&authorized)?;
-        signed::check(request, signed::STRUCTURE)?;
+        signed::check(request, signed::BATCH)?;
         let spelled = match request.header("content-type") {
             None => Form::Json,
             Some(content_type) if is_json(content_type) => Form::Json,
@@ -57,8 +57,15 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
         }
         let shown = shown(&authorized, &entries);
         let ops = entries.into_iter().map(op).collect();
-        let carry_out = move |app: &Arc<App>| Ok(app.engine.batch(&authorized, ops));
-        let done = blocking(&app, carry_out).await?.await?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
+        let carry_out = move |app: &Arc<App>| Ok((app.engine.batch(&authorized, ops), authorized));
+        let (pending, authorized) = blocking(&app, carry_out).await?;
+        let done = pending.await?;
+        // One change, so any version that it wrote leads to its leaf.
+        let written = shown.iter().zip(&done.results).find_map(|((key, _), written)| {
+            let (version, _) = written.filter(|_| wants_receipt)?;
+            Some((key.clone(), version))
+        });
         let results = BatchResults {
             seq: done.seq.map(wfldb_core::id::Seq::get),
             results: shown
@@ -74,7 +81,11 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
                 })
                 .collect(),
         };
-        respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)
+        let mut reply = respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)?;
+        if let Some((key, version)) = written {
+            audit::add_leaf(&app, &mut reply, &Arc::new(authorized), &key, version).await?;
+        }
+        Ok(reply)
     };
     rest.instrument(debug_span!("handlers::batch::batch")).await
 }

@@ -1,5 +1,6 @@
 //! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
 
+mod audit;
 mod backup;
 mod batch;
 mod bucket;
@@ -80,6 +81,10 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
         (RouteKind::Keys, Method::Post) => Box::pin(keys::revoke(call)),
         (RouteKind::Keys, Method::Get) => Box::pin(keys::list(call)),
+        (RouteKind::AuditLog, Method::Get) => Box::pin(audit::published(call)),
+        (RouteKind::AuditProof, Method::Get) => Box::pin(audit::inclusion(call)),
+        (RouteKind::AuditConsistency, Method::Get) => Box::pin(audit::consistency(call)),
+        (RouteKind::AuditReceipt, Method::Get) => Box::pin(audit::receipt(call)),
         (RouteKind::ObjectVersions, Method::Get) => Box::pin(scan::versions(call)),
         (RouteKind::Scan, Method::Get) => Box::pin(scan::scan(call)),
         // The route table has no such rows, so these were not parsed. Every kind is named, so that a new one does not
@@ -104,7 +109,11 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Backup
             | RouteKind::DryRun
             | RouteKind::Session
-            | RouteKind::Keys,
+            | RouteKind::Keys
+            | RouteKind::AuditLog
+            | RouteKind::AuditProof
+            | RouteKind::AuditConsistency
+            | RouteKind::AuditReceipt,
             _,
         ) => Box::pin(ready(Err(Fault::Forbidden(Forbidden)))),
     }
@@ -152,7 +161,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
         Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let known = match app.engine.known_bucket_rate(name) {
         Some(known) => known,

@@ -16,7 +16,7 @@ use wfldb_net::range::ByteRange;
 use wfldb_net::route::Parameters;
 
 use super::put::stored_reply;
-use super::{Call, admit, blocking, request, signed};
+use super::{Call, admit, audit, blocking, request, signed};
 use crate::app::App;
 use crate::auth::Admitted;
 use crate::body::{self, ReplyBody, Watch};
@@ -258,7 +258,9 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
         let conditions = preconditions(&authorized)?;
         body?;
         let reveals = authorized.reveals_existence();
-        let pending = blocking(&app, move |app| Ok(app.engine.delete(&authorized, conditions))).await?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
+        let delete = move |app: &Arc<App>| Ok((app.engine.delete(&authorized, conditions), authorized));
+        let (pending, authorized) = blocking(&app, delete).await?;
         let deleted = pending.await?;
         let mut reply = respond::empty(StatusCode::NO_CONTENT);
         // SECURITY: that there was something to delete is told to those only who could find out anyway.
@@ -269,6 +271,9 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
                 &deleted.version.to_string(),
             );
             respond::set(&mut reply, wfldb_net::header::SEQ, &deleted.seq.to_string());
+            if wants_receipt {
+                return audit::add_receipt(&app, reply, authorized, deleted.version).await;
+            }
         }
         Ok(reply)
     };
@@ -285,7 +290,7 @@ pub(super) async fn erase(call: Call) -> Result<Reply, Fault> {
     } = admit(&app, knock).await?;
     let rest = async {
         let _in_flight = app.budget.enter(&authorized)?;
-        signed::check(request(&authorized)?, signed::DELETE)?;
+        signed::check(request(&authorized)?, signed::ERASE)?;
         let conditions = preconditions(&authorized)?;
         body?;
         let Parameters::Version(version) = parameters else {
@@ -355,9 +360,18 @@ pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
             version: asked.version,
         };
         let reveals = authorized.reveals_existence();
-        let copy = move |app: &Arc<App>| Ok(app.engine.copy(&authorized, &source, headers, conditions));
-        let stored = blocking(&app, copy).await?.await?;
-        Ok(stored_reply(&stored, reveals))
+        let wants_receipt = audit::wants_receipt(&authorized)?;
+        let copy = move |app: &Arc<App>| {
+            let pending = app.engine.copy(&authorized, &source, headers, conditions);
+            Ok((pending, authorized))
+        };
+        let (pending, authorized) = blocking(&app, copy).await?;
+        let stored = pending.await?;
+        let reply = stored_reply(&stored, reveals);
+        if wants_receipt {
+            return audit::add_receipt(&app, reply, authorized, stored.version).await;
+        }
+        Ok(reply)
     };
     rest.instrument(debug_span!("handlers::object::copy")).await
 }

@@ -13,7 +13,7 @@ use wfldb_core::auth::Authorized;
 use wfldb_core::object::{ObjectHeaders, Preconditions};
 use wfldb_engine::{EngineError, Pending, PutOutcome, Upload};
 
-use super::{Call, admit, blocking, object, request, signed};
+use super::{Call, admit, audit, blocking, object, request, signed};
 use crate::app::App;
 use crate::body::{self, Frames};
 use crate::budget::InFlight;
@@ -71,12 +71,17 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
 
 async fn receive(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<Reply, Fault> {
     let reveals = begun.authorized.reveals_existence();
-    let stored = if begun.upload.is_inline() {
+    let wants_receipt = audit::wants_receipt(&begun.authorized)?;
+    let (stored, authorized) = if begun.upload.is_inline() {
         inline(app, begun, body).await?
     } else {
         Box::pin(large(app, begun, body)).await?
     };
-    Ok(stored_reply(&stored, reveals))
+    let reply = stored_reply(&stored, reveals);
+    if wants_receipt {
+        return Box::pin(audit::add_receipt(app, reply, authorized, stored.version)).await;
+    }
+    Ok(reply)
 }
 
 /// The answer to whatever stored a version.
@@ -99,7 +104,7 @@ pub(super) fn stored_reply(stored: &PutOutcome, reveals: bool) -> Reply {
 }
 
 /// A body of at most 64 KiB: it stays in memory, so nothing here blocks and no second thread is asked.
-async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcome, Fault> {
+async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<(PutOutcome, Authorized), Fault> {
     let Begun {
         authorized,
         mut upload,
@@ -119,11 +124,11 @@ async fn inline(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutco
         upload.write(&body::small(body, len, app.metrics.received()).await?)?;
     }
     let pending = app.engine.put(&authorized, upload.finish()?, headers, conditions);
-    Ok(pending.await?)
+    Ok((pending.await?, authorized))
 }
 
 /// A larger body.
-async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcome, Fault> {
+async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<(PutOutcome, Authorized), Fault> {
     let Begun {
         authorized,
         upload,
@@ -135,11 +140,12 @@ async fn large(app: &Arc<App>, begun: Begun, body: Incoming) -> Result<PutOutcom
     let _in_flight = in_flight;
     let _turn = app.budget.upload().await?;
     let upload = receive_large(app, upload, body, len).await?;
-    let pending: Pending<PutOutcome> = blocking(app, move |app| {
-        Ok(app.engine.put(&authorized, upload.finish()?, headers, conditions))
-    })
-    .await?;
-    Ok(pending.await?)
+    let store = move |app: &Arc<App>| {
+        let pending = app.engine.put(&authorized, upload.finish()?, headers, conditions);
+        Ok((pending, authorized))
+    };
+    let (pending, authorized): (Pending<PutOutcome>, _) = blocking(app, store).await?;
+    Ok((pending.await?, authorized))
 }
 
 /// Receives a body of more than one step: while one is written, the next is received.

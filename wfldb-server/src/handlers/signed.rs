@@ -32,7 +32,14 @@ pub(super) const READ: &[&str] = &[
     "if-unmodified-since",
 ];
 /// On a delete of an object.
-pub(super) const DELETE: &[&str] = &["if-match", "if-none-match", "x-wfldb-if-version"];
+pub(super) const DELETE: &[&str] = &[
+    "if-match",
+    "if-none-match",
+    "x-wfldb-if-version",
+    "x-wfldb-receipt",
+];
+/// On the removal of a version for good.
+pub(super) const ERASE: &[&str] = &["if-match", "if-none-match", "x-wfldb-if-version"];
 /// On a put of an object, beside its metadata.
 pub(super) const PUT: &[&str] = &[
     "content-type",
@@ -42,11 +49,14 @@ pub(super) const PUT: &[&str] = &[
     "if-match",
     "if-none-match",
     "x-wfldb-if-version",
+    "x-wfldb-receipt",
 ];
 /// On the start of an upload in parts, beside the object's metadata.
 pub(super) const UPLOAD: &[&str] = &["content-type", "expires", "x-wfldb-tags", "x-wfldb-ttl"];
 /// On the completion of an upload in parts.
 pub(super) const COMPLETE: &[&str] = &["content-type", "if-match", "if-none-match", "x-wfldb-if-version"];
+/// On a batch.
+pub(super) const BATCH: &[&str] = &["content-type", "x-wfldb-receipt"];
 /// Where the body is a structure.
 pub(super) const STRUCTURE: &[&str] = &["content-type"];
 

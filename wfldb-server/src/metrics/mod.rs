@@ -383,6 +383,10 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Backup => "backup",
         RouteKind::Session => "session",
         RouteKind::Keys => "keys",
+        RouteKind::AuditLog => "audit_log",
+        RouteKind::AuditProof => "audit_proof",
+        RouteKind::AuditConsistency => "audit_consistency",
+        RouteKind::AuditReceipt => "audit_receipt",
     }
 }
 

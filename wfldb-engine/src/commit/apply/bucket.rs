@@ -73,11 +73,12 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
         config: Some(row.config_json()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        leaf: None,
     };
     state.put(Space::Meta, key::bucket_name(name), row.id.as_bytes().to_vec());
     state.put(Space::Meta, key::bucket_row(&row.id), row.encode());
     state.put(Space::Counters, key::bucket_counters(&row.id), counters.encode());
-    log(plan, &change, state, mark);
+    log(plan, change, state, mark);
     Ok(Applied::Bucket { created, id: row.id })
 }
 
@@ -110,6 +111,7 @@ pub(super) fn delete(
         config: None,
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        leaf: None,
     };
     // The name is free at once; the rows go later, in bounded commits, because the detached mark says so.
     state.remove(Space::Meta, key::bucket_name(name));
@@ -120,7 +122,7 @@ pub(super) fn delete(
         key::bucket_counters(&bucket.id),
         counters.encode(),
     );
-    log(plan, &change, state, mark);
+    log(plan, change, state, mark);
     Ok(Applied::BucketDeleted { id: bucket.id })
 }
 

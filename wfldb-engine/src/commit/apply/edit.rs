@@ -92,13 +92,14 @@ impl<'s> Edit<'s> {
             config: None,
             evidence: plan.evidence.hash,
             entries,
+            leaf: None,
         };
         if self.written > 1 {
             let shares = key::evidence_shares(self.position);
             self.state
                 .put(Space::Log, shares, self.written.to_be_bytes().to_vec());
         }
-        super::log(plan, &change, self.state, mark);
+        super::log(plan, change, self.state, mark);
         self.write_counters();
     }
 

@@ -4,6 +4,7 @@
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations in `revoke`.
 
+mod audit;
 mod bucket;
 mod edit;
 mod erase;
@@ -20,8 +21,9 @@ use wfldb_core::time::UnixMillis;
 
 use super::overlay::Overlay;
 use super::plan::{Applied, Mutation, Outcome, WritePlan};
+use crate::audit::entry_of;
 use crate::error::EngineError;
-use crate::row::{BucketCounters, BucketRow, ChangeRow, CommitMark, counters, key};
+use crate::row::{BucketCounters, BucketRow, ChangeRow, CommitMark, LeafLink, counters, key};
 use crate::storage::Space;
 
 /// Evaluates `plan` against `state` and writes what it changes into it, moving `mark` on. A plan that is refused leaves
@@ -66,6 +68,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
             credits,
             last,
         } => bucket::sweep(*bucket, rows, credits, *last, state),
+        Mutation::Audit(rows) => audit::keep(rows, state),
         Mutation::Heartbeat => Ok(Applied::Nothing),
     }
 }
@@ -119,8 +122,16 @@ fn numbers(plan: &WritePlan, mark: &CommitMark, counters: &BucketCounters) -> Nu
     }
 }
 
-/// Appends the change and its evidence to the log and moves the mark.
-fn log(plan: &WritePlan, change: &ChangeRow, state: &mut Overlay, mark: &mut CommitMark) {
+/// Appends the change, its leaf of the audit log and its evidence to the log, and moves the mark.
+fn log(plan: &WritePlan, mut change: ChangeRow, state: &mut Overlay, mark: &mut CommitMark) {
+    let leaf = mark.leaves;
+    let entry = entry_of(&change, leaf, Some(&plan.evidence.sealed));
+    change.leaf = Some(LeafLink {
+        leaf,
+        entry: *blake3::hash(&entry).as_bytes(),
+    });
+    state.put(Space::Log, key::leaf(leaf), entry);
+    mark.leaves = leaf + 1;
     let row = change.encode();
     mark.at = change.at;
     mark.position = change.position;

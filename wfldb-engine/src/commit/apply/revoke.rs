@@ -81,8 +81,9 @@ pub(super) fn revoke(
         config: Some(logged.to_json()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        leaf: None,
     };
-    log(plan, &change, state, mark);
+    log(plan, change, state, mark);
     Ok(Applied::Revoked { terms, new: true })
 }
 

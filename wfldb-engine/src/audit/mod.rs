@@ -1,0 +1,85 @@
+//! The audit log's place in the engine. Its leaves are written by the committer, with the changes that they tell of
+//! (`leaf` makes their entries); here is what comes behind: tiles and checkpoints, which a worker makes of what is
+//! durable, proofs and receipts. The tree's maths and every form that leaves the store are `wfldb_core::audit`'s.
+
+mod leaf;
+mod read;
+mod receipt;
+mod stored;
+mod tiles;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::watch;
+use wfldb_core::audit::{NoteSigner, SignedCheckpoint};
+
+pub(crate) use self::leaf::{Sealed, entry_of};
+pub(crate) use self::stored::StoredCheckpoint;
+pub(crate) use self::tiles::StoredTiles;
+pub(crate) use self::worker::run;
+use crate::worker::Worker;
+
+/// The newest checkpoint, as it is published.
+pub type NewestCheckpoint = watch::Receiver<Option<Arc<SignedCheckpoint>>>;
+
+/// What committer, worker and readers of the audit log share.
+pub(crate) struct AuditLog {
+    worker: Worker,
+    /// The worker was woken and has not looked yet.
+    woken: AtomicBool,
+    begin_again: AtomicBool,
+    signer: OnceLock<NoteSigner>,
+    newest: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+    /// Why nothing is signed: the store contradicts its own checkpoint.
+    unsound: Mutex<Option<String>>,
+}
+
+impl AuditLog {
+    pub(crate) fn new() -> Self {
+        Self {
+            worker: Worker::default(),
+            woken: AtomicBool::new(false),
+            begin_again: AtomicBool::new(false),
+            signer: OnceLock::new(),
+            newest: watch::Sender::new(None),
+            unsound: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// There may be new leaves. Called for every group, so it costs next to nothing.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.worker.wake();
+        }
+    }
+
+    /// Has the worker begin again with what is stored.
+    fn restart(&self) {
+        self.begin_again.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.newest.borrow().clone()
+    }
+
+    /// Why nothing is signed, if it is so.
+    pub(crate) fn unsound(&self) -> Option<String> {
+        self.unsound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn refuse_to_sign(&self, why: String) {
+        tracing::error!(%why, "the audit log contradicts its checkpoint; nothing is signed");
+        *self.unsound.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.newest.send_replace(None);
+    }
+}
