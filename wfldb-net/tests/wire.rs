@@ -82,6 +82,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
         number(),
         number(),
         number(),
+        option::of(1..u64::MAX),
     )
         .prop_map(
             |(
@@ -91,6 +92,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                 quota_bytes,
                 quota_objects,
                 object_bytes_max,
+                rate,
             )| {
                 let retention = Retention { keep, days };
                 BucketConfig {
@@ -103,6 +105,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     quota_bytes,
                     quota_objects,
                     object_bytes_max,
+                    rate,
                     mirror,
                     audit_reads,
                     require_signature,
