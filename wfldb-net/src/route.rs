@@ -340,6 +340,10 @@ impl Route {
     pub fn parameters(&self) -> Result<Parameters, RouteError> {
         let mut rest = Rest::new(&self.parameters);
         let parameters = match self.kind {
+            RouteKind::Keys if self.method == Method::Get => Parameters::Revocations(RevocationsQuery {
+                limit: rest.limit()?,
+                after: rest.parsed("cursor", Revoked::parse)?,
+            }),
             RouteKind::Buckets
             | RouteKind::Bucket
             | RouteKind::Object
@@ -348,12 +352,8 @@ impl Route {
             | RouteKind::Admin
             | RouteKind::Backup
             | RouteKind::DryRun
-            | RouteKind::Session => Parameters::None,
-            RouteKind::Keys if self.method == Method::Get => Parameters::Revocations(RevocationsQuery {
-                limit: rest.limit()?,
-                after: rest.parsed("cursor", Revoked::parse)?,
-            }),
-            RouteKind::Keys => Parameters::None,
+            | RouteKind::Session
+            | RouteKind::Keys => Parameters::None,
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,
