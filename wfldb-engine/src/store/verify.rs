@@ -213,7 +213,7 @@ impl Tail {
                 None => None,
             };
             let is_there = row.as_deref().is_some_and(|row| logged.is_of(row));
-            if !is_there && !(row.is_none() && logged.is_over(at)) {
+            if !(is_there || row.is_none() && logged.is_over(at)) {
                 return Err(Disagreement::Found("a revocation is lost or damaged".to_owned()));
             }
         }
