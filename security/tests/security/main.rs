@@ -9,7 +9,6 @@
 )]
 #![expect(
     clippy::too_many_lines,
-    clippy::type_complexity,
     reason = "tables of cases read best as one table, each case on its line"
 )]
 
