@@ -14,6 +14,9 @@ use crate::row::{ChangeRow, EvidenceRow, key};
 use crate::storage::{FjallStorage, Storage};
 use crate::{Batch, FindingKind, MemoryStorage, Space, Unready};
 
+/// One write of a batch.
+type Write = (Space, Bytes, Option<Bytes>);
+
 fn audit() -> Authorized {
     Authorized::local("test", Op::Audit, Target::Store)
 }
@@ -42,7 +45,7 @@ fn rows(storage: &dyn Storage, prefix: &[u8]) -> Vec<(Bytes, Bytes)> {
         .collect()
 }
 
-fn write(storage: &dyn Storage, writes: Vec<(Space, Bytes, Option<Bytes>)>) {
+fn write(storage: &dyn Storage, writes: Vec<Write>) {
     storage.commit(Batch { writes }).unwrap();
 }
 
@@ -206,7 +209,7 @@ fn whatever_is_done_to_leaves_tiles_and_checkpoint_has_a_finding() {
         StoredCheckpoint::encode(&forged, signer.verifier_key())
     };
     let meta = |value: Option<Bytes>| vec![(Space::Meta, Bytes::from_static(key::CHECKPOINT), value)];
-    let damages: Vec<(&str, Vec<(Space, Bytes, Option<Bytes>)>)> = vec![
+    let damages: Vec<(&str, Vec<Write>)> = vec![
         ("the first leaf is gone", log(key::leaf(0), None)),
         ("a leaf is gone", log(key::leaf(100), None)),
         ("the last leaf is gone", log(key::leaf(300), None)),
@@ -245,8 +248,7 @@ fn a_store_whose_leaves_are_damaged_opens_read_only() {
         put(&engine, "aaa", "k", &[n]).unwrap();
     }
     engine.close().unwrap();
-    let leaf = |n| key::leaf(n);
-    let damages: [(&str, fn(&dyn Storage) -> Vec<(Space, Bytes, Option<Bytes>)>); 5] = [
+    let damages: [(&str, fn(&dyn Storage) -> Vec<Write>); 5] = [
         ("removed", |_| vec![(Space::Log, key::leaf(9), None)]),
         ("the last removed", |_| vec![(Space::Log, key::leaf(20), None)]),
         ("changed", |storage| {
@@ -280,7 +282,6 @@ fn a_store_whose_leaves_are_damaged_opens_read_only() {
             )]
         }),
     ];
-    assert_eq!(leaf(1).len(), 9);
     for (what, damage) in damages {
         let dir = tempfile::tempdir().unwrap();
         laws::copy(kept.path(), dir.path());

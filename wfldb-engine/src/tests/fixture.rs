@@ -55,17 +55,40 @@ fn a_store_of_format_1_opens_with_everything_in_it() {
 fn a_store_of_format_2_opens_with_everything_in_it() {
     let dir = tempfile::tempdir().unwrap();
     unpack(include_str!("../../fixtures/format-2.json"), dir.path());
+    holds_what_format_2_knew(&open(dir.path()));
+}
+
+/// Its checkpoint, which a key made then signed, is one of its tree.
+#[test]
+fn a_store_of_format_3_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack(include_str!("../../fixtures/format-3.json"), dir.path());
     let engine = open(dir.path());
-    holds_what_format_1_knew(&engine);
-    assert_sound(&engine);
-    assert_eq!(tagged(&engine, "colour=red"), ["batch/1"]);
+    let leaves = engine.inner.committer().mark().leaves;
+    assert!(leaves > 0);
+    engine.sign_audit_log(wfldb_core::id::SecretKey::from_seed([7; 32]));
+    let newest = engine.checkpoints_to_come().unwrap();
+    until(|| {
+        newest
+            .borrow()
+            .as_ref()
+            .is_some_and(|newest| newest.size() == leaves)
+    });
+    assert_eq!(engine.audit_damage(), None);
+    holds_what_format_2_knew(&engine);
+}
+
+fn holds_what_format_2_knew(engine: &Engine) {
+    holds_what_format_1_knew(engine);
+    assert_sound(engine);
+    assert_eq!(tagged(engine, "colour=red"), ["batch/1"]);
     let batched = engine
         .object(&object("kept", "batch/2", Op::Get), Which::Newest)
         .unwrap();
     assert_eq!(batched.meta().headers.ttl_seconds, Some(3_153_600_000));
     let usage = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap().usage;
     assert_eq!((usage.objects, usage.versions), (4, 7));
-    put(&engine, "kept", "new", b"1").unwrap();
+    put(engine, "kept", "new", b"1").unwrap();
 }
 
 fn tagged(engine: &Engine, tags: &str) -> Vec<String> {
