@@ -19,6 +19,7 @@ use crate::commit::plan::{Applied, BatchEntry, EncodedEvidence, Mutation, WriteP
 use crate::commit::{Committer, Hooks, Unready};
 use crate::error::EngineError;
 use crate::lifecycle;
+use crate::link_uses::LinkUse;
 use crate::options::EngineOptions;
 use crate::pending::Pending;
 use crate::row::{CommitMark, EvidenceRow, key};
@@ -210,7 +211,9 @@ impl Engine {
                 | Mutation::Expire { .. }
                 | Mutation::Prune { .. }
                 | Mutation::DeleteBucket { .. }
-                | Mutation::SweepRows { .. } => false,
+                | Mutation::SweepRows { .. }
+                | Mutation::UseLink { .. }
+                | Mutation::ForgetLinks { .. } => false,
             };
             if stores && floor.is_low() {
                 Err(EngineError::StorageFull)
@@ -413,6 +416,7 @@ impl Inner {
             at: self.now(),
             entropy: random()?,
             evidence: EncodedEvidence::new(&evidence),
+            link_use: LinkUse::of(proof),
             mutation,
         })
     }

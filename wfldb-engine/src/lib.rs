@@ -16,6 +16,7 @@ mod compact;
 mod engine;
 mod error;
 mod lifecycle;
+mod link_uses;
 mod object;
 mod options;
 mod pending;

@@ -11,6 +11,7 @@ use wfldb_core::id::{UploadId, VersionId};
 use wfldb_core::limits::{KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
+use wfldb_core::request::LINK_PARAMETER;
 use wfldb_core::time::UnixMillis;
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
@@ -54,7 +55,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 17] = [
+        const KNOWN: [&str; 18] = [
             "after",
             "at",
             "copy",
@@ -63,6 +64,7 @@ impl Parameter {
             "delimiter",
             "force",
             "limit",
+            "link",
             "multipart",
             "part",
             "part_bytes",
@@ -236,6 +238,15 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
     }
 }
 
+/// Whether a raw path with query, canonical or not, has a link in it: then nobody but its holder may see it, and its
+/// answer goes to a browser.
+pub fn carries_link(path_and_query: &str) -> bool {
+    let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split('&')
+        .any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == LINK_PARAMETER)
+}
+
 /// The service that a word in the place of a bucket stands for.
 fn service(word: &str) -> Option<Service> {
     Service::ALL.into_iter().find(|service| service.word() == word)
@@ -280,7 +291,9 @@ fn object(
         _ => {}
     }
     // One of these selects the mode; a second one is then a parameter that the mode does not have.
-    let kind = if has("version") {
+    let kind = if has(LINK_PARAMETER) {
+        RouteKind::ObjectLink
+    } else if has("version") {
         RouteKind::ObjectVersion
     } else if has("versions") {
         RouteKind::ObjectVersions
@@ -336,6 +349,11 @@ impl Route {
             | RouteKind::Backup
             | RouteKind::DryRun
             | RouteKind::Session => Parameters::None,
+            RouteKind::ObjectLink => {
+                // What it says was looked at before any handler, whatever led here.
+                rest.parsed(LINK_PARAMETER, |_| Some(()))?;
+                Parameters::None
+            }
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

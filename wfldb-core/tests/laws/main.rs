@@ -18,5 +18,6 @@ mod invariants;
 mod replay;
 mod sessions;
 mod support;
+mod url_links;
 mod vectors;
 mod worked_vector;

@@ -11,6 +11,7 @@ use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use crate::error::EngineError;
+use crate::link_uses::LinkUse;
 use crate::row::{EvidenceRow, PartRow, UploadRow};
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
@@ -36,6 +37,8 @@ pub(crate) struct WritePlan {
     /// Random bits of the version, should the time alone not order it.
     pub(crate) entropy: [u8; 10],
     pub(crate) evidence: EncodedEvidence,
+    /// What it costs of a link that it came by.
+    pub(crate) link_use: Option<LinkUse>,
     pub(crate) mutation: Mutation,
 }
 
@@ -81,6 +84,15 @@ pub(crate) enum Mutation {
         credits: Vec<(wfldb_core::auth::GrantId, u64)>,
         /// Nothing is left: the bucket's counters and its detached mark go too.
         last: bool,
+    },
+    /// A use of a link by a read in this bucket: the plan's `link_use` says it all. Not a change.
+    UseLink {
+        bucket: BucketId,
+    },
+    /// Removes what was counted of links that were over at `until`. Not a change.
+    ForgetLinks {
+        until: UnixMillis,
+        rows: Vec<Bytes>,
     },
     /// Proves that commits succeed.
     Heartbeat,
@@ -262,8 +274,12 @@ impl WritePlan {
             Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
             Mutation::SweepRows { bucket, .. }
             | Mutation::Expire { bucket, .. }
-            | Mutation::Prune { bucket, .. } => Lane::Bucket(*bucket),
-            Mutation::PutBucket { .. } | Mutation::DeleteBucket { .. } | Mutation::Heartbeat => Lane::Store,
+            | Mutation::Prune { bucket, .. }
+            | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
+            Mutation::PutBucket { .. }
+            | Mutation::DeleteBucket { .. }
+            | Mutation::ForgetLinks { .. }
+            | Mutation::Heartbeat => Lane::Store,
         }
     }
 
@@ -293,6 +309,8 @@ impl WritePlan {
             | Mutation::EraseVersion(_)
             | Mutation::StartUpload(_)
             | Mutation::AbortUpload(_)
+            | Mutation::UseLink { .. }
+            | Mutation::ForgetLinks { .. }
             | Mutation::Heartbeat => 0,
         };
         ROWS + self.evidence.row.len() + body

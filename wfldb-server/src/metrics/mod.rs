@@ -382,6 +382,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Admin => "admin",
         RouteKind::Backup => "backup",
         RouteKind::Session => "session",
+        RouteKind::ObjectLink => "object_link",
     }
 }
 

@@ -21,6 +21,7 @@ mod erase;
 mod harness;
 mod lifecycle;
 mod limits;
+mod links;
 mod multipart;
 mod object_life;
 mod permissions;

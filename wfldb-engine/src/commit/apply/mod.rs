@@ -2,13 +2,15 @@
 //!
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
-//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`.
+//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, uses of
+//! links in `uses`.
 
 mod bucket;
 mod edit;
 mod erase;
 mod object;
 mod upload;
+mod uses;
 
 use std::sync::Arc;
 
@@ -38,6 +40,9 @@ pub(crate) fn apply(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark
 }
 
 fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
+    if let Some(link_use) = &plan.link_use {
+        uses::spend(link_use, state)?;
+    }
     match &plan.mutation {
         Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
@@ -56,7 +61,8 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
             credits,
             last,
         } => bucket::sweep(*bucket, rows, credits, *last, state),
-        Mutation::Heartbeat => Ok(Applied::Nothing),
+        Mutation::ForgetLinks { until, rows } => uses::forget(*until, rows, state),
+        Mutation::UseLink { .. } | Mutation::Heartbeat => Ok(Applied::Nothing),
     }
 }
 
