@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod agent;
 mod attacks;
 mod backup;
 mod bad_input;

@@ -297,7 +297,7 @@ impl Caller {
         Err(self.refusal(&parts, body).await)
     }
 
-    fn request(&self, call: &Call, live: Option<&Live>) -> Result<Request<()>, Error> {
+    pub(crate) fn request(&self, call: &Call, live: Option<&Live>) -> Result<Request<()>, Error> {
         let signed: Vec<(&str, &str)> = call
             .headers
             .iter()

@@ -51,15 +51,16 @@ impl OpenFile {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
         let file = File::options().read(true).custom_flags(nonblocking).open(path);
         let file = file.map_err(|error| Error::io("cannot open", path, &error))?;
-        let stamp = Stamp::of(&file).map_err(|error| Error::io("cannot read", path, &error))?;
+        Self::of_file(file, path.to_owned())
+    }
+
+    /// A file that is open already.
+    pub(crate) fn of_file(file: File, path: PathBuf) -> Result<Self, Error> {
+        let stamp = Stamp::of(&file).map_err(|error| Error::io("cannot read", &path, &error))?;
         if !stamp.regular {
             return Err(Error::Local(format!("{}: is not a regular file", path.display())));
         }
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            stamp,
-        })
+        Ok(Self { file, path, stamp })
     }
 
     pub(crate) fn len(&self) -> u64 {

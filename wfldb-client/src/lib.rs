@@ -17,6 +17,7 @@
 //!
 //! Not here: documents. They come with later releases.
 
+pub mod agent;
 mod audit;
 mod backup;
 mod batch;
@@ -29,6 +30,7 @@ mod dry_run;
 mod endpoint;
 mod error;
 mod file;
+mod forward;
 mod grant;
 mod keys;
 mod listing;
@@ -43,6 +45,7 @@ mod session;
 mod store;
 mod tls;
 pub mod tree;
+mod url_link;
 
 pub use backup::{BackupFiles, TakenBackup};
 pub use batch::Batch;
@@ -61,6 +64,7 @@ pub use outgoing::Progress;
 pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
+pub use url_link::{LinkRequest, MadeLink};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
 pub use wfldb_net::dry_run::{DryRunAnswer, LinkAnswer, Need as DryRunNeed};

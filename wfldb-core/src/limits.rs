@@ -25,6 +25,15 @@ pub const PACKET_JSON_DEPTH_MAX: usize = 6;
 /// Tolerance for a packet's `iat`, `nbf` and `exp`, in seconds.
 pub const PACKET_SKEW_SECONDS: u64 = 60;
 
+/// How long a link in a URL is valid at most, in seconds: seven days.
+pub const LINK_SECONDS_MAX: u64 = 7 * 24 * 3600;
+/// Most uses that a link can be made for.
+pub const LINK_USES_MAX: u64 = 1_000_000_000;
+/// Links that a store counts the uses of at once.
+pub const LINKS_COUNTED_MAX: u64 = 1_000_000;
+/// Those of them below one holder of a root key's packet: half.
+pub const LINKS_COUNTED_OF_ONE_KEY: u64 = LINKS_COUNTED_MAX / 2;
+
 /// Longest path with query, in bytes, as sent.
 pub const PATH_BYTES_MAX: usize = 8 * 1024;
 /// Largest header list: the sum of name, value and 32 bytes for each field, as HTTP/2 counts.

@@ -275,8 +275,9 @@ impl Check<'_> {
                     continue;
                 };
                 let id = BucketId::from_bytes(*id);
-                let is_due = space == Space::Index && row_key.starts_with(key::DUE);
-                if !is_due && !known.contains(&id) {
+                let of_none = [key::DUE, key::LINK_USES, key::LINKS, key::LINK_SHARES];
+                let of_none = of_none.iter().any(|begins| row_key.starts_with(begins));
+                if !(space == Space::Index && of_none) && !known.contains(&id) {
                     let detail = format!("rows in {} of a bucket that is not there", space.name());
                     self.find(FindingKind::Stray, Some(Place::of(&id)), detail);
                 }

@@ -21,6 +21,7 @@ use crate::commit::plan::{Applied, BatchEntry, EncodedEvidence, Mutation, WriteP
 use crate::commit::{Committer, Hooks, Unready};
 use crate::error::EngineError;
 use crate::lifecycle;
+use crate::link_uses::LinkUse;
 use crate::options::EngineOptions;
 use crate::pending::Pending;
 use crate::revocation::{self, RevocationView};
@@ -215,7 +216,9 @@ impl Engine {
                 | Mutation::Prune { .. }
                 | Mutation::DeleteBucket { .. }
                 | Mutation::Audit(_)
-                | Mutation::SweepRows { .. } => false,
+                | Mutation::SweepRows { .. }
+                | Mutation::UseLink { .. }
+                | Mutation::ForgetLinks { .. } => false,
             };
             if stores && floor.is_low() {
                 Err(EngineError::StorageFull)
@@ -431,6 +434,7 @@ impl Inner {
             entropy: random()?,
             evidence,
             chain: proof.packet().map(|packet| packet.chain().clone()),
+            link_use: LinkUse::of(proof),
             mutation,
         })
     }

@@ -50,7 +50,13 @@ pub enum EngineError {
     /// The proof does not allow this.
     #[error("the proof does not allow this")]
     Forbidden,
-    /// The bucket wants each request signed by itself, and the proof is of a session's request.
+    /// No use is left of the link.
+    #[error("no use is left of the link")]
+    LinkUsedUp,
+    /// The uses of too many links are counted.
+    #[error("the uses of too many links are counted")]
+    LinksFull,
+    /// The bucket wants each request signed by itself, and the proof is of a session's request or of one by a link.
     #[error("the bucket wants a signature with each request")]
     SignatureRequired,
     /// The packet that the request came with was revoked before its commit.
@@ -139,11 +145,13 @@ impl EngineError {
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge => Kind::TooLarge,
-            Self::Forbidden | Self::QuotaExceeded => Kind::Forbidden,
+            Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
-            Self::ReadOnly | Self::Busy | Self::Closing | Self::NoCheckpoint => Kind::Unavailable,
+            Self::ReadOnly | Self::Busy | Self::Closing | Self::NoCheckpoint | Self::LinksFull => {
+                Kind::Unavailable
+            }
         }
     }
 
@@ -163,6 +171,8 @@ impl EngineError {
             Self::NoSuchUpload => "NoSuchUpload",
             Self::InvalidPart => "InvalidPart",
             Self::Forbidden => "Forbidden",
+            Self::LinkUsedUp => "LinkUsedUp",
+            Self::LinksFull => "Overloaded",
             Self::SignatureRequired => "SignatureRequired",
             Self::Revoked => "Unauthenticated",
             Self::RevocationsFull => "RevocationsFull",

@@ -20,6 +20,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzz;
 mod lifecycle;
+mod link_uses;
 mod object;
 mod options;
 mod pending;

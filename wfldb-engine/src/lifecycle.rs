@@ -14,6 +14,7 @@ use wfldb_core::time::UnixMillis;
 use crate::commit::plan::{Due, Mutation};
 use crate::engine::Inner;
 use crate::error::EngineError;
+use crate::link_uses;
 use crate::row::{BucketRow, key};
 use crate::storage::{Space, prefix_end};
 
@@ -46,6 +47,7 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
         let Some(engine) = inner.upgrade() else { return };
         report(quiet.look(&engine), "writing out memory");
         report(expire(&engine), "ending what is over");
+        report(link_uses::forget(&engine), "forgetting links that are over");
         if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
             report(retain(&engine), "applying retention");
             report(reclaim(&engine), "giving back space");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use wfldb_core::auth::{DryRun, Explained, Inquiry, ObjectAttributes, Target, Written};
+use wfldb_core::auth::{DryRun, Explained, Inquiry, ObjectAttributes, RouteKind, Target, Written};
 use wfldb_core::encoding::JsonObject;
 
 use crate::route::{self, Parameters, Route};
@@ -52,6 +52,10 @@ impl Question {
         let JsonObject(form): JsonObject<QuestionForm> =
             serde_json::from_slice(json).map_err(|_| QuestionError)?;
         let route = route::parse(&form.method, &form.target).map_err(|_| QuestionError)?;
+        // By a link the link decides, and not the packet that is asked about.
+        if route.kind == RouteKind::ObjectLink {
+            return Err(QuestionError);
+        }
         let source = match route.parameters().map_err(|_| QuestionError)? {
             Parameters::Copy(copy) => Some(Target::Key(copy.bucket, copy.key)),
             _ => None,
@@ -189,6 +193,7 @@ mod tests {
             r#"{"method":"GET","target":"/v1/photos/a?limit=1"}"#,
             r#"{"method":"GET","target":"/v1/photos/%61"}"#,
             r#"{"method":"GET","target":"/v1/photos/_find"}"#,
+            r#"{"method":"GET","target":"/v1/photos/a?link=x"}"#,
             r#"{"method":"PUT","target":"/v1/photos/a","object":[3]}"#,
             r#"{"method":"PUT","target":"/v1/photos/a","object":{"bytes":-1}}"#,
             r#"{"method":"PUT","target":"/v1/photos/a","object":{"bytes":1,"tags":{}}}"#,

@@ -4,6 +4,7 @@
 //! requests are signed and allowed (`wfldb_core`).
 
 pub mod accept;
+pub mod active;
 pub mod batch;
 pub mod bucket;
 pub mod codec;

@@ -12,6 +12,7 @@ use wfldb_core::id::{LeafIndex, UploadId, VersionId};
 use wfldb_core::limits::{AUDIT_LEAVES_MAX, KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
+use wfldb_core::request::LINK_PARAMETER;
 use wfldb_core::revocation::Revoked;
 use wfldb_core::time::UnixMillis;
 
@@ -59,7 +60,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 23] = [
+        const KNOWN: [&str; 24] = [
             "after",
             "at",
             "bucket",
@@ -72,6 +73,7 @@ impl Parameter {
             "key",
             "leaf",
             "limit",
+            "link",
             "multipart",
             "part",
             "part_bytes",
@@ -281,6 +283,15 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
     }
 }
 
+/// Whether a raw path with query, canonical or not, has a link in it: then nobody but its holder may see it, and its
+/// answer goes to a browser.
+pub fn carries_link(path_and_query: &str) -> bool {
+    let query = path_and_query.split_once('?').map_or("", |(_, query)| query);
+    query
+        .split('&')
+        .any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == LINK_PARAMETER)
+}
+
 /// The service that a word in the place of a bucket stands for.
 fn service(word: &str) -> Option<Service> {
     Service::ALL.into_iter().find(|service| service.word() == word)
@@ -344,7 +355,9 @@ fn object(
         _ => {}
     }
     // One of these selects the mode; a second one is then a parameter that the mode does not have.
-    let kind = if has("version") {
+    let kind = if has(LINK_PARAMETER) {
+        RouteKind::ObjectLink
+    } else if has("version") {
         RouteKind::ObjectVersion
     } else if has("versions") {
         RouteKind::ObjectVersions
@@ -425,6 +438,11 @@ impl Route {
                     .parsed("version", |text| VersionId::parse(text).ok())?
                     .ok_or_else(|| bad("version"))?,
             }),
+            RouteKind::ObjectLink => {
+                // What it says was looked at before any handler, whatever led here.
+                rest.parsed(LINK_PARAMETER, |_| Some(()))?;
+                Parameters::None
+            }
             RouteKind::ObjectAt => Parameters::At(
                 rest.parsed("at", |text| UnixMillis::parse(text).ok())?
                     .ok_or_else(|| bad("at"))?,

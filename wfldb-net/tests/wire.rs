@@ -183,6 +183,10 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         }
                         Target::Key(bucket, key)
                     }
+                    RouteKind::ObjectLink => {
+                        pairs.push(("link", "a.b-_.c"));
+                        Target::Key(bucket, key)
+                    }
                     RouteKind::UploadStart => {
                         pairs.extend([("multipart", "start"), ("part_bytes", "5242880")]);
                         Target::Key(bucket, key)
@@ -400,6 +404,8 @@ fn a_request_without_a_route_is_told_why() {
             "MethodNotAllowed",
             Kind::NotAllowed,
         ),
+        ("POST", "/v1/abc/k?link=x", "MethodNotAllowed", Kind::NotAllowed),
+        ("DELETE", "/v1/abc/k?link=x", "MethodNotAllowed", Kind::NotAllowed),
         (
             "GET",
             "/v1/abc/k?copy=%2Fabc%2Fx",
@@ -485,6 +491,13 @@ fn a_parameter_is_known_in_range_and_fits_the_others() {
         ("/v1/abc/scan?tag=", "BadParameter"),
         ("/v1/abc/scan?tag=b%3D1%26a%3D2", "BadParameter"),
         ("/v1/abc/k?at=2026-01-02", "BadParameter"),
+        ("/v1/abc/k?limit=1&link=x", "BadParameter"),
+        (
+            "/v1/abc/k?link=x&version=01JGFJJZ00AAAAAAAAAAAAAAAA",
+            "BadParameter",
+        ),
+        ("/v1/abc/scan?link=x", "BadParameter"),
+        ("/v1/abc?link=x", "BadParameter"),
         (
             "/v1/abc/k?at=2026-01-02T03%3A04%3A05.006Z&limit=1",
             "BadParameter",

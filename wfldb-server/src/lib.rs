@@ -16,6 +16,7 @@ mod cursor;
 mod fault;
 mod folder;
 mod handlers;
+mod link;
 mod listen;
 mod logging;
 mod metrics;

@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::auth::Knock;
 use crate::fault::Fault;
 use crate::handlers::{self, Call, Handling};
+use crate::link;
 use crate::metrics;
 use crate::request_id::RequestId;
 use crate::respond::{self, Reply};
@@ -87,6 +88,9 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
             reply
         }
     };
+    if seen.by_link {
+        link::make_safe(&mut reply);
+    }
     respond::set(&mut reply, wfldb_net::header::REQUEST_ID, &id.to_string());
     if seen.http1 && must_close {
         reply
@@ -120,6 +124,8 @@ struct Seen {
     http1: bool,
     to_head: bool,
     form: Result<Representation, NotAcceptable>,
+    /// The answer may go to a browser, whatever becomes of the request.
+    by_link: bool,
 }
 
 impl Seen {
@@ -129,6 +135,10 @@ impl Seen {
             method: metrics::method_label(&head.method),
             http1: head.version < Version::HTTP_2,
             to_head: head.method == Method::HEAD,
+            by_link: head
+                .uri
+                .query()
+                .is_some_and(|query| route::carries_link(&["?", query].concat())),
             // A field that is not text accepts nothing.
             form: accept::negotiate(accepted.map(|value| value.to_str().unwrap_or(""))),
         }
@@ -207,7 +217,7 @@ fn prepare(
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
     let request = ArrivedRequest::parse(head.method.as_str(), path, &headers)?;
-    app.gate.check_time(request.head(), &app.clock)?;
+    app.gate.check_time(&request, &app.clock)?;
     Ok(Call {
         app: Arc::clone(app),
         knock: Knock {

@@ -33,6 +33,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Session => "/v1/_session".to_owned(),
         RouteKind::Keys => "/v1/_keys".to_owned(),
         RouteKind::AuditLog => "/v1/_audit/checkpoint".to_owned(),
+        RouteKind::ObjectLink => key("link=e30.e30.c2ln"),
         RouteKind::AuditProof => "/v1/_audit/proof?leaf=0".to_owned(),
         RouteKind::AuditConsistency => "/v1/_audit/consistency?from=0&to=0".to_owned(),
         RouteKind::AuditReceipt => {
@@ -101,6 +102,7 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Admin
         | RouteKind::Backup
         | RouteKind::Keys
+        | RouteKind::ObjectLink
         | RouteKind::AuditLog
         | RouteKind::AuditProof
         | RouteKind::AuditConsistency

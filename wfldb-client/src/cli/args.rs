@@ -10,7 +10,7 @@ use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, BATCH_RULES, COPY_RULES, DELEGATE_RULES, TAG_RULES};
+use super::help::{ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES};
 use super::target::Target;
 
 /// The command line of `wfldb`.
@@ -65,6 +65,12 @@ pub(crate) enum Verb {
     /// Pass this profile's packet on, narrowed, to another key; offline
     #[command(long_about = DELEGATE_RULES)]
     Delegate(Delegate),
+    /// Make a URL that reads or writes without a key; offline
+    #[command(long_about = LINK_RULES)]
+    Link(LinkArgs),
+    /// Sign requests of curl and other programs of this machine
+    #[command(long_about = AGENT_RULES)]
+    Agent(AgentArgs),
 }
 
 /// What asks the server.
@@ -410,6 +416,60 @@ pub(crate) struct Delegate {
     /// Where packet or profile go (mode 0600, never overwritten); a packet goes to standard output when left out
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LinkFor {
+    Get,
+    Put,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// To read (get) or to write (put)
+    #[arg(value_name = "get|put", value_enum)]
+    pub(crate) method: LinkFor,
+    #[arg(value_name = "BUCKET/KEY")]
+    pub(crate) target: Target,
+    /// For how long: 90s, 15m, 8h, 7d; seven days at most
+    #[arg(long, value_name = "TERM", value_parser = seconds)]
+    pub(crate) expires: u64,
+    /// How often it may be used
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) uses: Option<u64>,
+    /// The longest body of a put, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_size: Option<u64>,
+    /// For every key that begins with KEY, of a get; the rest of a key goes before the `?` of the URL
+    #[arg(long)]
+    pub(crate) prefix: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    /// Listen on this socket; its directory has to be yours, mode 0700. One in a new directory when left out
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Listen on a port of 127.0.0.1 instead, and ask for a secret of this run; 0 picks one
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0",
+          conflicts_with = "socket")]
+    pub(crate) tcp: Option<u16>,
+    /// Sign for this bucket only, with a packet that is passed on to a key of this run
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) bucket: Option<Target>,
+    /// Of that bucket, only keys that begin so
+    #[arg(long, value_name = "PREFIX", requires = "bucket")]
+    pub(crate) prefix: Option<String>,
+    /// What may be done there, joined with +
+    #[arg(long, value_name = "OPS", requires = "bucket", default_value = "get+list")]
+    pub(crate) ops: String,
+    /// How long that packet is valid: 90s, 15m, 8h
+    #[arg(long = "for", value_name = "TERM", value_parser = seconds, requires = "bucket", default_value = "1h")]
+    pub(crate) term: u64,
+    /// The largest body, in bytes: bodies are gathered before they are signed
+    #[arg(long, value_name = "BYTES", default_value_t = 5 * 1024 * 1024 * 1024)]
+    pub(crate) max_body: u64,
 }
 
 /// A length of time in seconds: a number with `s`, `m`, `h` or `d`.

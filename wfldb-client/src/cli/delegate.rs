@@ -77,7 +77,7 @@ pub(crate) fn delegate(profile: &Profile, output: &Output, args: &Delegate) -> R
     Ok(())
 }
 
-fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -102,3 +102,32 @@ passed on to shares them with its holder. In a value %2C, %2B and %25 stand for 
 
 The packet must allow it (`dlg` when it was issued), and a chain has four links at most. `wfldb-admin inspect` shows \
 the chain and what it comes to.";
+
+/// What `link` does, as its long help states it.
+pub(super) const LINK_RULES: &str = "\
+Make a URL that reads or writes one key, or reads all keys with a prefix, without a key and without any header: for a \
+browser, or plain curl. Nothing is asked of the server.
+
+  wfldb link get photos/cat.jpg --expires 1d --uses 3
+  wfldb link put inbox/report.pdf --expires 2h --uses 1 --max-size 10000000    # then: curl -T report.pdf URL
+  wfldb link get photos/2024/ --prefix --expires 7d
+
+Whoever has the URL has the right, so pass it on like a password. It gives never more than this profile's packet allows \
+at the time, and ends with it; the packet must allow to be passed on (`dlg` when it was issued). Each answer with the \
+object, ranges and HEAD included, is one use of --uses; what fails costs none.";
+
+/// What `agent` does, as its long help states it.
+pub(super) const AGENT_RULES: &str = "\
+Sign requests of curl and other programs of this machine, and pass them on to the server. It runs until it is ended, \
+and prints the beginning of the curl command to use:
+
+  curl --path-as-is --unix-socket /run/user/1000/wfldb-agent-…/agent.sock http://wfldb/v1/photos/cat.jpg
+
+Whoever can reach it acts with this profile. The socket is yours alone; with --tcp every program of this machine can \
+reach the port, and needs the secret of this run in a header, which curl reads from a file. Requests of browsers are \
+refused. With --bucket it signs with a packet that is passed on to a key of this run, narrowed and short, which the \
+profile's packet must allow (`dlg`); the profile's own key is forgotten then.
+
+Content type, conditions, ranges and x-wfldb-* headers are signed and passed on; headers that are not known are left \
+out. Paths have to be in the protocol's one spelling. Bodies are gathered, over 256 KiB in a temporary file without a \
+name, since their hash is signed. Answers are passed back as they are.";

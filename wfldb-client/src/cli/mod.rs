@@ -1,5 +1,6 @@
 //! The commands of `wfldb`.
 
+mod agent;
 mod args;
 mod batch;
 mod bucket;
@@ -8,6 +9,7 @@ mod delegate;
 mod dry_run;
 mod exit;
 mod help;
+mod link;
 mod list;
 mod object;
 mod output;
@@ -52,16 +54,17 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let command = match arguments.verb {
         Verb::Online(command) => command,
         Verb::Delegate(args) => return delegate::delegate(&profile, output, &args),
+        Verb::Link(args) => return link::link(&profile, output, &args),
+        Verb::Agent(args) => {
+            let tls = tls_options(&arguments.tls)?;
+            return runtime()?.block_on(agent::agent(profile, tls, output, &args));
+        }
     };
     let options = ClientOptions {
         tls: tls_options(&arguments.tls)?,
         ..ClientOptions::default()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let client = Client::with_options(profile, options);
         match command {
             Command::Mb(args) => bucket::make(&client, output, &args).await,
@@ -84,6 +87,13 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }
     })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Usage(format!("cannot start: {error}")))
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions, Failure> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Kind;
 use crate::name::{BucketName, KeyPrefix};
-use crate::packet::{Claims, Grant, GrantBucket, VerifiedPacket};
+use crate::packet::{Claims, Grant, GrantBucket, VerifiedPacket, VerifiedUrlLink};
 use crate::request::{Evidence, FreshRequest, RequestHead};
 
 /// The packet does not allow the access. It is the same whether or not the target exists.
@@ -84,16 +84,28 @@ pub fn authorize(
     if of_session && !fits_session(method, route) {
         return Err(Forbidden);
     }
+    // SECURITY: what comes by a link is taken on this one route, and nothing else is taken there; whatever its packet
+    // allows, the link is for one method and its keys.
+    let by_link = route == RouteKind::ObjectLink;
+    if by_link != request.link().is_some()
+        || request
+            .link()
+            .is_some_and(|link| !link.claims().covers_request(method, &target))
+    {
+        return Err(Forbidden);
+    }
     let actor = Actor::Key(request.subject().clone());
     let FreshRequest {
         request,
         packet,
         evidence,
+        link,
     } = request;
     let credentials = Credentials {
         packet,
         peer,
         of_session,
+        link,
     };
     let granted = credentials.grant(ops, &target, written)?;
     Ok(granted.authorized(
@@ -110,6 +122,7 @@ pub(super) struct Credentials {
     pub(super) packet: VerifiedPacket,
     pub(super) peer: IpAddr,
     of_session: bool,
+    link: Option<VerifiedUrlLink>,
 }
 
 impl Credentials {
@@ -121,11 +134,30 @@ impl Credentials {
         self.of_session
     }
 
+    pub(super) fn link(&self) -> Option<&VerifiedUrlLink> {
+        self.link.as_ref()
+    }
+
+    /// Whether the link that the request came by, if any, is for this: one more link that has to allow it.
+    fn link_allows(&self, op: Op, target: &Target, written: Written<'_>) -> bool {
+        self.link().is_none_or(|link| {
+            let len = match written {
+                Written::Known(object) => object.len,
+                Written::Later => 0,
+            };
+            let claims = link.claims();
+            claims.covers(op, target) && claims.max_bytes.is_none_or(|max| len <= max)
+        })
+    }
+
     /// Decides on operations to one target; the first of `ops` is the access itself.
     fn grant(&self, ops: &[Op], target: &Target, written: Written<'_>) -> Result<Granted, Forbidden> {
         let first = ops.first().copied().ok_or(Forbidden)?;
         // SECURITY: whatever route led here, nothing is changed without a signature.
         if self.of_session && !ops.iter().all(|op| op.fits_session()) {
+            return Err(Forbidden);
+        }
+        if !ops.iter().all(|op| self.link_allows(*op, target, written)) {
             return Err(Forbidden);
         }
         let question = Question {
@@ -134,7 +166,10 @@ impl Credentials {
             written,
         };
         let links = self.packet.links();
-        let mut choice = Choice::default();
+        let mut choice = Choice {
+            object_bytes_max: self.link().and_then(|link| link.claims().max_bytes),
+            ..Choice::default()
+        };
         for op in ops {
             for link in links {
                 let grant = question.choose(link, *op).ok_or(Forbidden)?;
@@ -144,6 +179,7 @@ impl Credentials {
         let also = Op::ALL
             .into_iter()
             .filter(|op| links.iter().all(|link| question.choose(link, *op).is_some()))
+            .filter(|op| self.link_allows(*op, target, written))
             .collect();
         Ok(Granted {
             scope: question.scope(links, first),

@@ -3,7 +3,7 @@
 use super::authorize::Credentials;
 use super::{Access, Actor, Charge, Forbidden, Op, OpSet, Target, Written};
 use crate::name::{BucketName, KeyPrefix, ObjectKey};
-use crate::packet::VerifiedPacket;
+use crate::packet::{VerifiedPacket, VerifiedUrlLink};
 use crate::request::{Evidence, RequestHead};
 
 /// What the caller may see of a bucket's keys, or of the store's buckets.
@@ -134,6 +134,11 @@ impl Authorized {
     /// Whether the request came over a session, without a signature of its own. A bucket can refuse that.
     pub fn is_of_session(&self) -> bool {
         self.credentials.as_ref().is_some_and(Credentials::of_session)
+    }
+
+    /// The link that the request came by, if it did.
+    pub fn link(&self) -> Option<&VerifiedUrlLink> {
+        self.credentials.as_ref().and_then(Credentials::link)
     }
 
     /// Whether the caller may do this operation to the key (of the target's bucket).

@@ -68,6 +68,8 @@ pub enum RouteKind {
     ObjectAt,
     /// `/v1/{bucket}/{key}?copy=`.
     ObjectCopy,
+    /// `/v1/{bucket}/{key}?link=`.
+    ObjectLink,
     /// `/v1/{bucket}/{key}?multipart=start`.
     UploadStart,
     /// `/v1/{bucket}/{key}?multipart={id}`.
@@ -102,7 +104,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -112,6 +114,7 @@ impl RouteKind {
         Self::ObjectUndelete,
         Self::ObjectAt,
         Self::ObjectCopy,
+        Self::ObjectLink,
         Self::UploadStart,
         Self::Upload,
         Self::UploadPart,
@@ -169,6 +172,11 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Get | Head => Some(&[Op::Get]),
             Put | Post | Delete => None,
         },
+        RouteKind::ObjectLink => match method {
+            Get | Head => Some(&[Op::Get]),
+            Put => Some(&[Op::Put]),
+            Post | Delete => None,
+        },
         // A copy needs `get` of its source too, and a batch what each entry needs: both are decided once the source and
         // the entries are known. On the route of batches `put` stands for "may do something that an entry can be".
         RouteKind::ObjectUndelete | RouteKind::ObjectCopy | RouteKind::UploadStart | RouteKind::Batch => {
@@ -223,9 +231,13 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
 
 /// Whether a request of a session may use a method on a route; else it needs a signature of its own.
 pub fn fits_session(method: Method, route: RouteKind) -> bool {
-    // SECURITY: a session that opened the next one would never end, and a revocation needs a signature as evidence.
-    let wants_one = matches!(route, RouteKind::Session | RouteKind::Keys);
-    !wants_one && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
+    // SECURITY: a session that opened the next one would never end, a revocation needs a signature as evidence, and what
+    // comes by a link comes by nothing else.
+    let is_another = matches!(
+        route,
+        RouteKind::Session | RouteKind::Keys | RouteKind::ObjectLink
+    );
+    !is_another && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
 }
 
 #[cfg(test)]
@@ -245,6 +257,7 @@ mod tests {
             (RouteKind::ObjectUndelete, "POST:put"),
             (RouteKind::ObjectAt, "GET:get HEAD:get"),
             (RouteKind::ObjectCopy, "POST:put"),
+            (RouteKind::ObjectLink, "GET:get HEAD:get PUT:put"),
             (RouteKind::UploadStart, "POST:put"),
             (RouteKind::Upload, "GET:put POST:put DELETE:put"),
             (RouteKind::UploadPart, "PUT:put"),

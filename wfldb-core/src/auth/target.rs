@@ -138,6 +138,7 @@ impl Target {
             | RouteKind::ObjectUndelete
             | RouteKind::ObjectAt
             | RouteKind::ObjectCopy
+            | RouteKind::ObjectLink
             | RouteKind::UploadStart
             | RouteKind::Upload
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),

@@ -8,7 +8,7 @@ use super::{ObjectError, parse_decimal};
 use crate::encoding::hex;
 use crate::id::ContentHash;
 
-/// What a request says about its body. There is no form for an unsigned body.
+/// What a request says about its body. There is no wire form for an unsigned body.
 ///
 /// ```
 /// use wfldb_core::object::ContentDigest;
@@ -35,6 +35,11 @@ pub enum ContentDigest {
         /// SHA-256 of the bytes.
         hash: [u8; 32],
     },
+    /// A body of which only the length is known: of a put by a link. It has no wire form, so no signed request says it.
+    Unhashed {
+        /// Length in bytes, at least 1.
+        len: u64,
+    },
 }
 
 impl ContentDigest {
@@ -56,6 +61,15 @@ impl ContentDigest {
             Self::None
         } else {
             Self::Blake3 { len, hash }
+        }
+    }
+
+    /// What is known of a body without a hash.
+    pub fn unhashed(len: u64) -> Self {
+        if len == 0 {
+            Self::None
+        } else {
+            Self::Unhashed { len }
         }
     }
 
@@ -87,7 +101,7 @@ impl ContentDigest {
     pub fn len(&self) -> u64 {
         match self {
             Self::None => 0,
-            Self::Blake3 { len, .. } | Self::Sha256 { len, .. } => *len,
+            Self::Blake3 { len, .. } | Self::Sha256 { len, .. } | Self::Unhashed { len } => *len,
         }
     }
 
@@ -96,7 +110,7 @@ impl ContentDigest {
     pub fn matches(&self, body: &[u8]) -> bool {
         body.len() as u64 == self.len()
             && match self {
-                Self::None => true,
+                Self::None | Self::Unhashed { .. } => true,
                 Self::Blake3 { hash, .. } => ContentHash::of(body) == *hash,
                 Self::Sha256 { hash, .. } => Sha256::digest(body).as_slice() == hash.as_slice(),
             }
@@ -114,6 +128,7 @@ impl fmt::Display for ContentDigest {
             Self::None => f.write_str("none 0 -"),
             Self::Blake3 { len, hash } => write!(f, "b3 {len} {hash}"),
             Self::Sha256 { len, hash } => write!(f, "sha256 {len} {}", hex::encode(hash)),
+            Self::Unhashed { len } => write!(f, "unhashed {len} -"),
         }
     }
 }

@@ -38,7 +38,7 @@ impl fmt::Display for HeaderText {
 }
 
 /// Whether the bytes are visible ASCII with single spaces inside, none at either end.
-pub(crate) fn is_header_text(bytes: &[u8]) -> bool {
+pub fn is_header_text(bytes: &[u8]) -> bool {
     let visible = bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
     let ends_fit = bytes.first() != Some(&b' ') && bytes.last() != Some(&b' ');
     let single = !bytes.windows(2).any(|pair| pair == b"  ");

@@ -11,8 +11,8 @@ mod tags;
 pub use bucket_config::{BucketConfig, BucketKind, Retention};
 pub use content::ContentDigest;
 pub use etag::{EtagCondition, format_etag, parse_etag};
-pub use headers::{HeaderText, ObjectHeaders};
-pub(crate) use headers::{is_header_name, is_header_text};
+pub(crate) use headers::is_header_name;
+pub use headers::{HeaderText, ObjectHeaders, is_header_text};
 pub use precondition::{PreconditionFailed, Preconditions};
 pub use tags::Tags;
 

@@ -13,6 +13,8 @@ mod grant;
 mod issue;
 mod json;
 mod parse;
+mod url_link;
+mod url_link_verify;
 mod verify;
 
 pub use cidr::Cidr;
@@ -22,4 +24,6 @@ pub use error::PacketError;
 pub use grant::{Grant, GrantBucket, GrantLimits};
 pub use issue::{delegate, issue};
 pub use parse::{Link, Packet};
+pub use url_link::{UrlLink, UrlLinkClaims, UrlLinkKeys, UrlLinkMethod, issue_url_link};
+pub use url_link_verify::VerifiedUrlLink;
 pub use verify::{TrustedRoots, VerifiedPacket, verify, verify_signatures};

@@ -30,7 +30,7 @@ impl Link {
         let signature = SignatureBytes::parse(signature).map_err(|_| PacketError::Form)?;
         let header = base64url::decode(header).map_err(|_| PacketError::Form)?;
         let claims = base64url::decode(claims).map_err(|_| PacketError::Form)?;
-        let kid = parse_header(&header)?;
+        let kid = parse_header(&header, TYPE)?;
         let (claims, parent) = Claims::from_object(json::parse_object(&claims)?)?;
         if claims.iss != kid {
             return Err(PacketError::Claim("iss"));
@@ -138,13 +138,13 @@ impl Packet {
     }
 }
 
-/// The header has exactly `alg`, `kid` and `typ`.
+/// The header has exactly `alg`, `kid` and `typ`, which is the one that is expected.
 ///
 /// SECURITY: the algorithm is compared, never chosen by: there is one, and no `none`.
-fn parse_header(header: &[u8]) -> Result<KeyId, PacketError> {
+pub(super) fn parse_header(header: &[u8], typ: &str) -> Result<KeyId, PacketError> {
     let mut object = json::parse_object(header)?;
     let algorithm_fits = object.text("alg").as_deref() == Some(ALGORITHM);
-    let type_fits = object.text("typ").as_deref() == Some(TYPE);
+    let type_fits = object.text("typ").as_deref() == Some(typ);
     let kid = object.text("kid").and_then(|kid| KeyId::parse(&kid).ok());
     if !algorithm_fits || !type_fits || object.finish().is_none() {
         return Err(PacketError::Header);

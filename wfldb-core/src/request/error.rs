@@ -31,6 +31,9 @@ pub enum RequestError {
     /// `content-length` is not the signed length.
     #[error("content-length is not the signed length")]
     Length,
+    /// A put by a link without `content-length`.
+    #[error("a put by a link needs content-length")]
+    LengthRequired,
     /// `content-encoding` on a request.
     #[error("a request's body has no content-encoding")]
     ContentEncoding,
@@ -61,6 +64,7 @@ impl RequestError {
             Self::NotCanonical(_) => "NotCanonical",
             Self::UnsignedHeader => "UnsignedHeader",
             Self::Length => "LengthMismatch",
+            Self::LengthRequired => "LengthRequired",
             Self::ContentEncoding => "ContentEncodingNotSupported",
             Self::Body => "BodyNotAllowed",
             Self::Missing(_)
@@ -78,7 +82,11 @@ impl RequestError {
             Self::UriTooLong => Kind::UriTooLong,
             Self::HeadersTooLarge => Kind::HeadersTooLarge,
             Self::Method => Kind::NotAllowed,
-            Self::NotCanonical(_) | Self::UnsignedHeader | Self::Length | Self::Body => Kind::Invalid,
+            Self::NotCanonical(_)
+            | Self::UnsignedHeader
+            | Self::Length
+            | Self::LengthRequired
+            | Self::Body => Kind::Invalid,
             Self::ContentEncoding => Kind::Unsupported,
             Self::Missing(_)
             | Self::Authorization

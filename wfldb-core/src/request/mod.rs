@@ -7,6 +7,7 @@
 mod canonical;
 mod error;
 mod evidence;
+mod link;
 mod parse;
 mod session;
 mod sign;
@@ -15,6 +16,7 @@ mod window;
 
 pub use error::{FreshError, RequestError};
 pub use evidence::Evidence;
+pub use link::{LINK_PARAMETER, LinkRequest};
 pub use parse::{RequestHead, SignedRequest};
 pub use session::{ArrivedRequest, RequestToTag, SessionRequest, TaggedRequest, tag};
 pub use sign::{RequestToSign, sign};

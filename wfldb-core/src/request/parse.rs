@@ -44,7 +44,7 @@ impl RequestHead {
         &self.query_pairs
     }
 
-    /// When the client made it.
+    /// When the client made it; zero for a request by a link, which does not say.
     pub fn timestamp(&self) -> UnixMillis {
         self.timestamp
     }
@@ -61,7 +61,7 @@ impl RequestHead {
             .map(|(_, value)| value)
     }
 
-    /// The signed headers beside those of the scheme, sorted by name.
+    /// The signed headers beside those of the scheme, sorted by name; of a request by a link, those that it may have.
     pub fn signed_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.signed
             .iter()
@@ -180,6 +180,38 @@ impl<'a> Line<'a> {
         Ok((line, headers))
     }
 
+    pub(super) fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The value of a parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query_pairs.iter();
+        pairs
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The whole head of a request by a link, whose headers nobody signed: those that it takes were picked out.
+    pub(super) fn head_of_link(
+        self,
+        headers: &Headers<'_>,
+        content: ContentDigest,
+        taken: Vec<(String, String)>,
+    ) -> Result<RequestHead, RequestError> {
+        headers.check_body(self.method, &content)?;
+        Ok(RequestHead {
+            method: self.method,
+            path: self.path.to_owned(),
+            query: self.query.to_owned(),
+            query_pairs: self.query_pairs,
+            timestamp: UnixMillis::new(0),
+            content,
+            signed_names: String::new(),
+            signed: taken,
+        })
+    }
+
     /// The whole head, after a look at the signed headers and what is said of the body.
     pub(super) fn head(
         self,
@@ -273,7 +305,11 @@ impl<'a> Headers<'a> {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.any(|known| known == name)
+    }
+
+    pub(super) fn any(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.0.iter().any(|(known, _)| is_meant(known))
     }
 
     /// The headers that the signed list names: sorted, unique, each exactly once, none of the six.

@@ -1,6 +1,7 @@
 //! Requests of a session: one header in place of six, a tag in place of a signature.
 
 use super::canonical::{Canonical, Scheme};
+use super::link::{LINK_PARAMETER, LinkRequest};
 use super::parse::{Headers, Line};
 use super::sign::{names, signed_headers};
 use super::{FreshError, FreshRequest, RequestError, RequestHead, SignedRequest, header};
@@ -19,10 +20,12 @@ pub enum ArrivedRequest {
     Signed(SignedRequest),
     /// Tagged, of a session.
     Session(SessionRequest),
+    /// By a link in its URL.
+    Link(LinkRequest),
 }
 
 impl ArrivedRequest {
-    /// Reads a request of either scheme; see [`SignedRequest::parse`].
+    /// Reads a request of any scheme; see [`SignedRequest::parse`].
     ///
     /// # Errors
     /// [`RequestError`], sizes first.
@@ -32,6 +35,9 @@ impl ArrivedRequest {
         headers: &[(&str, &[u8])],
     ) -> Result<Self, RequestError> {
         let (line, headers) = Line::parse(method, path_and_query, headers)?;
+        if let Some(token) = line.parameter(LINK_PARAMETER).map(str::to_owned) {
+            return LinkRequest::of(line, &headers, token).map(Self::Link);
+        }
         let authorization = headers.one_of_six(header::AUTHORIZATION)?;
         match Credential::scheme_of(authorization) {
             Some(rest) => SessionRequest::of(line, &headers, rest).map(Self::Session),
@@ -44,6 +50,7 @@ impl ArrivedRequest {
         match self {
             Self::Signed(request) => request,
             Self::Session(request) => request,
+            Self::Link(request) => request,
         }
     }
 }
@@ -216,6 +223,7 @@ impl TaggedRequest {
             request: self.head,
             packet: self.packet,
             evidence: None,
+            link: None,
         })
     }
 }

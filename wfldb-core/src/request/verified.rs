@@ -5,7 +5,7 @@ use super::{Evidence, FreshError, RequestError, RequestHead, SignedRequest};
 use crate::id::{KeyId, Nonce};
 use crate::name::Audience;
 use crate::object::ContentDigest;
-use crate::packet::VerifiedPacket;
+use crate::packet::{VerifiedPacket, VerifiedUrlLink};
 use crate::replay::ReplayMemory;
 use crate::time::UnixMillis;
 use crate::verifier::Verifier;
@@ -131,6 +131,7 @@ impl VerifiedRequest {
             request: self.request.head,
             packet: self.packet,
             evidence: Some(self.evidence),
+            link: None,
         })
     }
 }
@@ -143,6 +144,8 @@ pub struct FreshRequest {
     pub(crate) packet: VerifiedPacket,
     /// `None` for a request of a session: its tag proves nothing to a third party, since the server could have made it.
     pub(crate) evidence: Option<Evidence>,
+    /// The link that it came by.
+    pub(crate) link: Option<VerifiedUrlLink>,
 }
 
 impl FreshRequest {
@@ -164,6 +167,11 @@ impl FreshRequest {
     /// Who signed what; `None` for a request of a session.
     pub fn evidence(&self) -> Option<&Evidence> {
         self.evidence.as_ref()
+    }
+
+    /// The link that it came by, instead of a signature of its own.
+    pub fn link(&self) -> Option<&VerifiedUrlLink> {
+        self.link.as_ref()
     }
 
     /// Whether it came over a session, without a signature of its own.

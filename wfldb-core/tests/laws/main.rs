@@ -20,5 +20,6 @@ mod replay;
 mod revocation;
 mod sessions;
 mod support;
+mod url_links;
 mod vectors;
 mod worked_vector;

@@ -181,9 +181,7 @@ fn receive(
         .check_time(now, Window::default())
         .map_err(refusal!())?;
     match arrived {
-        ArrivedRequest::Signed(request) => {
-            panic!("{request:?} is no request of a session")
-        }
+        ArrivedRequest::Signed(_) | ArrivedRequest::Link(_) => panic!("no request of a session"),
         ArrivedRequest::Session(request) => {
             let tagged = request.verify(session, &audience()).map_err(refusal!())?;
             tagged.fresh(counters, now).map_err(refusal!())

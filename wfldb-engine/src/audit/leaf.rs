@@ -79,6 +79,8 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         | Mutation::PutPart(_)
         | Mutation::AbortUpload(_)
         | Mutation::SweepRows { .. }
+        | Mutation::UseLink { .. }
+        | Mutation::ForgetLinks { .. }
         | Mutation::Audit(_)
         | Mutation::Heartbeat => (None, None),
     }

@@ -255,11 +255,11 @@ impl Engine {
     }
 }
 
-/// Refuses what a session's request may not do in the bucket.
+/// Refuses what a request that nobody signed, of a session or by a link, may not do in the bucket.
 ///
 /// SECURITY: asked with the row that the read itself found, so that a bucket which was configured a moment ago is obeyed.
 pub(crate) fn admits(row: &BucketRow, proof: &Authorized) -> Result<(), EngineError> {
-    if row.config.require_signature && proof.is_of_session() {
+    if row.config.require_signature && (proof.is_of_session() || proof.link().is_some()) {
         Err(EngineError::SignatureRequired)
     } else {
         Ok(())

@@ -13,6 +13,7 @@ use wfldb_core::time::UnixMillis;
 
 use crate::audit::Sealed;
 use crate::error::EngineError;
+use crate::link_uses::LinkUse;
 use crate::row::{EvidenceRow, PartRow, UploadRow};
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
@@ -43,6 +44,8 @@ pub(crate) struct WritePlan {
     pub(crate) evidence: EncodedEvidence,
     /// The chain of the packet that allowed it, to be held against what is revoked by then; `None`: none did.
     pub(crate) chain: Option<Chain>,
+    /// What it costs of a link that it came by.
+    pub(crate) link_use: Option<LinkUse>,
     pub(crate) mutation: Mutation,
 }
 
@@ -92,6 +95,15 @@ pub(crate) enum Mutation {
     },
     /// Keeps what the audit log's worker made of leaves that are durable. Not a change.
     Audit(Box<AuditRows>),
+    /// A use of a link by a read in this bucket: the plan's `link_use` says it all. Not a change.
+    UseLink {
+        bucket: BucketId,
+    },
+    /// Removes what was counted of links that were over at `until`. Not a change.
+    ForgetLinks {
+        until: UnixMillis,
+        rows: Vec<Bytes>,
+    },
     /// Proves that commits succeed.
     Heartbeat,
 }
@@ -294,9 +306,11 @@ impl WritePlan {
             Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
             Mutation::SweepRows { bucket, .. }
             | Mutation::Expire { bucket, .. }
-            | Mutation::Prune { bucket, .. } => Lane::Bucket(*bucket),
+            | Mutation::Prune { bucket, .. }
+            | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
+            | Mutation::ForgetLinks { .. }
             | Mutation::Revoke(_)
             | Mutation::Audit(_)
             | Mutation::Heartbeat => Lane::Store,
@@ -331,6 +345,8 @@ impl WritePlan {
             | Mutation::StartUpload(_)
             | Mutation::AbortUpload(_)
             | Mutation::Revoke(_)
+            | Mutation::UseLink { .. }
+            | Mutation::ForgetLinks { .. }
             | Mutation::Heartbeat => 0,
         };
         ROWS + self.evidence.row.len() + body

@@ -26,6 +26,7 @@ fn plan(n: u8, at: u64, mutation: Mutation) -> WritePlan {
         signature: Vec::new(),
     };
     WritePlan {
+        link_use: None,
         at: UnixMillis::new(at),
         entropy: [n; 10],
         evidence: EncodedEvidence::new(&evidence),

@@ -11,7 +11,7 @@ use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::ContentDigest;
 
-use crate::bucket::bucket_of;
+use crate::bucket::{admits, bucket_of};
 use crate::chunk::{ChunkBuffer, ChunkError, ChunkWriter, Pins};
 use crate::commit::plan::PlannedBody;
 use crate::engine::{Engine, Inner};
@@ -75,7 +75,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NoSuchBucket`, `TooLarge`, `QuotaExceeded` (as far as it can be told now), `StorageFull`, `ReadOnly`,
-    /// `ReservedKey`.
+    /// `ReservedKey`, `SignatureRequired`.
     pub fn begin_upload(&self, proof: &Authorized, digest: ContentDigest) -> Result<Upload, EngineError> {
         let name = bucket_of(proof, Op::Put)?;
         self.inner.admit_bytes()?;
@@ -105,6 +105,7 @@ impl Engine {
         bucket: &BucketRow,
         digest: ContentDigest,
     ) -> Result<Upload, EngineError> {
+        admits(bucket, proof)?;
         let key = proof.key().ok_or(EngineError::Forbidden)?;
         key.check_writable().map_err(|_| EngineError::ReservedKey)?;
         let len = digest.len();
@@ -240,7 +241,7 @@ impl Upload {
             }
         };
         let matches = match &self.digest {
-            ContentDigest::None => true,
+            ContentDigest::None | ContentDigest::Unhashed { .. } => true,
             ContentDigest::Blake3 { hash, .. } => *hash == finished.etag,
             ContentDigest::Sha256 { hash, .. } => self
                 .sha256

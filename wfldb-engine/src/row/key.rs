@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::{BucketId, ChunkHash, LogPosition, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, LogPosition, PacketHash, PublicKey, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::time::UnixMillis;
 
@@ -201,6 +201,36 @@ pub(crate) fn parse_due(row: &[u8], value: &[u8]) -> Result<(BucketId, Due), Row
         return Err(damaged);
     }
     Ok((BucketId::from_bytes(*bucket), Due { at, what }))
+}
+
+/// Beginning of the keys in `index` of uses of links.
+pub(crate) const LINK_USES: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'l', b'c'];
+/// What is known of all links that were counted, in `index`.
+pub(crate) const LINKS: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'l', b'a'];
+/// Beginning of the keys in `index` of the numbers of such rows by holder.
+pub(crate) const LINK_SHARES: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'l', b's'];
+
+/// `index`: [`LINK_USES`], when the link ends, its hash.
+pub(crate) fn link_use(ends: UnixMillis, link: &PacketHash) -> Bytes {
+    join(&[LINK_USES, &ends.get().to_be_bytes(), link.as_bytes()])
+}
+
+/// The rows of links that ended at `until` or before, as the end of a range that begins at [`LINK_USES`].
+pub(crate) fn link_uses_before(until: UnixMillis) -> Bytes {
+    join(&[LINK_USES, &until.get().saturating_add(1).to_be_bytes()])
+}
+
+/// When the link of a row of [`link_use`] ends.
+pub(crate) fn end_of_link_use(row: &[u8]) -> Result<UnixMillis, RowError> {
+    let damaged = RowError("link");
+    let rest = row.strip_prefix(LINK_USES).ok_or(damaged)?;
+    let (ends, _) = rest.split_first_chunk::<8>().ok_or(damaged)?;
+    Ok(UnixMillis::new(u64::from_be_bytes(*ends)))
+}
+
+/// `index`: how many rows of [`link_use`] there are below a holder.
+pub(crate) fn link_share(holder: &PublicKey) -> Bytes {
+    join(&[LINK_SHARES, holder.as_bytes()])
 }
 
 /// `counters`: `b`, bucket id.

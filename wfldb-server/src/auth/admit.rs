@@ -9,7 +9,10 @@ use wfldb_core::auth::{
     fits_session,
 };
 use wfldb_core::id::BucketId;
-use wfldb_core::request::{ArrivedRequest, FreshRequest, RequestHead, SessionRequest, SignedRequest};
+use wfldb_core::packet::UrlLink;
+use wfldb_core::request::{
+    ArrivedRequest, FreshRequest, LinkRequest, SessionRequest, SignedRequest,
+};
 use wfldb_core::revocation::Asked;
 use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;
@@ -43,7 +46,8 @@ pub(crate) struct Knock {
     pub(crate) peer: IpAddr,
 }
 
-/// A request that the holder of a good packet signed, or tagged with the key of a session, and that was not seen before.
+/// A request that the holder of a good packet signed, or tagged with the key of a session, and that was not seen before;
+/// or one by a link that such a holder made.
 #[derive(Debug)]
 pub(crate) struct Known {
     fresh: FreshRequest,
@@ -53,9 +57,9 @@ pub(crate) struct Known {
 
 impl Known {
     /// What the durable mark has to be at or above. A session's request needs no mark: after a restart there is no
-    /// session that it could be sent to again.
+    /// session that it could be sent to again. Nor does one by a link, which may be sent again anyway.
     pub(crate) fn to_be_covered(&self) -> Option<UnixMillis> {
-        (!self.fresh.is_of_session()).then(|| self.fresh.request().timestamp())
+        (!self.fresh.is_of_session() && self.fresh.link().is_none()).then(|| self.fresh.request().timestamp())
     }
 }
 
@@ -93,7 +97,12 @@ impl Gate {
     }
 
     /// The checks that cost nothing: the timestamp.
-    pub(crate) fn check_time(&self, request: &RequestHead, clock: &Clock) -> Result<(), Fault> {
+    pub(crate) fn check_time(&self, request: &ArrivedRequest, clock: &Clock) -> Result<(), Fault> {
+        let request = match request {
+            ArrivedRequest::Signed(_) | ArrivedRequest::Session(_) => request.head(),
+            // It says no time; the link does.
+            ArrivedRequest::Link(_) => return Ok(()),
+        };
         request.check_time(clock.now(), self.replay.window())?;
         // SECURITY: what the last process may have carried out is not carried out again.
         if request.timestamp() <= self.replay.at_start() {
@@ -115,6 +124,7 @@ impl Gate {
         let fresh = match request {
             ArrivedRequest::Signed(request) => self.signed(request, clock.now())?,
             ArrivedRequest::Session(request) => self.tagged(request, clock.now())?,
+            ArrivedRequest::Link(request) => self.linked(request, clock.now())?,
         };
         Ok(Known { fresh, route, peer })
     }
@@ -132,6 +142,13 @@ impl Gate {
         let live = live.ok_or(Fault::SessionUnknown)?;
         let tagged = request.verify(&live.session, self.packets.audience())?;
         Ok(live.spend(tagged, now)?)
+    }
+
+    /// The packet in the link goes the way of every packet, so that what ends one ends its links.
+    fn linked(&self, request: LinkRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
+        let link = UrlLink::parse(request.token())?;
+        let packet = self.packets.verified(link.packet_token())?;
+        Ok(request.fresh(link.verify(&packet)?, now)?)
     }
 
     /// Opens a session for whoever signed the request of this proof.
@@ -171,12 +188,18 @@ impl Gate {
         if fresh.is_of_session() && !fits_session(route.method, route.kind) {
             return Err(Fault::SignatureRequired);
         }
+        let most = fresh.link().and_then(|link| link.claims().max_bytes);
+        // The link says it to whoever holds it.
+        if most.is_some_and(|most| fresh.request().content().len() > most) {
+            return Err(Fault::BodyTooLarge);
+        }
         let content_type = fresh.request().header("content-type").map(str::to_owned);
         let put = ObjectAttributes {
             content_type: content_type.as_deref(),
             len: fresh.request().content().len(),
         };
-        let written = if route.method == Method::Put && route.kind == RouteKind::Object {
+        let puts = matches!(route.kind, RouteKind::Object | RouteKind::ObjectLink);
+        let written = if route.method == Method::Put && puts {
             Written::Known(put)
         } else {
             Written::Later

@@ -60,10 +60,11 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Bucket, Method::Put) => Box::pin(bucket::put(call)),
         (RouteKind::Bucket, Method::Get) => Box::pin(bucket::get(call)),
         (RouteKind::Bucket | RouteKind::BucketForce, Method::Delete) => Box::pin(bucket::delete(call)),
-        (RouteKind::Object, Method::Put) => Box::pin(put::put(call)),
-        (RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt, Method::Get | Method::Head) => {
-            Box::pin(object::get(call))
-        }
+        (RouteKind::Object | RouteKind::ObjectLink, Method::Put) => Box::pin(put::put(call)),
+        (
+            RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt | RouteKind::ObjectLink,
+            Method::Get | Method::Head,
+        ) => Box::pin(object::get(call)),
         (RouteKind::Object, Method::Delete) => Box::pin(object::delete(call)),
         (RouteKind::ObjectVersion, Method::Delete) => Box::pin(object::erase(call)),
         (RouteKind::ObjectUndelete, Method::Post) => Box::pin(object::undelete(call)),
@@ -99,6 +100,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::ObjectUndelete
             | RouteKind::ObjectAt
             | RouteKind::ObjectCopy
+            | RouteKind::ObjectLink
             | RouteKind::UploadStart
             | RouteKind::Upload
             | RouteKind::UploadPart

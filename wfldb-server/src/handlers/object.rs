@@ -22,6 +22,7 @@ use crate::auth::Admitted;
 use crate::body::{self, ReplyBody, Watch};
 use crate::budget::InFlight;
 use crate::fault::Fault;
+use crate::link::{self, Spending};
 use crate::respond::{self, Reply};
 
 /// `GET` and `HEAD /v1/{bucket}/{key}`, with `?version=` and `?at=` too.
@@ -33,14 +34,15 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
     let rest = async {
         let asked = Asked::of(&app, admitted, to_head)?;
         body?;
+        let asked = asked.checked(&app).await?;
         // What is in memory is sent from here; what needs the disk goes to a thread that may block.
         let cached = match asked.which {
             Which::Newest => app.engine.object_cached(&asked.authorized)?,
             Which::Version(_) | Which::At(_) => None,
         };
         let opened = match cached {
-            Some(reader) if to_head || reader.inline() => asked.answer(reader)?,
-            Some(reader) => blocking(&app, move |_| asked.answer(reader)).await?,
+            Some(reader) if to_head || reader.inline() => asked.answer(&app, reader)?,
+            Some(reader) => blocking(&app, move |app| asked.answer(app, reader)).await?,
             None => {
                 let open = move |app: &Arc<App>| {
                     let reader = app.engine.object(&asked.authorized, asked.which);
@@ -48,12 +50,12 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
                         (EngineError::NoSuchKey, Which::Version(_)) => Fault::NoSuchVersion,
                         (error, _) => Fault::Engine(error),
                     })?;
-                    asked.answer(reader)
+                    asked.answer(app, reader)
                 };
                 blocking(&app, open).await?
             }
         };
-        Ok(opened.reply(&app))
+        opened.reply(&app).await
     };
     rest.instrument(debug_span!("handlers::object::get")).await
 }
@@ -66,6 +68,8 @@ struct Asked {
     if_range: Option<ContentHash>,
     to_head: bool,
     in_flight: InFlight,
+    /// It came by a link whose uses are counted, and an answer costs one.
+    spends: bool,
 }
 
 impl Asked {
@@ -95,12 +99,23 @@ impl Asked {
             if_range,
             to_head,
             in_flight,
+            spends: false,
+        })
+    }
+
+    /// Goes on unless it came by a link that is used up.
+    async fn checked(self, app: &Arc<App>) -> Result<Self, Fault> {
+        let (authorized, spends) = link::check(app, self.authorized).await?;
+        Ok(Self {
+            authorized,
+            spends,
+            ..self
         })
     }
 
     /// The answer from what was found. Reads the first piece, so it may block unless `reader` is inline or the
     /// question a `HEAD`.
-    fn answer(self, mut reader: ObjectReader) -> Result<Opened, Fault> {
+    fn answer(self, app: &App, mut reader: ObjectReader) -> Result<Opened, Fault> {
         let meta = Arc::clone(reader.meta());
         let content = match self.conditions.evaluate(&meta.etag, meta.modified) {
             Outcome::Failed => return Err(Fault::Precondition),
@@ -118,11 +133,18 @@ impl Asked {
                 Content::Bytes { range, len, body }
             }
         };
+        // ORDER: what cannot be answered costs nothing, and nothing is answered before its use is spent.
+        let spending = if self.spends {
+            Spending::begin(app, &self.authorized)
+        } else {
+            Spending::NONE
+        };
         Ok(Opened {
             meta,
             content,
             authorized: self.authorized,
             in_flight: self.in_flight,
+            spending,
         })
     }
 }
@@ -133,6 +155,7 @@ struct Opened {
     content: Content,
     authorized: Authorized,
     in_flight: InFlight,
+    spending: Spending,
 }
 
 enum Content {
@@ -164,14 +187,16 @@ fn range(request: &RequestHead, whole: u64, same: bool) -> Result<Option<ByteRan
 }
 
 impl Opened {
-    fn reply(self, app: &Arc<App>) -> Reply {
+    async fn reply(self, app: &Arc<App>) -> Result<Reply, Fault> {
         let Self {
             meta,
             content,
             authorized,
             in_flight,
+            spending,
         } = self;
-        match content {
+        spending.done().await?;
+        let reply = match content {
             Content::NotModified => {
                 let mut reply = respond::empty(StatusCode::NOT_MODIFIED);
                 set_kept(&mut reply, &meta, &["cache-control", "expires"]);
@@ -216,7 +241,8 @@ impl Opened {
                 }
                 reply
             }
-        }
+        };
+        Ok(reply)
     }
 }
 

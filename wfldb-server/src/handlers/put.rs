@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::body::{self, Frames};
 use crate::budget::InFlight;
 use crate::fault::Fault;
+use crate::link;
 use crate::respond::{self, Reply};
 
 /// How much of a large body is handed to the engine at once. More gains nothing: what the peer may send ahead of us is
@@ -63,6 +64,7 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let authorized = admit(&app, knock).await?.authorized;
     let rest = async {
+        let (authorized, _) = link::check(&app, authorized).await?;
         let begun = begin(&app, authorized).await?;
         receive(&app, begun, body).await
     };

@@ -22,6 +22,7 @@ mod erase;
 mod harness;
 mod lifecycle;
 mod limits;
+mod links;
 mod multipart;
 mod object_life;
 mod permissions;

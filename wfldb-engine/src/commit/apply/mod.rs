@@ -2,7 +2,8 @@
 //!
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
-//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations in `revoke`.
+//! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
+//! in `revoke`, uses of links in `uses`.
 
 mod audit;
 mod bucket;
@@ -11,6 +12,7 @@ mod erase;
 mod object;
 mod revoke;
 mod upload;
+mod uses;
 
 use std::sync::Arc;
 
@@ -49,6 +51,9 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
     {
         return Err(EngineError::Revoked);
     }
+    if let Some(link_use) = &plan.link_use {
+        uses::spend(link_use, state)?;
+    }
     match &plan.mutation {
         Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
@@ -69,7 +74,8 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
             last,
         } => bucket::sweep(*bucket, rows, credits, *last, state),
         Mutation::Audit(rows) => audit::keep(rows, state),
-        Mutation::Heartbeat => Ok(Applied::Nothing),
+        Mutation::ForgetLinks { until, rows } => uses::forget(*until, rows, state),
+        Mutation::UseLink { .. } | Mutation::Heartbeat => Ok(Applied::Nothing),
     }
 }
 
