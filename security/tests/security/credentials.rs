@@ -196,7 +196,7 @@ impl Stranger<'_> {
             }),
         ]);
         for carrier in [Carrier::SignedHeaders, Carrier::SessionTag, Carrier::Foreign] {
-            // Links come with a carrier of their own here.
+            // A link is in the URL, without a header: `wfldb-server/tests/server/links.rs` forges those.
             let tried = match carrier {
                 Carrier::SignedHeaders | Carrier::Foreign => 6,
                 Carrier::SessionTag => 5,

@@ -39,7 +39,9 @@ async fn no_route_answers_to_an_operation_that_is_not_its_own() {
     let before = store.contents().await;
     let mut cases = 0;
     for (method, kind, ops) in all() {
-        if opens_to_any_grant(kind) {
+        // What comes by a link comes without the headers that a request here is signed with, and is refused before its
+        // caller is known: `wfldb-server/tests/server/links.rs` tries those.
+        if opens_to_any_grant(kind) || kind == RouteKind::ObjectLink {
             continue;
         }
         let needed = enough(kind, ops);
@@ -99,7 +101,11 @@ async fn a_packet_without_grants_opens_no_route() {
         let nothing = kind == RouteKind::Buckets
             && answer.status == 200
             && answer.json()["buckets"] == serde_json::json!([]);
-        assert!(answer.status == 403 || nothing, "{method} {kind:?}: {answer:?}");
+        let link = kind == RouteKind::ObjectLink && answer.status == 400;
+        assert!(
+            answer.status == 403 || nothing || link,
+            "{method} {kind:?}: {answer:?}"
+        );
         cases += 1;
     }
     count("packet without grants", cases);
