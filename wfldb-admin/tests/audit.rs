@@ -1,5 +1,6 @@
 //! `wfldb-admin audit` on copies in directories, sound and tampered with, as a stranger runs it.
 #![expect(clippy::unwrap_used, reason = "test helpers fail by panicking")]
+#![expect(clippy::indexing_slicing, reason = "test helpers fail by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use wfldb_core::name::Realm;
 use wfldb_core::time::UnixMillis;
 
 const SALT: [u8; 32] = [9; 32];
+
+/// What is done to a copy.
+type Tamper<'a> = Box<dyn Fn(&Log) + 'a>;
 
 fn signer(seed: u8) -> NoteSigner {
     let name = LogName::of_store(&Realm::parse("local").unwrap(), &[0xab; 16]);
@@ -212,50 +216,49 @@ fn what_was_done_to_a_copy_is_named() {
         change(&mut entries);
         fs::write(log.path("tile/entries/001"), encode_bundle(&entries).unwrap()).unwrap();
     };
-    type Tamper<'a> = Box<dyn Fn(&Log) + 'a>;
     let cases: [(&str, Tamper<'_>); 8] = [
         (
             "leaf 260 does not have the hash that its tile has",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 rebundle(log, &|entries| entries[4] = entry(260, EntryOp::ERASE));
             }),
         ),
         (
             "leaf 260 says that it is leaf 261",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 rebundle(log, &|entries| entries.swap(4, 5));
             }),
         ),
         (
             "tile/entries/001 cannot be read",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 rebundle(log, &|entries| drop(entries.remove(4)));
             }),
         ),
         (
             "tile/entries/002.p/88 is missing",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 fs::remove_file(log.path("tile/entries/002.p/88")).unwrap();
             }),
         ),
         (
             "tile/0/001 is missing",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 fs::remove_file(log.path("tile/0/001")).unwrap();
             }),
         ),
         (
             "tile/1/000.p/2 differs from what is below it, from hash 1 on",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 let mut bytes = fs::read(log.path("tile/1/000.p/2")).unwrap();
                 bytes[63] ^= 1;
                 fs::write(log.path("tile/1/000.p/2"), bytes).unwrap();
             }),
         ),
-        ("not signed by the key", Box::new(|log| log.publish(8))),
+        ("not signed by the key", Box::new(|log: &Log| log.publish(8))),
         (
             "is larger than any part of a log",
-            Box::new(|log| {
+            Box::new(|log: &Log| {
                 fs::write(log.path("checkpoint"), vec![b'x'; 2_000_000]).unwrap();
             }),
         ),
