@@ -167,9 +167,10 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
-        match &node {
-            Some(node) => engine.sign_audit_log(node.clone()),
-            None => tracing::warn!("there is no node key; no checkpoints of the audit log are signed"),
+        if let Some(node) = &node {
+            engine.sign_audit_log(node.clone());
+        } else {
+            tracing::warn!("there is no node key; no checkpoints of the audit log are signed");
         }
         let gate = Gate::new(trust, realm.audience(), replay, Sessions::new(node));
         let app = Arc::new(App::new(
