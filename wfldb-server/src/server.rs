@@ -169,9 +169,10 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
 
-        match &node {
-            Some(node) => engine.sign_audit_log(node.clone()),
-            None => tracing::warn!("there is no node key; no checkpoints of the audit log are signed"),
+        if let Some(node) = &node {
+            engine.sign_audit_log(node.clone());
+        } else {
+            tracing::warn!("there is no node key; no checkpoints of the audit log are signed");
         }
         let revocations = engine.revocation_view();
         let rates = Rates::new(config.requests_per_key.map(NonZeroU64::get));

@@ -16,6 +16,8 @@ use crate::{Batch, FindingKind, MemoryStorage, Space, Unready};
 
 /// One write of a batch.
 type Write = (Space, Bytes, Option<Bytes>);
+/// What is done to a stored log.
+type Damage = fn(&dyn Storage) -> Vec<Write>;
 
 fn audit() -> Authorized {
     Authorized::local("test", Op::Audit, Target::Store)
@@ -248,7 +250,7 @@ fn a_store_whose_leaves_are_damaged_opens_read_only() {
         put(&engine, "aaa", "k", &[n]).unwrap();
     }
     engine.close().unwrap();
-    let damages: [(&str, fn(&dyn Storage) -> Vec<Write>); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("removed", |_| vec![(Space::Log, key::leaf(9), None)]),
         ("the last removed", |_| vec![(Space::Log, key::leaf(20), None)]),
         ("changed", |storage| {

@@ -146,7 +146,7 @@ async fn the_log_is_for_auditors_of_the_whole_store_and_receipts_for_those_of_th
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receipt_of_a_batch_is_for_auditors_of_all_its_keys() {
     let store = Store::photos().await;
-    let body = r#"[{"op":"put","key":"a/1","body":"YQ"},{"op":"put","key":"b/1","body":"Yg"}]"#;
+    let body = r#"{"ops":[{"op":"put","key":"a/1","body":"YQ"},{"op":"put","key":"b/1","body":"Yg"}]}"#;
     let ask = Ask::new("POST", "/v1/photos/batch")
         .header("x-wfldb-receipt", "true")
         .body(body);
