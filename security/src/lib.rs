@@ -76,9 +76,9 @@ impl AnyRequest {
 /// A packet of which every part is free: header and claims are any text.
 #[must_use]
 pub fn packet_of(header: &str, claims: &str, signer: &SecretKey) -> String {
-    let signed = signed_part(header, claims);
-    let signature = signer.sign(signed.as_bytes());
-    format!("{signed}.{signature}")
+    let input = signed_part(header, claims);
+    let signature = signer.sign(input.as_bytes());
+    format!("{input}.{signature}")
 }
 
 /// The same with this text in place of the signature.

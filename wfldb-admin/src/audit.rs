@@ -256,12 +256,11 @@ fn prove(args: Prove) -> Result<Done, Error> {
     let version = args.version.as_deref().map(VersionId::parse).transpose();
     let version = version.map_err(|error| Error::Usage(format!("--version: {error}")))?;
     let receipt = connected(args.reach, async |client| {
-        let version = match version {
-            Some(version) => version,
-            None => {
-                let newest = client.head(&bucket, &name, GetOptions::default()).await?;
-                newest.version
-            }
+        let version = if let Some(version) = version {
+            version
+        } else {
+            let newest = client.head(&bucket, &name, GetOptions::default()).await?;
+            newest.version
         };
         client.audit_receipt(&bucket, &name, &version).await
     })?;

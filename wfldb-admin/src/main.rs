@@ -67,7 +67,7 @@ enum Command {
     /// Have a running server give back space: merge its storage, remove chunk files that nothing names
     Compact(reach::Reach),
     /// Copy and check the audit log, prove single changes; all but the copying works offline
-    Audit(audit::Audit),
+    Audit(Box<audit::Audit>),
     /// Make a private authority and certificates of it, for TLS; keys go to new files (mode 0600)
     Tls(tls::Tls),
 }
@@ -181,7 +181,7 @@ fn main() -> ExitCode {
         Command::Revoked(args) => revoke::revoked(args),
         Command::Stats(args) => store::stats(args),
         Command::Compact(args) => store::compact(args),
-        Command::Audit(args) => audit::audit(args),
+        Command::Audit(args) => audit::audit(*args),
         Command::Tls(args) => tls::tls(&args),
     };
     match done {

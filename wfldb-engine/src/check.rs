@@ -277,7 +277,7 @@ impl Check<'_> {
                 let id = BucketId::from_bytes(*id);
                 let of_none = [key::DUE, key::LINK_USES, key::LINKS, key::LINK_SHARES];
                 let of_none = of_none.iter().any(|begins| row_key.starts_with(begins));
-                if !(space == Space::Index && of_none) && !known.contains(&id) {
+                if !(known.contains(&id) || space == Space::Index && of_none) {
                     let detail = format!("rows in {} of a bucket that is not there", space.name());
                     self.find(FindingKind::Stray, Some(Place::of(&id)), detail);
                 }

@@ -17,7 +17,7 @@ use crate::audit::{self, AuditLog};
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
-use crate::commit::plan::{Applied, BatchEntry, EncodedEvidence, Mutation, WritePlan};
+use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
 use crate::error::EngineError;
 use crate::lifecycle;
@@ -197,30 +197,7 @@ impl Engine {
         let space = Arc::new(SpaceGuard::new(dir.to_path_buf(), parts.options.min_free));
         let floor = Arc::clone(&space);
         let admit = move |plan: &WritePlan| {
-            let stores = match &plan.mutation {
-                Mutation::PutObject(_)
-                | Mutation::PutBucket { .. }
-                | Mutation::StartUpload(_)
-                | Mutation::PutPart(_)
-                | Mutation::Heartbeat => true,
-                Mutation::Batch(batch) => batch
-                    .entries
-                    .iter()
-                    .any(|entry| matches!(entry, BatchEntry::Put(_))),
-                // What frees space, or needs next to none, is always let through.
-                Mutation::DeleteObject(_)
-                | Mutation::EraseVersion(_)
-                | Mutation::AbortUpload(_)
-                | Mutation::Revoke(_)
-                | Mutation::Expire { .. }
-                | Mutation::Prune { .. }
-                | Mutation::DeleteBucket { .. }
-                | Mutation::Audit(_)
-                | Mutation::SweepRows { .. }
-                | Mutation::UseLink { .. }
-                | Mutation::ForgetLinks { .. } => false,
-            };
-            if stores && floor.is_low() {
+            if plan.mutation.stores() && floor.is_low() {
                 Err(EngineError::StorageFull)
             } else {
                 Ok(())

@@ -16,7 +16,10 @@ fn listed(document: &str) -> Vec<(String, String)> {
         let Some((path, name)) = span.split_once("::") else {
             continue;
         };
-        if path.ends_with(".rs") {
+        if Path::new(path)
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+        {
             path.clone_into(&mut file);
         } else if !path.is_empty() {
             continue;

@@ -127,7 +127,7 @@ async fn everything_of_value() -> Vec<(String, String)> {
         }
         // A packet that is none, and one of a stranger.
         let mut stranger = store.admin.clone();
-        stranger.packet = "packet-that.is.private".to_owned();
+        "packet-that.is.private".clone_into(&mut stranger.packet);
         let ask = Ask::new("GET", &key).over(http);
         assert_ne!(store.send_as(&stranger, ask).await.status, 200);
     }

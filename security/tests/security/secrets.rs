@@ -2,6 +2,7 @@
 //! the source.
 
 use std::fs;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use wfldb_core::id::SecretKey;
@@ -43,23 +44,23 @@ fn sources() -> Vec<(String, String)> {
 }
 
 /// Compiles only for what is wiped when it is dropped.
-fn wiped<T: ZeroizeOnDrop>() -> usize {
+fn wiped<T: ZeroizeOnDrop>(_: PhantomData<T>) -> usize {
     1
 }
 
 #[test]
 fn every_type_of_secrets_is_wiped_when_dropped() {
-    let cases = wiped::<SecretKey>()
-        + wiped::<SessionKey>()
-        + wiped::<ExchangeSecret>()
-        + wiped::<Zeroizing<[u8; 32]>>();
+    let cases = wiped(PhantomData::<SecretKey>)
+        + wiped(PhantomData::<SessionKey>)
+        + wiped(PhantomData::<ExchangeSecret>)
+        + wiped(PhantomData::<Zeroizing<[u8; 32]>>);
     count("types of secrets", cases);
 }
 
 /// Compares as constant as its kind: `true` only for types without `==`, by which of the two methods is nearer.
 macro_rules! has_no_equality {
     ($type:ty) => {{
-        struct Probe<T: ?Sized>(std::marker::PhantomData<T>);
+        struct Probe<T: ?Sized>(PhantomData<T>);
         trait Without {
             const IS_WITHOUT: bool = true;
         }

@@ -172,7 +172,8 @@ fn make_directory() -> Result<PathBuf, Error> {
 /// permissions are not looked at. The directory's always are.
 fn check_directory(path: &Path) -> Result<(), Error> {
     let found = std::fs::metadata(path).map_err(|error| Error::io("cannot use", path, &error))?;
-    if found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0 {
+    let others = found.mode() & 0o077;
+    if found.uid() == rustix::process::geteuid().as_raw() && others == 0 {
         Ok(())
     } else {
         let path = path.display();

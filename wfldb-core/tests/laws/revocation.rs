@@ -246,7 +246,7 @@ fn issue_again(whole: &Packet, links: usize) -> String {
         let claims = token.split('.').nth(1).unwrap();
         let claims = wfldb_core::encoding::base64url::decode(claims).unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-        token = claims["prf"].as_str().unwrap().to_owned();
+        claims["prf"].as_str().unwrap().clone_into(&mut token);
     }
     token
 }

@@ -293,6 +293,34 @@ pub(crate) enum Applied {
 /// The committer's answer to one plan.
 pub(crate) type Outcome = Result<Applied, EngineError>;
 
+impl Mutation {
+    /// Whether the free-space floor holds it back. What frees space, or needs next to none, is always let through.
+    pub(crate) fn stores(&self) -> bool {
+        match self {
+            Self::PutObject(_)
+            | Self::PutBucket { .. }
+            | Self::StartUpload(_)
+            | Self::PutPart(_)
+            | Self::Heartbeat => true,
+            Self::Batch(batch) => batch
+                .entries
+                .iter()
+                .any(|entry| matches!(entry, BatchEntry::Put(_))),
+            Self::DeleteObject(_)
+            | Self::EraseVersion(_)
+            | Self::AbortUpload(_)
+            | Self::Revoke(_)
+            | Self::Expire { .. }
+            | Self::Prune { .. }
+            | Self::DeleteBucket { .. }
+            | Self::Audit(_)
+            | Self::SweepRows { .. }
+            | Self::UseLink { .. }
+            | Self::ForgetLinks { .. } => false,
+        }
+    }
+}
+
 impl WritePlan {
     /// The lane of the fair queue in which the plan waits.
     pub(crate) fn lane(&self) -> Lane {

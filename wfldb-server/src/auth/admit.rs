@@ -10,9 +10,7 @@ use wfldb_core::auth::{
 };
 use wfldb_core::id::BucketId;
 use wfldb_core::packet::UrlLink;
-use wfldb_core::request::{
-    ArrivedRequest, FreshRequest, LinkRequest, SessionRequest, SignedRequest,
-};
+use wfldb_core::request::{ArrivedRequest, FreshRequest, LinkRequest, SessionRequest, SignedRequest};
 use wfldb_core::revocation::Asked;
 use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;

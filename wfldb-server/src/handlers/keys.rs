@@ -44,11 +44,11 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
             .engine
             .revocations(&admitted.authorized, query.after, query.limit)?;
         let last = page.items.last().map(|last| last.what.to_string());
-        let list = RevocationList {
+        let answer = RevocationList {
             items: page.items.iter().map(form).collect(),
             cursor: last.filter(|_| page.more),
         };
-        respond::json(StatusCode::OK, &list)
+        respond::json(StatusCode::OK, &answer)
     })
     .await
 }

@@ -165,18 +165,16 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
         Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
-    let known = match app.engine.known_bucket_rate(name) {
-        Some(known) => known,
-        None => {
-            let name = name.clone();
-            match blocking(app, move |app| Ok(app.engine.bucket_rate(&name))).await? {
-                Ok(found) => found,
-                // The handler says what is wrong with the bucket, in its place among the checks.
-                Err(_) => return Ok(()),
-            }
+    let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
+        known
+    } else {
+        let name = name.clone();
+        match blocking(app, move |app| Ok(app.engine.bucket_rate(&name))).await? {
+            Ok(found) => found,
+            // The handler says what is wrong with the bucket, in its place among the checks.
+            Err(_) => return Ok(()),
         }
     };
-    let (bucket, rate) = known;
     app.gate.rate_of_bucket(bucket, rate)
 }
 

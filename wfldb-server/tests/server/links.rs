@@ -237,7 +237,7 @@ async fn what_is_no_valid_link_is_refused() {
     let maker = maker(&store, &[ALL]);
     let good = to_read(&maker, "cat");
     let old = link_with(&maker, UrlLinkMethod::Get, key("cat"), |claims| {
-        claims.exp = claims.iat + 1
+        claims.exp = claims.iat + 1;
     });
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
     let mut altered = good.clone().into_bytes();
@@ -288,7 +288,7 @@ async fn a_link_writes_within_its_size_and_what_its_signer_may() {
         let name = format!("in/{http:?}");
         let target = |link: &str| format!("/v1/photos/{name}?link={link}");
         let small = link_with(&all, UrlLinkMethod::Put, key(&name), |claims| {
-            claims.max_bytes = Some(4)
+            claims.max_bytes = Some(4);
         });
         let stored = plain(&store, http, "PUT", &target(&small), "meow").await;
         // It tells nothing of what was there.
@@ -477,10 +477,10 @@ async fn what_fails_costs_no_use() {
     let store = Store::photos().await;
     let maker = maker(&store, &[ALL]);
     let read = link_with(&maker, UrlLinkMethod::Get, key("cat"), |claims| {
-        claims.uses = Some(1)
+        claims.uses = Some(1);
     });
     let write = link_with(&maker, UrlLinkMethod::Put, key("dog"), |claims| {
-        claims.uses = Some(1)
+        claims.uses = Some(1);
     });
     let (read, write) = (
         format!("/v1/photos/cat?link={read}"),
@@ -544,10 +544,10 @@ async fn a_bucket_that_wants_signatures_refuses_links() {
     let maker = maker(&store, &[ALL]);
     for uses in [None, Some(1)] {
         let read = link_with(&maker, UrlLinkMethod::Get, key("cat"), |claims| {
-            claims.uses = uses
+            claims.uses = uses;
         });
         let write = link_with(&maker, UrlLinkMethod::Put, key("cat"), |claims| {
-            claims.uses = uses
+            claims.uses = uses;
         });
         let read = format!("/v1/photos/cat?link={read}");
         plain(&store, Http::Two, "GET", &read, "")

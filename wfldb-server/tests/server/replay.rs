@@ -319,7 +319,7 @@ async fn clock_steps_bring_no_request_back() {
     // Ahead: the first one is too old by now.
     let ahead = start.plus_ms(10 * MINUTE);
     set(ahead);
-    refused(&store, &[first.clone()]).await;
+    refused(&store, std::slice::from_ref(&first)).await;
     let second = put(ahead);
     store.send(second.clone()).await.ok(StatusCode::OK);
     // Back: by the clock the first one is fresh, and its nonce is long forgotten.

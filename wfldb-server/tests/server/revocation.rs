@@ -279,8 +279,8 @@ async fn a_write_that_was_admitted_before_is_refused_in_its_commit() {
         let mut ask = Ask::new("PUT", "/v1/photos/k").over(http);
         ask.content = Some(ContentDigest::of(&[first.clone(), last.clone()].concat()));
         let headers = ask.sign(holder);
-        let (feed, fed) = mpsc::channel(1);
-        let sending = store.deliver_body(&ask, headers, Fed(fed));
+        let (feed, body) = mpsc::channel(1);
+        let sending = store.deliver_body(&ask, headers, Fed(body));
         let revoking = async {
             feed.send(first.clone().into()).await.unwrap();
             // It was taken, so the request is admitted.
