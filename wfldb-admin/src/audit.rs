@@ -308,9 +308,14 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
         let _ = write!(human, "\nkey {shown}");
     }
     if let Some(request) = &proven.request {
+        let what = if request.by_link {
+            "a link signed at"
+        } else {
+            "signed at"
+        };
         let _ = write!(
             human,
-            "\nsigned at {}: {} {}\nunder a packet from {}",
+            "\n{what} {}: {} {}\nunder a packet from {}",
             request.timestamp, request.method, request.path, request.root
         );
     }
@@ -319,6 +324,7 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
             "signer": request.signer.to_string(),
             "root": request.root.to_string(),
             "timestamp": request.timestamp.to_string(),
+            "by_link": request.by_link,
             "method": request.method,
             "path": request.path,
             "query": request.query,

@@ -190,7 +190,8 @@ impl Engine {
         let storage = parts.storage;
         let revoked = revocation::load(&*storage.snapshot());
         if let Err(why) = &revoked {
-            let why = || format!("what is revoked cannot be read, so every request is refused: {why}");
+            tracing::error!(%why, "what is revoked cannot be read, so every request is refused");
+            let why = || format!("what is revoked cannot be read: {why}");
             parts.read_only.get_or_insert_with(why);
         }
         let revocations = Arc::new(RevocationView::new(revoked.ok()));

@@ -5,11 +5,12 @@ use super::{
     AuditError, Commitment, Content, EffectAction, Entry, EntryActor, Label, LogName, Outcome, Receipt,
     ReceiptEvidence, SignedCheckpoint, VerifierKey, evidence_value, leaf_hash,
 };
+use crate::auth::{Method, Op, Target};
 use crate::encoding::percent::{self, Literal};
 use crate::id::{ContentHash, KeyId, PacketHash};
 use crate::name::{BucketName, ObjectKey};
 use crate::object::ContentDigest;
-use crate::packet::Packet;
+use crate::packet::{Packet, UrlLink};
 use crate::time::UnixMillis;
 
 /// Why a receipt is not believed.
@@ -82,6 +83,8 @@ pub struct ProvenRequest {
     pub query: String,
     /// The bucket in the path.
     pub bucket: BucketName,
+    /// The signer made a link in a URL, at that time, and whoever had it wrote this: the signer has not seen the bytes.
+    pub by_link: bool,
 }
 
 impl Receipt {
@@ -162,7 +165,9 @@ impl Receipt {
         if !holder.verify_strict(&evidence.canonical, &evidence.signature) {
             return Err(ReceiptError::Signature);
         }
-        let signed = SignedLines::read(&evidence.canonical).ok_or(ReceiptError::Request("form"))?;
+        let Some(signed) = SignedLines::read(&evidence.canonical) else {
+            return self.check_link(evidence, &packet);
+        };
         if signed.audience != claims.aud.as_str() {
             return Err(ReceiptError::Audience);
         }
@@ -179,6 +184,39 @@ impl Receipt {
             path: signed.path.to_owned(),
             query: signed.query.to_owned(),
             bucket,
+            by_link: false,
+        })
+    }
+
+    /// Of a put by a link, what the holder signed is the link: which key may be written and how much, not which bytes.
+    fn check_link(&self, evidence: &ReceiptEvidence, packet: &Packet) -> Result<ProvenRequest, ReceiptError> {
+        const OTHER: ReceiptError = ReceiptError::Request("form");
+        let input = std::str::from_utf8(&evidence.canonical).map_err(|_| OTHER)?;
+        let link = UrlLink::parse(&format!("{input}.{}", evidence.signature)).map_err(|_| OTHER)?;
+        if link.packet_token() != evidence.packet {
+            return Err(ReceiptError::Packet);
+        }
+        link.claims()
+            .check_follows(packet.claims())
+            .map_err(|_| ReceiptError::Packet)?;
+        let claims = link.claims();
+        let key = self.key.as_deref().and_then(|key| ObjectKey::parse(key).ok());
+        let target = key.map(|key| Target::Key(claims.bucket.clone(), key));
+        let target = target.filter(|target| claims.covers(Op::Put, target));
+        let target = target.ok_or(ReceiptError::Request("key"))?;
+        let (_, len) = self.stored().ok_or(ReceiptError::Request("body"))?;
+        if claims.max_bytes.is_some_and(|most| len > most) {
+            return Err(ReceiptError::Request("body"));
+        }
+        Ok(ProvenRequest {
+            signer: claims.iss.clone(),
+            root: packet.root().claims().iss.clone(),
+            timestamp: UnixMillis::new(claims.iat.saturating_mul(1000)),
+            method: Method::Put.as_str().to_owned(),
+            path: target.path(),
+            query: String::new(),
+            bucket: claims.bucket.clone(),
+            by_link: true,
         })
     }
 

@@ -12,7 +12,7 @@ use crate::time::UnixMillis;
 impl UrlLinkClaims {
     /// Checks the link against the last link of its packet: signed by its holder, for the same store, inside its times,
     /// and allowed to follow.
-    pub(super) fn check_follows(&self, parent: &Claims) -> Result<(), PacketError> {
+    pub(crate) fn check_follows(&self, parent: &Claims) -> Result<(), PacketError> {
         let rules = [
             ("iss", self.iss == parent.sub),
             ("aud", self.aud == parent.aud),

@@ -8,13 +8,13 @@ use wfldb_core::audit::{
 };
 use wfldb_core::auth::Method;
 use wfldb_core::id::{BucketId, ContentHash, LeafIndex, Role, SecretKey, SignatureBytes, VersionId};
-use wfldb_core::name::ObjectKey;
+use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::ContentDigest;
-use wfldb_core::packet::Grant;
+use wfldb_core::packet::{Grant, Packet, UrlLinkClaims, UrlLinkKeys, UrlLinkMethod, issue_url_link};
 use wfldb_core::time::UnixMillis;
 
 use super::naive::{self, Tiles};
-use crate::support::{NOW, audience, client, issue, root, signed, verified};
+use crate::support::{NOW, audience, chain_claims, client, issue, issue_chain, root, signed, verified};
 
 const BODY: &[u8] = b"hello wflDB";
 const SALT: [u8; 32] = [9; 32];
@@ -279,6 +279,79 @@ fn a_log_that_tells_of_another_request_than_was_signed_is_refused() {
         ..put
     };
     assert_eq!(case.verify().unwrap_err(), ReceiptError::Request("form"));
+}
+
+/// A put by a link: what is signed is the link. Defects it catches: one for another key, for reading, for less bytes, of
+/// another packet, or that its signer could not make.
+#[test]
+fn a_write_by_a_link_is_believed_as_far_as_the_link_goes() {
+    let everything = || Grant::parse_json(r#"{"b":"photos","p":"","ops":["get","put"]}"#).unwrap();
+    let mut chain = chain_claims(&[vec![everything()]]);
+    chain[0].dlg = 1;
+    let packet = issue_chain(&chain);
+    let claims = UrlLinkClaims {
+        iss: client().key_id(Role::Client),
+        aud: audience(),
+        iat: NOW.seconds(),
+        exp: NOW.seconds() + 600,
+        jti: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
+        method: UrlLinkMethod::Put,
+        bucket: BucketName::parse("photos").unwrap(),
+        keys: UrlLinkKeys::Key(ObjectKey::parse("a b/cat.jpg").unwrap()),
+        uses: None,
+        max_bytes: Some(BODY.len() as u64),
+    };
+    let by = |claims: &UrlLinkClaims| {
+        let token = issue_url_link(&client(), &Packet::parse(&packet).unwrap(), claims).unwrap();
+        let (input, signature) = token.rsplit_once('.').unwrap();
+        Case {
+            evidence: Some(ReceiptEvidence {
+                packet: packet.clone(),
+                canonical: input.as_bytes().to_vec(),
+                signature: SignatureBytes::parse(signature).unwrap(),
+            }),
+            ..Case::put()
+        }
+    };
+    let proven = by(&claims).verify().unwrap().request.unwrap();
+    assert!(proven.by_link && !Case::put().verify().unwrap().request.unwrap().by_link);
+    assert_eq!(proven.path, "/v1/photos/a%20b/cat.jpg");
+    assert_eq!(
+        (proven.signer, proven.timestamp.seconds()),
+        (claims.iss.clone(), claims.iat)
+    );
+
+    let other_key = UrlLinkKeys::Key(ObjectKey::parse("a b/dog.jpg").unwrap());
+    let cases = [
+        (
+            UrlLinkClaims {
+                keys: other_key,
+                ..claims.clone()
+            },
+            "key",
+        ),
+        (
+            UrlLinkClaims {
+                method: UrlLinkMethod::Get,
+                max_bytes: None,
+                ..claims.clone()
+            },
+            "key",
+        ),
+        (
+            UrlLinkClaims {
+                max_bytes: Some(10),
+                ..claims.clone()
+            },
+            "body",
+        ),
+    ];
+    for (claims, what) in cases {
+        assert_eq!(by(&claims).verify().unwrap_err(), ReceiptError::Request(what));
+    }
+    let mut of_another_packet = by(&claims);
+    of_another_packet.evidence.as_mut().unwrap().packet = issue(vec![everything()]);
+    assert_eq!(of_another_packet.verify().unwrap_err(), ReceiptError::Packet);
 }
 
 #[test]
