@@ -174,8 +174,47 @@ def names():
                 keep("names", f"{file} {vector.get('kind', '')} {text[:40]}", text)
 
 
+def audit_log():
+    """From the worked vector of docs/PROTOCOL.md."""
+    document = (HERE.parent / "docs" / "PROTOCOL.md").read_text()
+    worked = document[document.index("An audit log of the same store") :]
+    key = worked.split("verifier key `")[1].split("`")[0]
+    erased = worked.split("Leaf 0 is `")[1].split("`")[0]
+    entry, note = [text.split("\n```")[0] for text in worked.split("```\n")[1:4:2]]
+    entry = entry.strip("\n")
+    keep("audit", "key", "k" + key)
+    keep("audit", "entry", "e" + entry)
+    keep("audit", "erased entry", "e" + erased)
+    keep("audit", "checkpoint", "n" + note + "\n")
+    bundle = b"".join(len(text).to_bytes(2) + text.encode() for text in (erased, entry))
+    keep("audit", "bundle", b"b\x01" + bundle)
+    keep("audit", "tile", b"t\x01" + bytes(range(64)))
+    proof = f"c2sp.org/tlog-proof@v1\nindex 1\n{base64.b64encode(bytes(32)).decode()}\n\n{note}\n"
+    keep("audit", "proof", "l" + proof)
+    for path in ("checkpoint", "tile/0/000", "tile/1/x001/234.p/17", "tile/entries/x067/x891/012.p/255"):
+        keep("audit", "path " + path, "p" + path)
+    url = lambda value: base64.urlsafe_b64encode(value).decode().rstrip("=")
+    signed = {"packet": "a.b.c", "canonical": url(b"WFLDB-ED25519-1\n"), "signature": "A" * 86}
+    content = {"etag": "0" * 64, "len": 11, "version": "01JGFJJZ00AAAAAAAAAAAAAAAA"}
+    receipt = {"leaf": 1, "entry": url(entry.encode()), "salt": url(bytes(32)), "bucket": "01" * 16, "key": "a b/cat.jpg",
+               "content": content, "evidence": signed, "proof": proof}
+    keep("audit", "receipt", "r" + json.dumps(receipt, separators=(",", ":")))
+
+
+def links():
+    claims = {"iss": "wc125njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkencm4a", "aud": "wfldb:test-cluster", "iat": 1767323045,
+              "exp": 1767323645, "jti": "AAECAwQFBgcICQoLDA0ODw", "m": "GET", "b": "photos", "k": "a b/cat.jpg", "uses": 3, "prf": "a.b.c"}
+    keep("url_link", "get", json.dumps(claims, separators=(",", ":")))
+    below = {name: value for name, value in claims.items() if name not in ("k", "uses")} | {"p": "a/"}
+    keep("url_link", "prefix", json.dumps(below, separators=(",", ":")))
+    put = claims | {"m": "PUT", "max_bytes": 1000}
+    keep("url_link", "put", json.dumps(put, separators=(",", ":")))
+
+
 if __name__ == "__main__":
     packets()
     requests()
     names()
     written_here()
+    audit_log()
+    links()
