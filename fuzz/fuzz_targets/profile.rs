@@ -22,6 +22,8 @@ fuzz_target!(|input: &[u8]| {
         Err(error) => {
             let said = error.to_string();
             let secret = input.split("wsk1").nth(1).and_then(|rest| rest.get(..20));
+            // Words of the message itself are no key.
+            let secret = secret.filter(|secret| secret.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             assert!(secret.is_none_or(|secret| !said.contains(secret)), "the key is in the message: {said}");
         }
     }

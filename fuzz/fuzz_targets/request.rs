@@ -19,6 +19,12 @@ fuzz_target!(|input: &[u8]| {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     assert_eq!((head.path(), head.query()), (path, query));
     let lower: Vec<(String, &[u8])> = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value)).collect();
+    if let ArrivedRequest::Link(link) = &arrived {
+        let credential = |name: &str| name == "authorization" || name.starts_with("x-wfldb-");
+        assert!(!lower.iter().any(|(name, _)| credential(name)), "a link beside other credentials");
+        assert!(query.split('&').any(|pair| pair.strip_prefix("link=") == Some(link.token())));
+        return;
+    }
     let signed: Vec<(&str, &str)> = head.signed_headers().collect();
     assert!(signed.is_sorted_by(|left, right| left.0 < right.0), "signed headers repeat or are out of order");
     for (name, value) in &signed {
@@ -46,6 +52,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(header::ALL.iter().all(|name| count(name) == 1), "one of the six is not there once");
             assert_eq!(request.packet_token().split(' ').count(), 1);
         }
+        ArrivedRequest::Link(_) => unreachable!("looked at above"),
         ArrivedRequest::Session(_) => assert!(once.iter().all(|name| count(name) == 0)),
     }
 });
