@@ -62,6 +62,19 @@ use crate::worker::Worker;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
+    /// Shared by the clones; what else holds `inner` does not keep the store at work.
+    _at_work: Arc<AtWork>,
+}
+
+/// Ends the work of a store with the last handle, and waits for it: a worker may hold the store at that moment, and
+/// would otherwise let its directory go only later.
+struct AtWork(Arc<Inner>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        // Said again, and reported, when the rest of it is dropped.
+        let _ = self.0.shut_down();
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -269,7 +282,10 @@ impl Engine {
                 inner.scrubber.start("wfldb-scrub", &inner, scrub::run)?;
             }
         }
-        Ok(Self { inner })
+        Ok(Self {
+            _at_work: Arc::new(AtWork(Arc::clone(&inner))),
+            inner,
+        })
     }
 
     /// The store's realm.

@@ -194,6 +194,19 @@ fn a_store_without_its_store_file_is_refused() {
     assert!(matches!(refused, Err(OpenError::StoreFile(_))), "{refused:?}");
 }
 
+/// DEFECT: a worker that holds the store when the last handle goes keeps the directory locked for a while.
+#[test]
+fn a_dropped_store_can_be_opened_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let engine = open(dir.path());
+        // Workers are at work just after the start, and after each of these.
+        make_bucket(&engine, "aaa");
+        put(&engine, "aaa", "k", b"v").unwrap();
+        drop(engine);
+    }
+}
+
 #[test]
 fn an_unfinished_creation_is_begun_again() {
     let dir = tempfile::tempdir().unwrap();
