@@ -22,6 +22,7 @@
 pub mod audit;
 pub mod auth;
 pub mod chunk;
+pub mod doc;
 pub mod encoding;
 pub mod id;
 mod kind;

@@ -79,6 +79,15 @@ pub const BATCH_ENTRIES_MAX: usize = 1000;
 /// Largest batch as sent, and most bytes of all its bodies together.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Largest document, in its canonical form with its envelope. One is whole in memory while it is planned.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// Deepest nesting of JSON in documents and requests about them.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Largest whole number, and its negative, that every reader of JSON reads exactly: 2^53 − 1.
+pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Longest name of a field, in bytes.
+pub const FIELD_PATH_BYTES_MAX: usize = 1024;
+
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// Largest size of the parts of an upload.

@@ -14,6 +14,7 @@ mod canonical;
 mod chains;
 mod chunks;
 mod differential;
+mod doc;
 mod encodings;
 mod invariants;
 mod replay;
