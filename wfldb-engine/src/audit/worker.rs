@@ -33,9 +33,13 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
     let mut follower = Follower::default();
     let mut wait = Duration::ZERO;
     loop {
-        match wake.recv_timeout(wait) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        // The second time: leaves that come before a checkpoint is due are taken up together, when it is. Nobody wakes
+        // for them, since the first message was not taken up yet; whoever does wants more than that.
+        for wait in [wait, follower.until_due()] {
+            match wake.recv_timeout(wait) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
         let Some(inner) = inner.upgrade() else { return };
         // ORDER: before looking, so that what comes during the look wakes again.
@@ -84,6 +88,13 @@ struct Follower {
 }
 
 impl Follower {
+    /// How long it is until the next checkpoint may be signed.
+    fn until_due(&self) -> Duration {
+        self.signed_at.map_or(Duration::ZERO, |at| {
+            BETWEEN_CHECKPOINTS.saturating_sub(at.elapsed())
+        })
+    }
+
     /// Goes on by a bounded piece; answers when to look again.
     fn step(&mut self, inner: &Arc<Inner>) -> Result<Duration, EngineError> {
         if inner.audit.unsound().is_some() {
@@ -153,9 +164,7 @@ impl Follower {
         if !is_new || tree.size() < self.signed_size {
             return Ok((None, IDLE));
         }
-        let rest = self.signed_at.map_or(Duration::ZERO, |at| {
-            BETWEEN_CHECKPOINTS.saturating_sub(at.elapsed())
-        });
+        let rest = self.until_due();
         if rest > Duration::ZERO {
             return Ok((None, rest));
         }
