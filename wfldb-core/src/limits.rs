@@ -105,15 +105,6 @@ pub const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_DEPTH_MAX: u32 = 32;
 
-/// Most fields of an index.
-pub const INDEX_FIELDS_MAX: usize = 8;
-/// Longest name of an index, in bytes.
-pub const INDEX_NAME_BYTES_MAX: usize = 64;
-/// Most entries of one document in one index: one, and one for each different element of the arrays in its fields.
-pub const INDEX_ENTRIES_MAX: usize = 1000;
-/// Longest part of an entry's key that is kept as it is, in bytes: of a longer one a hash stands for the rest.
-pub const INDEX_KEY_BYTES_MAX: usize = 1024;
-
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// Largest size of the parts of an upload.

@@ -76,9 +76,6 @@ pub enum QueryFault {
     /// A number outside of its bounds.
     #[error("the number is not from {0} to {1}")]
     Bounds(u64, u64),
-    /// A name of an index that cannot be one.
-    #[error("a name of an index has 1 to 64 of A-Z a-z 0-9 - _ .")]
-    IndexName,
     /// A field that occurs twice in a list, or that this cannot be said of.
     #[error("this field cannot stand here")]
     FieldPlace,
