@@ -104,6 +104,18 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
 /// Deepest nesting of groups in a regular expression.
 pub const PATTERN_DEPTH_MAX: u32 = 32;
+/// Documents that a question is answered with when it does not say how many.
+pub const FIND_LIMIT: usize = 25;
+/// Most documents of one answer.
+pub const FIND_LIMIT_MAX: usize = 1000;
+/// Most documents that a question can pass over. A bookmark goes further, and costs less.
+pub const FIND_SKIP_MAX: usize = 100_000;
+/// Most fields that a question names.
+pub const FIND_FIELDS_MAX: usize = 64;
+/// Most fields that a question sorts by.
+pub const FIND_SORT_MAX: usize = 8;
+/// Most ranges that a question is answered from.
+pub const FIND_RANGES_MAX: usize = 1024;
 
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;

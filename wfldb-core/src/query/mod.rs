@@ -5,9 +5,15 @@ mod condition;
 mod error;
 mod parse;
 mod pattern;
+mod project;
+mod request;
 mod selector;
+mod sort;
 
 pub use self::condition::{Comparison, Condition, JsonType, Test};
 pub use self::error::{QueryError, QueryFault};
 pub use self::pattern::Pattern;
+pub use self::project::project;
+pub use self::request::FindRequest;
 pub use self::selector::{Selector, TextSearch};
+pub use self::sort::{SortField, sort_key};
