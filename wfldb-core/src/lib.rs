@@ -31,6 +31,7 @@ pub mod limits;
 pub mod name;
 pub mod object;
 pub mod packet;
+pub mod query;
 pub mod replay;
 pub mod request;
 pub mod revocation;

@@ -4,8 +4,8 @@
 //! use wfldb_core::index::IndexDefinition;
 //!
 //! let definition = IndexDefinition::parse(&serde_json::json!({
+//!     "index": {"fields": ["age", {"name.last": "desc"}]},
 //!     "name": "by-age",
-//!     "fields": ["age", {"name.last": "desc"}],
 //!     "unique": true,
 //! }))?;
 //! let entries = definition.entries(&serde_json::json!({"age": 7, "name": {"last": "Ames"}}))?;
@@ -21,7 +21,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::entry::{IndexEntry, IndexError, Shape, hash_of};
 use super::key::{End, FieldKey, KeyRange, Way, prefix_end, range};
 use crate::doc::{FieldPath, Object, Value};
+use crate::kind::Kind;
 use crate::limits::{INDEX_FIELDS_MAX, INDEX_NAME_BYTES_MAX};
+use crate::query::{QueryError, Selector};
 
 /// The name of an index: 1 to 128 of `A-Z a-z 0-9 _ - .`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +65,7 @@ pub enum IndexKind {
 }
 
 /// Why something is no definition of an index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DefinitionError {
     /// Not an object, or a member that is unknown or of a wrong type.
     #[error("`{0}` is not what an index has there")]
@@ -72,12 +74,47 @@ pub enum DefinitionError {
     #[error("an index has a name of 1 to 128 characters of A-Z a-z 0-9 _ - .")]
     Name,
     /// None, too many, twice the same, or not a field.
-    #[error("an index has 1 to 8 different fields, each a name or {{\"name\": \"asc\" or \"desc\"}}")]
+    #[error("an index has 1 to 8 different fields, each a name or {{\"name\": \"asc\" or \"desc\"}}, none of them _id")]
     Fields,
+    /// The selector of the documents that it is about.
+    #[error(transparent)]
+    Selector(#[from] QueryError),
+    /// Its selector searches for words, which the values of a document do not tell.
+    #[error("`$text` cannot decide which documents an index is about")]
+    Text,
 }
 
+impl DefinitionError {
+    /// The stable error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Selector(error) => error.code(),
+            Self::Member(_) | Self::Name | Self::Fields | Self::Text => "BadIndex",
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+
+    /// Where in the body of a request it is (RFC 6901).
+    pub fn pointer(&self) -> String {
+        match self {
+            Self::Selector(error) => error.pointer.clone(),
+            Self::Member(member) => format!("/{member}"),
+            Self::Name => "/name".to_owned(),
+            Self::Fields => "/index/fields".to_owned(),
+            Self::Text => SELECTOR_POINTER.to_owned(),
+        }
+    }
+}
+
+/// Where the selector is in the body of a request.
+const SELECTOR_POINTER: &str = "/index/partial_filter_selector";
+
 /// An index as it is defined. It never changes: another definition is another index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IndexDefinition {
     /// Its name, unique in its bucket.
     pub name: IndexName,
@@ -88,6 +125,8 @@ pub struct IndexDefinition {
     pub unique: bool,
     /// Documents that lack one of the fields are not in it.
     pub sparse: bool,
+    /// Only documents that this selects are in it.
+    pub partial: Option<Selector>,
 }
 
 impl IndexDefinition {
@@ -96,20 +135,30 @@ impl IndexDefinition {
     /// # Errors
     /// [`DefinitionError`] by what is wrong.
     pub fn parse(json: &Value) -> Result<Self, DefinitionError> {
-        let object = json.as_object().ok_or(DefinitionError::Member("index"))?;
-        let known = ["name", "type", "fields", "unique", "sparse"];
-        if object.keys().any(|member| !known.contains(&member.as_str())) {
-            return Err(DefinitionError::Member("(unknown)"));
-        }
-        let fields = object.get("fields").and_then(Value::as_array);
+        let object = members(json, "(body)", &["index", "name", "type", "unique", "sparse"])?;
+        let index = object.get("index").ok_or(DefinitionError::Member("index"))?;
+        let index = members(index, "index", &["fields", "partial_filter_selector"])?;
+        let fields = index.get("fields").and_then(Value::as_array);
         let fields = fields.ok_or(DefinitionError::Fields)?;
-        let fields: Vec<_> = fields.iter().map(field).collect::<Result<_, _>>()?;
+        // One more than the limit is enough to be refused.
+        let fields: Vec<_> = fields
+            .iter()
+            .take(INDEX_FIELDS_MAX + 1)
+            .map(field)
+            .collect::<Result<_, _>>()?;
         let repeated = fields
             .iter()
             .enumerate()
             .any(|(place, (path, _))| fields.iter().take(place).any(|(other, _)| other == path));
         if fields.is_empty() || fields.len() > INDEX_FIELDS_MAX || repeated {
             return Err(DefinitionError::Fields);
+        }
+        let partial = index
+            .get("partial_filter_selector")
+            .map(|selector| Selector::parse_at(selector, SELECTOR_POINTER))
+            .transpose()?;
+        if partial.as_ref().is_some_and(|partial| partial.text().is_some()) {
+            return Err(DefinitionError::Text);
         }
         let kind = match object.get("type") {
             None => IndexKind::Ordered,
@@ -123,6 +172,7 @@ impl IndexDefinition {
             fields,
             unique: flag(object, "unique")?,
             sparse: flag(object, "sparse")?,
+            partial,
         };
         definition.name = match object.get("name") {
             None => definition.own_name(),
@@ -165,7 +215,12 @@ impl IndexDefinition {
             IndexKind::Hash => "hash",
         };
         json.insert("type".to_owned(), kind.into());
-        json.insert("fields".to_owned(), fields.into());
+        let mut index = Object::new();
+        index.insert("fields".to_owned(), fields.into());
+        if let Some(partial) = &self.partial {
+            index.insert("partial_filter_selector".to_owned(), partial.source().clone());
+        }
+        json.insert("index".to_owned(), index.into());
         for (member, is_so) in [("unique", self.unique), ("sparse", self.sparse)] {
             if is_so {
                 json.insert(member.to_owned(), true.into());
@@ -193,6 +248,9 @@ impl IndexDefinition {
     /// # Errors
     /// [`IndexError`] when it has more than one index may hold of one document.
     pub fn entries(&self, document: &Value) -> Result<Vec<IndexEntry>, IndexError> {
+        if self.partial.as_ref().is_some_and(|partial| !partial.matches(document)) {
+            return Ok(Vec::new());
+        }
         let shape = Shape {
             fields: &self.fields,
             hash: self.kind == IndexKind::Hash,
@@ -236,7 +294,11 @@ impl IndexDefinition {
 }
 
 fn field(json: &Value) -> Result<(FieldPath, Way), DefinitionError> {
-    let path = |text: &str| FieldPath::parse(text).map_err(|_| DefinitionError::Fields);
+    let path = |text: &str| match FieldPath::parse(text) {
+        // The key is ordered by its bytes, and stands behind every entry anyway.
+        Ok(path) if path.names() != ["_id"] => Ok(path),
+        _ => Err(DefinitionError::Fields),
+    };
     match json {
         Value::String(text) => Ok((path(text)?, Way::Up)),
         Value::Object(object) if object.len() == 1 => {
@@ -248,6 +310,20 @@ fn field(json: &Value) -> Result<(FieldPath, Way), DefinitionError> {
             }
         }
         _ => Err(DefinitionError::Fields),
+    }
+}
+
+/// The members of an object that has no others than these.
+fn members<'a>(
+    json: &'a Value,
+    member: &'static str,
+    known: &[&str],
+) -> Result<&'a Object, DefinitionError> {
+    let object = json.as_object().ok_or(DefinitionError::Member(member))?;
+    if object.keys().all(|member| known.contains(&member.as_str())) {
+        Ok(object)
+    } else {
+        Err(DefinitionError::Member(member))
     }
 }
 

@@ -4,7 +4,7 @@
 //! absent field has a mark below every value. A long part is cut, and a hash of the whole follows: two values that are
 //! equal up to the cut still have different parts, but their order is that of the hashes, so such an entry is not exact.
 
-use crate::doc::{Value, write_key};
+use crate::doc::{Value, write_begin_of_text, write_key};
 use crate::limits::INDEX_FIELD_BYTES_MAX;
 
 /// An absent field: below the tag of every value.
@@ -65,7 +65,7 @@ pub enum End<'a> {
     Included(&'a Value),
     /// The value is not in it.
     Excluded(&'a Value),
-    /// All texts that begin so: as a lower end the first of them, as an upper end the last.
+    /// All texts that begin so: as a lower end the first of them, as an upper end the last. Others are among them.
     Begins(&'a str),
     /// There is no end.
     Open,
@@ -162,11 +162,10 @@ fn high_of(end: End<'_>) -> Side {
     }
 }
 
-/// What the parts of all texts with this beginning begin with.
+/// What the parts of all texts with this beginning begin with, and those of some others.
 fn text_beginning(text: &str) -> Vec<u8> {
-    let mut bytes = whole(Some(&Value::from(text)));
-    // Two bytes end a text.
-    bytes.truncate(bytes.len().saturating_sub(2));
+    let mut bytes = Vec::new();
+    write_begin_of_text(text, &mut bytes);
     bytes.truncate(INDEX_FIELD_BYTES_MAX);
     bytes
 }

@@ -17,7 +17,7 @@ const EXACT: u8 = 1;
 const UNIQUE: u8 = 2;
 
 /// The indexes of a bucket, as its row has them in JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Indexes {
     /// The number of the next one: none is given twice, so a number stands for one definition for ever.
@@ -26,7 +26,7 @@ pub(crate) struct Indexes {
 }
 
 /// One of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DefinedIndex {
     pub(crate) number: u32,
