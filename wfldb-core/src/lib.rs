@@ -25,6 +25,7 @@ pub mod chunk;
 pub mod doc;
 pub mod encoding;
 pub mod id;
+pub mod index;
 mod kind;
 pub mod limits;
 pub mod name;

@@ -88,6 +88,18 @@ pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Longest name of a field, in bytes.
 pub const FIELD_PATH_BYTES_MAX: usize = 1024;
 
+/// Most indexes of a bucket.
+pub const INDEXES_MAX: usize = 64;
+/// Most of them that were made because a query would gain.
+pub const INDEXES_AUTOMATIC_MAX: usize = 8;
+/// Most fields of an index.
+pub const INDEX_FIELDS_MAX: usize = 8;
+/// Longest name of an index, in bytes.
+pub const INDEX_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a field's value in an index; what is longer is cut, and a hash follows.
+pub const INDEX_FIELD_BYTES_MAX: usize = 1024;
+/// Most rows of one document in one index: an array has one for each element.
+pub const INDEX_ENTRIES_MAX: usize = 1000;
 /// Largest body that asks a question about documents, as sent.
 pub const QUERY_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of conditions in a selector.
@@ -177,6 +189,9 @@ pub const NOTE_SIGNATURES_MAX: usize = 64;
 pub const NOTE_NAME_BYTES_MAX: usize = 255;
 
 const _: () = {
+    // The longest key of a row in an index is far from what the storage refuses, and one bit stands for each field.
+    assert!(64 + INDEX_FIELDS_MAX * (INDEX_FIELD_BYTES_MAX + 32) + KEY_BYTES_MAX < 32 * 1024);
+    assert!(INDEX_FIELDS_MAX <= 8 && INDEXES_AUTOMATIC_MAX < INDEXES_MAX);
     // A bundle gives the length of an entry in 16 bits.
     assert!(AUDIT_ENTRY_BYTES_MAX <= u16::MAX as usize);
     // A receipt of a batch that writes the most effects with the longest keys, and its packet.
