@@ -212,8 +212,9 @@ impl Test {
                 .as_array()
                 .is_some_and(|elements| u64::try_from(elements.len()) == Ok(*wanted)),
             Self::HasAll(wanted) => value.as_array().is_some_and(|elements| {
-                wanted.iter().all(|wanted| elements.contains(wanted))
-                    || matches!(wanted.as_slice(), [Value::Array(only)] if only == elements)
+                let has = |wanted: &Value| elements.iter().any(|element| compare(element, wanted).is_eq());
+                wanted.iter().all(has)
+                    || matches!(wanted.as_slice(), [only @ Value::Array(_)] if compare(only, value).is_eq())
             }),
             Self::AnyElement(condition) => value
                 .as_array()

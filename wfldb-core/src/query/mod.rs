@@ -3,16 +3,20 @@
 
 mod condition;
 mod error;
+mod imply;
 mod parse;
 mod pattern;
+mod plan;
 mod project;
 mod request;
 mod selector;
 mod sort;
+mod source;
 
 pub use self::condition::{Comparison, Condition, JsonType, Test};
 pub use self::error::{QueryError, QueryFault};
 pub use self::pattern::Pattern;
+pub use self::plan::{Access, IndexWish, Known, Plan, Walk, plan};
 pub use self::project::project;
 pub use self::request::FindRequest;
 pub use self::selector::{Selector, TextSearch};

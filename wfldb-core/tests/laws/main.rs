@@ -17,6 +17,7 @@ mod differential;
 mod doc;
 mod encodings;
 mod invariants;
+mod query;
 mod replay;
 mod revocation;
 mod sessions;
