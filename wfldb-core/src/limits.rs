@@ -126,6 +126,20 @@ pub const FIND_SKIP_MAX: usize = 100_000;
 pub const FIND_FIELDS_MAX: usize = 64;
 /// Most fields that a question sorts by.
 pub const FIND_SORT_MAX: usize = 8;
+/// Rows of heads and indexes that a question looks at, at most.
+pub const FIND_KEYS_MAX: u64 = 2_000_000;
+/// Documents that a question reads, at most.
+pub const FIND_DOCUMENTS_MAX: u64 = 500_000;
+/// Bytes of documents that a question reads, at most.
+pub const FIND_READ_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How long a question is worked on, in milliseconds.
+pub const FIND_MS_MAX: u64 = 20_000;
+/// Bytes of what documents are sorted by that are held at once.
+pub const FIND_SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of documents after which an answer ends; the first is answered whatever it has.
+pub const FIND_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest position that a bookmark can hold, in bytes: it comes back in a body.
+pub const BOOKMARK_POSITION_BYTES_MAX: usize = 32 * 1024;
 /// Most ranges that a question is answered from.
 pub const FIND_RANGES_MAX: usize = 1024;
 
@@ -189,6 +203,8 @@ pub const NOTE_SIGNATURES_MAX: usize = 64;
 pub const NOTE_NAME_BYTES_MAX: usize = 255;
 
 const _: () = {
+    // A bookmark in base64 leaves room for its question.
+    assert!(BOOKMARK_POSITION_BYTES_MAX * 4 / 3 + 16 * 1024 < QUERY_BYTES_MAX);
     // The longest key of a row in an index is far from what the storage refuses, and one bit stands for each field.
     assert!(64 + INDEX_FIELDS_MAX * (INDEX_FIELD_BYTES_MAX + 32) + KEY_BYTES_MAX < 32 * 1024);
     assert!(INDEX_FIELDS_MAX <= 8 && INDEXES_AUTOMATIC_MAX < INDEXES_MAX);

@@ -351,6 +351,8 @@ fn object(
     match key.as_str() {
         "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
         "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        "_find" => return Ok((RouteKind::Find, Target::Find(bucket))),
+        "_explain" => return Ok((RouteKind::Explain, Target::Explain(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -412,6 +414,8 @@ impl Route {
             | RouteKind::Bucket
             | RouteKind::Object
             | RouteKind::Batch
+            | RouteKind::Find
+            | RouteKind::Explain
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup

@@ -202,6 +202,8 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         ]);
                         Target::Key(bucket, key)
                     }
+                    RouteKind::Find => Target::Find(bucket),
+                    RouteKind::Explain => Target::Explain(bucket),
                     RouteKind::Batch => Target::Batch(bucket),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
@@ -388,7 +390,7 @@ fn a_request_without_a_route_is_told_why() {
             Kind::NotAllowed,
         ),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
-        ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/abc/_find", "MethodNotAllowed", Kind::NotAllowed),
         (
             "GET",
             "/v1/abc/_changes?since=0",

@@ -25,6 +25,8 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Upload => key(UPLOAD),
         RouteKind::UploadPart => key(&format!("{UPLOAD}&part=1")),
         RouteKind::Scan => "/v1/photos/scan".to_owned(),
+        RouteKind::Find => "/v1/photos/_find".to_owned(),
+        RouteKind::Explain => "/v1/photos/_explain".to_owned(),
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
@@ -48,6 +50,7 @@ fn body(method: Method, kind: RouteKind) -> String {
         (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
         (Method::Put, _) => "forged".to_owned(),
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
+        (Method::Post, RouteKind::Find | RouteKind::Explain) => r#"{"selector":{}}"#.to_owned(),
         (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
         (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
         (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
@@ -97,6 +100,8 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Upload
         | RouteKind::UploadPart
         | RouteKind::Scan
+        | RouteKind::Find
+        | RouteKind::Explain
         | RouteKind::Batch
         | RouteKind::Stats
         | RouteKind::Admin

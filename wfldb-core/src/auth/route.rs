@@ -80,6 +80,10 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_find`.
+    Find,
+    /// `/v1/{bucket}/_explain`.
+    Explain,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +108,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +124,8 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Find,
+        Self::Explain,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -185,6 +191,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
                 Get | Head | Put | Delete => None,
             }
         }
+        RouteKind::Find | RouteKind::Explain => match method {
+            Post => Some(&[Op::Query]),
+            Get | Head | Put | Delete => None,
+        },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
             Head | Put => None,
@@ -263,6 +273,8 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Find, "POST:query"),
+            (RouteKind::Explain, "POST:query"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -300,6 +312,9 @@ mod tests {
             (Method::Get, RouteKind::ObjectAt),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
+            // Questions have a body, and change nothing.
+            (Method::Post, RouteKind::Find),
+            (Method::Post, RouteKind::Explain),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

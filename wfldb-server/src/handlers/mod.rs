@@ -5,6 +5,7 @@ mod backup;
 mod batch;
 mod bucket;
 mod dry_run;
+mod find;
 mod health;
 mod keys;
 mod multipart;
@@ -74,6 +75,8 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Get) => Box::pin(multipart::list(call)),
         (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
+        (RouteKind::Find, Method::Post) => Box::pin(find::find(call)),
+        (RouteKind::Explain, Method::Post) => Box::pin(find::explain(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
@@ -105,6 +108,8 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Upload
             | RouteKind::UploadPart
             | RouteKind::Scan
+            | RouteKind::Find
+            | RouteKind::Explain
             | RouteKind::Batch
             | RouteKind::Stats
             | RouteKind::Admin
@@ -162,7 +167,11 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 /// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
+        Target::Key(name, _)
+        | Target::Listing(name)
+        | Target::Batch(name)
+        | Target::Find(name)
+        | Target::Explain(name) => name,
         Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {

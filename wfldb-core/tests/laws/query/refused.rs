@@ -75,7 +75,7 @@ fn what_is_too_deep_or_too_many_is_refused() {
 fn no_pattern_hangs_and_none_grows() {
     let text = json!({"a": "a".repeat(20_000) + "!"});
     let began = Instant::now();
-    for pattern in ["(a+)+$", "(a*)*b", "(a|aa)+$", "(a|a?)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*$x"] {
+    for pattern in ["(a+)+$", "(a*)*b", "(a|aa)+$", "^(a|a?)+$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(.*)*$x"] {
         let selector = Selector::parse(&json!({"a": {"$regex": pattern}})).unwrap();
         assert!(!selector.matches(&text), "{pattern}");
     }
