@@ -1,6 +1,7 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::index::{DefinitionError, IndexError};
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -27,6 +28,27 @@ pub enum EngineError {
     /// A condition of the request does not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
+    /// A unique index has the document's values for another document.
+    #[error("another document has the same values in the unique index {index}")]
+    UniqueViolation {
+        /// The index's name, for those who may know of all documents.
+        index: String,
+    },
+    /// An index cannot hold the document.
+    #[error(transparent)]
+    Unindexable(#[from] IndexError),
+    /// What is no definition of an index.
+    #[error(transparent)]
+    BadIndex(#[from] DefinitionError),
+    /// Another index has that name.
+    #[error("another index has that name")]
+    IndexExists,
+    /// No index has that name.
+    #[error("no such index")]
+    NoSuchIndex,
+    /// The bucket has as many indexes as one may have.
+    #[error("the bucket has too many indexes")]
+    TooManyIndexes,
     /// One entry of a batch was refused, and with it the whole batch.
     #[error("entry {index} of the batch: {error}")]
     Entry {
@@ -130,7 +152,9 @@ impl EngineError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Entry { error, .. } => error.kind(),
+            Self::BadIndex(error) => error.kind(),
             Self::NoSuchBucket
+            | Self::NoSuchIndex
             | Self::NoSuchKey
             | Self::VersionPruned
             | Self::NoSuchUpload
@@ -161,6 +185,12 @@ impl EngineError {
         match self {
             Self::NoSuchBucket => "NoSuchBucket",
             Self::NoSuchKey => "NoSuchKey",
+            Self::UniqueViolation { .. } => "UniqueViolation",
+            Self::Unindexable(_) => "TooManyIndexEntries",
+            Self::BadIndex(error) => error.code(),
+            Self::IndexExists => "IndexExists",
+            Self::NoSuchIndex => "NoSuchIndex",
+            Self::TooManyIndexes => "TooManyIndexes",
             Self::BucketNotEmpty => "BucketNotEmpty",
             Self::KindFixed => "KindFixed",
             Self::NotDeleted => "NotDeleted",

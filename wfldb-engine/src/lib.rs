@@ -19,6 +19,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+mod index;
 mod lifecycle;
 mod link_uses;
 mod object;
@@ -48,6 +49,7 @@ pub use self::commit::Unready;
 pub use self::compact::Compacted;
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
+pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, FinishedPart, FinishedUpload,
     ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage, ScanQuery, Upload,

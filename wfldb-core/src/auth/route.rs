@@ -80,6 +80,8 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_index`.
+    Indexes,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +106,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +122,7 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Indexes,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -148,6 +151,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         RouteKind::Bucket => match method {
             Get | Put | Delete => Some(&[Op::Manage]),
             Head | Post => None,
+        },
+        RouteKind::Indexes => match method {
+            Get | Post | Delete => Some(&[Op::Manage]),
+            Head | Put => None,
         },
         RouteKind::BucketForce => match method {
             Delete => Some(&[Op::Manage, Op::Erase]),
@@ -263,6 +270,7 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),

@@ -16,6 +16,7 @@ mod chunks;
 mod differential;
 mod doc;
 mod encodings;
+mod indexes;
 mod invariants;
 mod replay;
 mod revocation;

@@ -6,6 +6,7 @@ mod batch;
 mod bucket;
 mod dry_run;
 mod health;
+mod index;
 mod keys;
 mod multipart;
 mod object;
@@ -75,6 +76,9 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
+        (RouteKind::Indexes, Method::Get) => Box::pin(index::list(call)),
+        (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
+        (RouteKind::Indexes, Method::Delete) => Box::pin(index::drop(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -106,6 +110,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::UploadPart
             | RouteKind::Scan
             | RouteKind::Batch
+            | RouteKind::Indexes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -163,7 +168,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
         Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known
