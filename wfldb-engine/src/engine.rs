@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
-use wfldb_core::id::{ByteLen, KeyId};
+use wfldb_core::id::{ByteLen, KeyId, SecretKey};
 use wfldb_core::name::Realm;
 use zeroize::Zeroizing;
 
@@ -118,6 +118,8 @@ pub(crate) struct Inner {
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
+    /// What documents are signed with.
+    pub(crate) node: OnceLock<SecretKey>,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -272,6 +274,7 @@ impl Engine {
             garbage,
             store: parts.store,
             audit,
+            node: OnceLock::new(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
