@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 use wfldb_core::auth::{Authorized, Op, Target};
-use wfldb_core::id::{ByteLen, KeyId, SecretKey};
+use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
 use zeroize::Zeroizing;
 
@@ -19,6 +19,7 @@ use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
+use crate::doc::Signer;
 use crate::error::EngineError;
 use crate::lifecycle;
 use crate::link_uses::LinkUse;
@@ -119,7 +120,7 @@ pub(crate) struct Inner {
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
     /// What documents are signed with.
-    pub(crate) node: OnceLock<SecretKey>,
+    pub(crate) signer: Signer,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -274,7 +275,7 @@ impl Engine {
             garbage,
             store: parts.store,
             audit,
-            node: OnceLock::new(),
+            signer: Signer::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

@@ -3,8 +3,10 @@
 
 mod plan;
 mod read;
+mod signer;
 mod write;
 
 pub(crate) use self::plan::{NewVersion, document_of};
 pub use self::read::Document;
+pub(crate) use self::signer::Signer;
 pub(crate) use self::write::parse;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use wfldb_core::auth::Authorized;
 use wfldb_core::doc::{self, Draft, Envelope, Object, Sealed, Standing};
-use wfldb_core::id::{ContentHash, SecretKey};
+use wfldb_core::id::ContentHash;
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 
@@ -15,7 +15,6 @@ use crate::index::IndexHints;
 use crate::object::{inline_body, settle};
 use crate::row::{BucketRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space, prefix_end};
-use crate::store::load_node_key;
 
 /// The type of every document.
 const CONTENT_TYPE: &str = "application/json";
@@ -106,7 +105,7 @@ impl Inner {
         };
         let by = proof.actor().to_string();
         let draft = Draft::of(&bucket.name, &new.key, new.body, standing, now, &by)?;
-        let sealed: Sealed = draft.sign(self.node_key()?)?;
+        let sealed: Sealed = draft.sign(self.signer.key(self.dir())?)?;
         let text = Bytes::from(sealed.text);
         let len = text.len() as u64;
         let mut headers = new.headers;
@@ -129,19 +128,5 @@ impl Inner {
                 hints: IndexHints,
             })),
         })
-    }
-
-    /// The key that the store signs with: the one that was given, or its own from `keys/`.
-    fn node_key(&self) -> Result<&SecretKey, EngineError> {
-        if let Some(key) = self.node.get() {
-            return Ok(key);
-        }
-        let key = load_node_key(self.dir()).map_err(|error| {
-            tracing::error!(%error, "the node key cannot be used");
-            EngineError::NoNodeKey
-        })?;
-        let key = key.ok_or(EngineError::NoNodeKey)?;
-        // Who came first decides, so that all sign with one.
-        Ok(self.node.get_or_init(|| key))
     }
 }
