@@ -13,7 +13,7 @@ use wfldb_core::index::{IndexDefinition, IndexName};
 use wfldb_core::name::BucketName;
 
 pub(crate) use self::hints::IndexHints;
-pub(crate) use self::walk::{Walked, ready, walk};
+pub(crate) use self::walk::{ready, walk};
 pub(crate) use self::worker::run;
 use crate::bucket::{bucket_of, resolve};
 use crate::commit::plan::{Applied, Mutation};

@@ -63,8 +63,7 @@ fn a_build_that_was_cut_off_goes_on() {
             for n in 0..50 {
                 store(&place.engine, &format!("k{n:02}"), &person(n)).unwrap();
             }
-            let before = place.engine.inner.committer().mark().number.get();
-            place.storage.fail_at(before + 1 + cut, fault);
+            place.storage.inject_after(cut, fault);
             let defined = define(&place.engine, &by_age());
             let proof = of_bucket(BUCKET, Op::Manage);
             until(|| place.engine.health().writable.is_err());

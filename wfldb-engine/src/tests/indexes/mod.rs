@@ -15,7 +15,7 @@ use crate::bucket::resolve;
 use crate::index::{ready, walk};
 use crate::row::{decode_entry, key};
 use crate::storage::prefix_end;
-use crate::{IndexInfo, IndexProgress, MemoryStorage, Space, Storage};
+use crate::{IndexInfo, IndexProgress, MemoryStorage, Snapshot, Space, Storage};
 
 const BUCKET: &str = "people";
 
@@ -94,8 +94,11 @@ fn drop_index(engine: &Engine, name: &IndexName) {
 /// Every document, as a reader finds it who knows nothing of indexes. Those whose time is over, and that nobody ended
 /// yet, too: they have rows until then.
 fn documents(engine: &Engine) -> BTreeMap<ObjectKey, Value> {
-    let snapshot = engine.inner.storage.snapshot();
-    let bucket = resolve(&*snapshot, &name(BUCKET)).unwrap();
+    documents_in(&*engine.inner.storage.snapshot())
+}
+
+fn documents_in(snapshot: &dyn Snapshot) -> BTreeMap<ObjectKey, Value> {
+    let bucket = resolve(snapshot, &name(BUCKET)).unwrap();
     let prefix = key::of_bucket(&bucket.id);
     let heads = snapshot.range(Space::Heads, &prefix, &prefix_end(&prefix), false);
     heads
@@ -111,9 +114,8 @@ fn documents(engine: &Engine) -> BTreeMap<ObjectKey, Value> {
 type Rows = Vec<(ObjectKey, IndexEntry)>;
 
 /// The rows of every index that is built, by name, in order.
-fn rows(engine: &Engine) -> BTreeMap<String, Rows> {
-    let snapshot = engine.inner.storage.snapshot();
-    let bucket = resolve(&*snapshot, &name(BUCKET)).unwrap();
+fn rows_in(snapshot: &dyn Snapshot) -> BTreeMap<String, Rows> {
+    let bucket = resolve(snapshot, &name(BUCKET)).unwrap();
     let of = |number| {
         let prefix = key::index_rows(&bucket.id, number);
         let rows = snapshot.range(Space::Index, &prefix, &prefix_end(&prefix), false);
@@ -129,9 +131,9 @@ fn rows(engine: &Engine) -> BTreeMap<String, Rows> {
 
 /// Every index that is built has exactly the rows that follow from the documents.
 fn assert_follows(engine: &Engine) {
-    let documents = documents(engine);
-    let found = rows(engine);
     let snapshot = engine.inner.storage.snapshot();
+    let documents = documents_in(&*snapshot);
+    let found = rows_in(&*snapshot);
     let bucket = resolve(&*snapshot, &name(BUCKET)).unwrap();
     for (_, definition) in ready(&bucket) {
         let mut expected: Rows = Vec::new();
@@ -168,7 +170,7 @@ fn an_index_finds_documents_in_the_order_of_their_values() {
         let found: Vec<_> = walk.map(Result::unwrap).collect();
         // Where a walk stopped, another goes on.
         for (at, stop) in found.iter().enumerate() {
-            let rest = super::indexes::walk(&*snapshot, &bucket.id, number, &range(definition), reverse, Some(&stop.place));
+            let rest = indexes::walk(&*snapshot, &bucket.id, number, &range(definition), reverse, Some(&stop.place));
             assert_eq!(rest.map(Result::unwrap).collect::<Vec<_>>(), found[at + 1..]);
         }
         found.into_iter().map(|walked| walked.object.to_string()).collect::<Vec<_>>()

@@ -191,7 +191,7 @@ impl Run {
 
     /// No two live documents have the same values in a unique index that is built.
     fn assert_unique(&self) {
-        for (index, rows) in rows(&self.engine) {
+        for (index, rows) in rows_in(&*self.engine.inner.storage.snapshot()) {
             let mut seen = BTreeMap::new();
             for (object, entry) in rows.into_iter().filter(|(_, entry)| entry.unique) {
                 let proof = object_proof(object.as_str());
