@@ -14,6 +14,7 @@ pub mod date;
 pub mod dry_run;
 pub mod framing;
 pub mod header;
+pub mod index;
 pub mod keys;
 pub mod listing;
 pub mod multipart;

@@ -205,6 +205,14 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::Find => Target::Find(bucket),
                     RouteKind::Explain => Target::Explain(bucket),
                     RouteKind::Batch => Target::Batch(bucket),
+                    RouteKind::Indexes => {
+                        match method {
+                            Method::Post if given[0] => pairs.push(("wait", "true")),
+                            Method::Delete => pairs.push(("name", "by-age")),
+                            _ => {}
+                        }
+                        Target::Indexes(bucket)
+                    }
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

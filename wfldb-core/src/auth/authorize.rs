@@ -303,7 +303,7 @@ impl Question<'_> {
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
-            Target::Bucket(bucket) => (
+            Target::Bucket(bucket) | Target::Indexes(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -404,7 +404,8 @@ impl Question<'_> {
             | Target::Listing(bucket)
             | Target::Find(bucket)
             | Target::Explain(bucket)
-            | Target::Batch(bucket) => {
+            | Target::Batch(bucket)
+            | Target::Indexes(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

@@ -84,6 +84,8 @@ pub enum RouteKind {
     Find,
     /// `/v1/{bucket}/_explain`.
     Explain,
+    /// `/v1/{bucket}/_index`.
+    Indexes,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -108,7 +110,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -126,6 +128,7 @@ impl RouteKind {
         Self::Batch,
         Self::Find,
         Self::Explain,
+        Self::Indexes,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -154,6 +157,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         RouteKind::Bucket => match method {
             Get | Put | Delete => Some(&[Op::Manage]),
             Head | Post => None,
+        },
+        RouteKind::Indexes => match method {
+            Get | Post | Delete => Some(&[Op::Manage]),
+            Head | Put => None,
         },
         RouteKind::BucketForce => match method {
             Delete => Some(&[Op::Manage, Op::Erase]),
@@ -275,6 +282,7 @@ mod tests {
             (RouteKind::Batch, "POST:put"),
             (RouteKind::Find, "POST:query"),
             (RouteKind::Explain, "POST:query"),
+            (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),

@@ -22,6 +22,8 @@ pub enum Target {
     Find(BucketName),
     /// How such a question is answered.
     Explain(BucketName),
+    /// The indexes of a bucket.
+    Indexes(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -92,7 +94,8 @@ impl Target {
             | Self::Listing(bucket)
             | Self::Batch(bucket)
             | Self::Find(bucket)
-            | Self::Explain(bucket) => Some(bucket),
+            | Self::Explain(bucket)
+            | Self::Indexes(bucket) => Some(bucket),
         }
     }
 
@@ -106,6 +109,7 @@ impl Target {
             | Self::Batch(_)
             | Self::Find(_)
             | Self::Explain(_)
+            | Self::Indexes(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -130,6 +134,7 @@ impl Target {
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
             Self::Find(bucket) => format!("/v1/{bucket}/_find"),
             Self::Explain(bucket) => format!("/v1/{bucket}/_explain"),
+            Self::Indexes(bucket) => format!("/v1/{bucket}/_index"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -157,6 +162,7 @@ impl Target {
             RouteKind::Batch => matches!(self, Self::Batch(_)),
             RouteKind::Find => matches!(self, Self::Find(_)),
             RouteKind::Explain => matches!(self, Self::Explain(_)),
+            RouteKind::Indexes => matches!(self, Self::Indexes(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

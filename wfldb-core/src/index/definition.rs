@@ -135,7 +135,9 @@ impl IndexDefinition {
     /// # Errors
     /// [`DefinitionError`] by what is wrong.
     pub fn parse(json: &Value) -> Result<Self, DefinitionError> {
-        let object = members(json, "(body)", &["index", "name", "type", "unique", "sparse"])?;
+        // `ddoc` is CouchDB's, where an index is in a document; here it says nothing.
+        let known = ["index", "name", "type", "unique", "sparse", "ddoc"];
+        let object = members(json, "(body)", &known)?;
         let index = object.get("index").ok_or(DefinitionError::Member("index"))?;
         let index = members(index, "index", &["fields", "partial_filter_selector"])?;
         let fields = index.get("fields").and_then(Value::as_array);

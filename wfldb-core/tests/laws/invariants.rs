@@ -67,6 +67,7 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Find => Target::Find(BucketName::parse("photos").unwrap()),
                 RouteKind::Explain => Target::Explain(BucketName::parse("photos").unwrap()),
                 RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
+                RouteKind::Indexes => Target::Indexes(BucketName::parse("photos").unwrap()),
                 RouteKind::Stats => Target::Service(Service::Stats),
                 RouteKind::Admin => Target::Service(Service::Admin),
                 RouteKind::Backup => Target::Service(Service::Backup),

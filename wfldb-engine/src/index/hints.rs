@@ -11,6 +11,8 @@ use crate::row::Indexes;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct IndexHints {
     of: Vec<Hint>,
+    /// SECURITY: whether a refusal may name the index that it comes from; who may write below a prefix only may not know.
+    pub(crate) may_name: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +31,7 @@ impl IndexHints {
         indexes: &Indexes,
         new: &Value,
         replaced: Option<(VersionId, &Value)>,
+        may_name: bool,
     ) -> Result<Self, IndexError> {
         let hint = |index: &crate::row::DefinedIndex| {
             // A document that cannot be indexed has no rows.
@@ -41,7 +44,7 @@ impl IndexHints {
             })
         };
         let of = indexes.kept().map(hint).collect::<Result<_, _>>()?;
-        Ok(Self { of })
+        Ok(Self { of, may_name })
     }
 
     /// The rows of the new document, and those of the version that it was planned to replace.

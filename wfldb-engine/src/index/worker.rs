@@ -33,7 +33,7 @@ const RETRY: Duration = Duration::from_secs(30);
 pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
     loop {
         let Some(engine) = inner.upgrade() else { return };
-        let done = work(&engine);
+        let done = engine.define_wishes().and_then(|()| work(&engine));
         engine.indexing.changed();
         drop(engine);
         let wait = match done {

@@ -299,7 +299,7 @@ pub(crate) fn key_of_version(row: &[u8]) -> Result<(ObjectKey, VersionId), RowEr
     Ok((key, VersionId::from_bytes(bytes.map(|byte| !byte))))
 }
 
-fn parse_key(bytes: &[u8], row: &'static str) -> Result<ObjectKey, RowError> {
+pub(crate) fn parse_key(bytes: &[u8], row: &'static str) -> Result<ObjectKey, RowError> {
     let text = std::str::from_utf8(bytes).map_err(|_| RowError(row))?;
     ObjectKey::parse(text).map_err(|_| RowError(row))
 }

@@ -6,6 +6,7 @@ mod bucket;
 mod change;
 pub(crate) mod counters;
 mod headers;
+mod index;
 pub(crate) mod key;
 mod link_use;
 mod mark;
@@ -16,6 +17,9 @@ mod upload;
 pub(crate) use self::bucket::BucketRow;
 pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
+pub(crate) use self::index::{
+    DefinedIndex, IndexState, IndexWork, Indexes, decode_entry, encode_entry,
+};
 pub(crate) use self::link_use::{LinkUseRow, LinksRow, decode_share as link_share};
 pub(crate) use self::mark::CommitMark;
 pub(crate) use self::object::ObjectRow;

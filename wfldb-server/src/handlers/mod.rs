@@ -4,9 +4,11 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod document;
 mod dry_run;
 mod find;
 mod health;
+mod index;
 mod keys;
 mod multipart;
 mod object;
@@ -78,6 +80,9 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Find, Method::Post) => Box::pin(find::find(call)),
         (RouteKind::Explain, Method::Post) => Box::pin(find::explain(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
+        (RouteKind::Indexes, Method::Get) => Box::pin(index::list(call)),
+        (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
+        (RouteKind::Indexes, Method::Delete) => Box::pin(index::drop(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -111,6 +116,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Find
             | RouteKind::Explain
             | RouteKind::Batch
+            | RouteKind::Indexes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -172,7 +178,7 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         | Target::Batch(name)
         | Target::Find(name)
         | Target::Explain(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

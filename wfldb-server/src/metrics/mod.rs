@@ -389,6 +389,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::AuditProof => "audit_proof",
         RouteKind::AuditConsistency => "audit_consistency",
         RouteKind::AuditReceipt => "audit_receipt",
+        RouteKind::Indexes => "indexes",
         RouteKind::ObjectLink => "object_link",
     }
 }

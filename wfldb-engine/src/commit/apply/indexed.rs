@@ -49,7 +49,12 @@ impl Edit<'_> {
                 (Some((entries, _)), Some(_)) => entries.iter().cloned().collect(),
                 _ => new.entries(self.state, &bucket, index)??,
             };
-            self.replace(object, index, &before, &after)?;
+            self.replace(object, index, &before, &after).map_err(|error| match error {
+                EngineError::UniqueViolation { index } => EngineError::UniqueViolation {
+                    index: index.filter(|_| hints.is_some_and(|hints| hints.may_name)),
+                },
+                other => other,
+            })?;
         }
         Ok(())
     }
@@ -65,10 +70,9 @@ impl Edit<'_> {
         // While it is being built, what the document had may not be there yet, and the worker passes over it now.
         let known = |entry: &IndexEntry| index.state == IndexState::Ready && before.contains(entry);
         for entry in after.iter().filter(|entry| entry.unique && !known(entry)) {
-            if let Some(other) = holder_of(self, index, entry, object)? {
-                tracing::debug!(index = %index.definition.name, %other, "a unique index refuses a document");
+            if holder_of(self, index, entry, object)?.is_some() {
                 return Err(EngineError::UniqueViolation {
-                    index: index.definition.name.to_string(),
+                    index: Some(index.definition.name.to_string()),
                 });
             }
         }
