@@ -2,6 +2,7 @@
 
 use wfldb_core::Kind;
 use wfldb_core::index::{DefinitionError, IndexError};
+use wfldb_core::query::QueryError;
 use wfldb_core::doc::{EnvelopeError, JsonError};
 
 use crate::row::RowError;
@@ -155,6 +156,12 @@ pub enum EngineError {
     /// The evidence of the change is gone, and with it what opens its leaf.
     #[error("the evidence was erased")]
     EvidenceErased,
+    /// What is asked is no question, or no index can answer it as it is asked.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The answer takes more than a question may cost.
+    #[error("the question costs more than one may")]
+    OverBudget,
     /// Another backup is being made in that place.
     #[error("another backup is being made in that place")]
     BackupRunning,
@@ -177,6 +184,7 @@ impl EngineError {
         match self {
             Self::Entry { error, .. } => error.kind(),
             Self::BadIndex(error) => error.kind(),
+            Self::Query(error) => error.kind(),
             Self::NoSuchBucket
             | Self::NoSuchIndex
             | Self::NoSuchKey
@@ -206,7 +214,7 @@ impl EngineError {
             | Self::LengthMismatch
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
-            Self::TooLarge => Kind::TooLarge,
+            Self::TooLarge | Self::OverBudget => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
@@ -227,6 +235,7 @@ impl EngineError {
             Self::Entry { error, .. } => error.pointer(),
             Self::Json(error) => Some(error.pointer.clone()),
             Self::BadIndex(error) => Some(error.pointer()),
+            Self::Query(error) => Some(error.pointer.clone()),
             Self::Envelope(error) => Some(error.pointer()),
             _ => None,
         }
@@ -250,6 +259,8 @@ impl EngineError {
             Self::UniqueViolation { .. } => "UniqueViolation",
             Self::Unindexable(_) => "TooManyIndexEntries",
             Self::BadIndex(error) => error.code(),
+            Self::Query(error) => error.code(),
+            Self::OverBudget => "OverBudget",
             Self::IndexExists => "IndexExists",
             Self::NoSuchIndex => "NoSuchIndex",
             Self::TooManyIndexes => "TooManyIndexes",

@@ -26,6 +26,7 @@ mod link_uses;
 mod object;
 mod options;
 mod pending;
+mod query;
 mod revocation;
 mod row;
 mod scrub;
@@ -59,6 +60,7 @@ pub use self::object::{
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
+pub use self::query::{Explained, FindPosition, FindStats, Found, PlanSummary, TextMatch};
 pub use self::revocation::{RevocationInfo, RevocationPage, RevocationView, RevokeOutcome};
 pub use self::stats::EngineStats;
 pub use self::storage::{

@@ -12,6 +12,7 @@ pub mod condition;
 pub mod control;
 pub mod date;
 pub mod dry_run;
+pub mod find;
 pub mod framing;
 pub mod header;
 pub mod index;

@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Restore(Restore),
     /// List, make or drop the indexes of a bucket of documents
     Index(IndexArgs),
+    /// Print the documents that a selector wants, one line of JSON each
+    Query(QueryArgs),
     /// Show figures of the store, or a bucket's configuration and usage
     Stats(Stats),
     /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
@@ -117,6 +119,36 @@ pub(crate) enum Command {
     DryRun(DryRun),
     /// End a packet that was passed on, and everything that it was passed on as; or a key in what was passed on
     Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[arg(value_name = "BUCKET")]
+    pub(crate) bucket: Target,
+    /// Which documents, as JSON: '{}' for all, '{"year": {"$gte": 1980}}'
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selector: String,
+    /// Only these members
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+    /// In the order of these fields: NAME or NAME:desc
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub(crate) sort: Vec<String>,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Without the first so many
+    #[arg(long, value_name = "N")]
+    pub(crate) skip: Option<usize>,
+    /// By this index, or not at all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) use_index: Option<String>,
+    /// Only how many there are
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) count: bool,
+    /// Only how they are found, and what that costs
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, Args)]

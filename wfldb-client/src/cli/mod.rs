@@ -10,6 +10,7 @@ mod dry_run;
 mod exit;
 mod help;
 mod index;
+mod query;
 mod link;
 mod list;
 mod object;
@@ -81,6 +82,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Batch(args) => batch::batch(&client, output, &args).await,
             Command::Tag(args) => tag::tag(&client, output, &args).await,
             Command::Index(args) => index::index(&client, output, &args).await,
+            Command::Query(args) => query::query(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,

@@ -15,7 +15,22 @@ const LEVEL: u8 = 0x01;
 
 /// Compares two texts; different ones can be equal here.
 pub(super) fn collate(left: &str, right: &str) -> Ordering {
-    ROOT.compare(left, right)
+    plainly(left, right).unwrap_or_else(|| ROOT.compare(left, right))
+}
+
+/// The order of most texts: they differ first in two ASCII letters or digits, behind ASCII or nothing, which no neighbour
+/// changes the first level of. It spares most of the work of the collation.
+fn plainly(left: &str, right: &str) -> Option<Ordering> {
+    let mut before = 0;
+    for (left, right) in left.bytes().zip(right.bytes()) {
+        if left != right {
+            let plain = before < 0x80 && left.is_ascii_alphanumeric() && right.is_ascii_alphanumeric();
+            let order = left.to_ascii_lowercase().cmp(&right.to_ascii_lowercase());
+            return (plain && order.is_ne()).then_some(order);
+        }
+        before = left;
+    }
+    None
 }
 
 /// Appends bytes that compare as [`collate`] does. None of them is zero.

@@ -195,7 +195,11 @@ impl Test {
     /// Whether a value that is there passes.
     pub(super) fn matches(&self, value: &Value, order: fn(&Value, &Value) -> Ordering) -> bool {
         match self {
-            Self::Compare(comparison, wanted) => comparison.holds(order(value, wanted)),
+            Self::Compare(comparison, wanted) => match (comparison, value, wanted) {
+                // Only equal texts are equal in any order.
+                (Comparison::Equal, Value::String(value), Value::String(wanted)) => value == wanted,
+                _ => comparison.holds(order(value, wanted)),
+            },
             Self::In(wanted) => is_in(value, wanted),
             Self::NotIn(unwanted) => !is_in(value, unwanted),
             Self::Exists(there) => *there,

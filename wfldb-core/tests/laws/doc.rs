@@ -144,6 +144,7 @@ pub(crate) fn any_value() -> impl Strategy<Value = Value> {
         (-20_i64..20).prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         "[ab\u{0}é\u{10000}]{0,3}".prop_map(Value::from),
+        "[a-cA-C0-2l·\u{301} -]{0,5}".prop_map(Value::from),
         any::<String>().prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {

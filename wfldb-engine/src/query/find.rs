@@ -9,6 +9,7 @@ use wfldb_core::query::{Access, FindRequest, IndexWish, Known, Plan, plan};
 use super::budget::{Budget, FindStats};
 use super::position::FindPosition;
 use super::run::Run;
+use super::sorted::TextMatch;
 use crate::bucket::{admits, bucket_of, resolve};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -68,6 +69,25 @@ pub struct Explained {
     pub over_budget: bool,
 }
 
+/// An answer; one that failed has a plan and a cost too.
+struct Answer {
+    found: Result<Found, EngineError>,
+    plan: PlanSummary,
+    stats: FindStats,
+}
+
+impl Answer {
+    fn found(self) -> Result<Found, EngineError> {
+        let mut found = self.found?;
+        found.stats = FindStats {
+            returned: found.documents.len() as u64,
+            ..self.stats
+        };
+        found.plan = self.plan;
+        Ok(found)
+    }
+}
+
 impl Engine {
     /// The documents that a question wants, of those that `proof` lets its holder query. `from`: where an earlier answer
     /// to the same question ended. Blocks.
@@ -82,14 +102,25 @@ impl Engine {
         request: &FindRequest,
         from: Option<&FindPosition>,
     ) -> Result<Found, EngineError> {
-        let (answer, summary, stats) = self.answer(proof, request, from)?;
-        let mut found = answer?;
-        found.stats = FindStats {
-            returned: found.documents.len() as u64,
-            ..stats
-        };
-        found.plan = summary;
-        Ok(found)
+        if request.selector.text().is_some() {
+            return Err(EngineError::NotSupportedYet("$text"));
+        }
+        self.answer(proof, request, None, from)?.found()
+    }
+
+    /// The same for a selector with `$text`: of the documents that a search of the full text found, those that the rest
+    /// of the selector wants, the best match first where the request names no order. Blocks.
+    ///
+    /// # Errors
+    /// As [`Engine::find`].
+    pub fn find_matching(
+        &self,
+        proof: &Authorized,
+        request: &FindRequest,
+        matches: &[TextMatch],
+        from: Option<&FindPosition>,
+    ) -> Result<Found, EngineError> {
+        self.answer(proof, request, Some(matches), from)?.found()
     }
 
     /// How a question is answered, and what that costs: it is carried out.
@@ -100,8 +131,11 @@ impl Engine {
         if proof.visible_prefixes().is_some() {
             return Err(EngineError::Forbidden);
         }
-        let (answer, plan, stats) = self.answer(proof, request, None)?;
-        let (returned, over_budget) = match answer {
+        if request.selector.text().is_some() {
+            return Err(EngineError::NotSupportedYet("$text"));
+        }
+        let Answer { found, plan, stats } = self.answer(proof, request, None, None)?;
+        let (returned, over_budget) = match found {
             Ok(found) => (found.documents.len() as u64, false),
             Err(EngineError::OverBudget) => (0, true),
             Err(error) => return Err(error),
@@ -114,13 +148,13 @@ impl Engine {
     }
 
     /// Plans and carries out.
-    #[expect(clippy::type_complexity, reason = "an answer that failed still has a plan and a cost")]
     fn answer(
         &self,
         proof: &Authorized,
         request: &FindRequest,
+        matches: Option<&[TextMatch]>,
         from: Option<&FindPosition>,
-    ) -> Result<(Result<Found, EngineError>, PlanSummary, FindStats), EngineError> {
+    ) -> Result<Answer, EngineError> {
         let name = bucket_of(proof, Op::Query)?;
         let snapshot = self.inner.storage.snapshot();
         let bucket = resolve(&*snapshot, name)?;
@@ -132,9 +166,6 @@ impl Engine {
         // SECURITY: which indexes there are is for those who may see the whole bucket.
         if request.use_index.is_some() && visible.is_some() {
             return Err(EngineError::Forbidden);
-        }
-        if request.selector.text().is_some() {
-            return Err(EngineError::NotSupportedYet("$text"));
         }
         let known: Vec<Known<'_>> = ready(&bucket)
             .map(|(number, definition)| Known { number, definition })
@@ -156,11 +187,23 @@ impl Engine {
             now: self.inner.now(),
             budget: Budget::new(),
         };
-        let answer = if plan.sorted {
-            run.in_order(from)
-        } else {
-            run.sorted(from)
+        let found = match matches {
+            Some(matches) => run.matching(matches, from),
+            None if plan.sorted => run.in_order(from),
+            None => run.sorted(from),
         };
-        Ok((answer, PlanSummary::of(&plan, index), run.budget.stats()))
+        let stats = run.budget.stats();
+        // A search looks at what it found, which no index changes. What a request asks for is read before it is carried out, so a wish is a definition.
+        let wish = plan.wish.as_ref().filter(|_| matches.is_none());
+        if let Some(Ok(wish)) = wish.map(|wish| IndexDefinition::parse(&wish.to_value())) {
+            let returned = found.as_ref().map_or(0, |found| found.documents.len());
+            self.inner
+                .wish_index(&bucket, &wish, stats.documents, returned as u64);
+        }
+        Ok(Answer {
+            found,
+            plan: PlanSummary::of(&plan, index),
+            stats,
+        })
     }
 }

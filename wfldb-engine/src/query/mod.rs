@@ -10,3 +10,4 @@ mod sorted;
 pub use self::budget::FindStats;
 pub use self::find::{Explained, Found, PlanSummary};
 pub use self::position::FindPosition;
+pub use self::sorted::TextMatch;

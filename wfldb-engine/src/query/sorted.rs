@@ -2,6 +2,8 @@
 
 use std::collections::BinaryHeap;
 
+use wfldb_core::doc::Value;
+use wfldb_core::id::VersionId;
 use wfldb_core::limits::{BOOKMARK_POSITION_BYTES_MAX, FIND_SORT_BYTES_MAX};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::query::sort_key;
@@ -11,6 +13,19 @@ use super::rows::Rows;
 use super::run::{Page, Run, Wanted};
 use super::{FindPosition, Found};
 use crate::error::EngineError;
+use crate::row::{ObjectRow, key};
+use crate::storage::Space;
+
+/// A document that a search of the full text found.
+#[derive(Clone, Debug)]
+pub struct TextMatch {
+    /// Its key.
+    pub key: ObjectKey,
+    /// The version that was found: another one may be current since.
+    pub version: VersionId,
+    /// How well it matches: larger is better.
+    pub score: f32,
+}
 
 /// The first of what was added, as many as fit.
 struct First {
@@ -22,6 +37,15 @@ struct First {
 }
 
 impl First {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            bytes: 0,
+            held: BinaryHeap::new(),
+            more: false,
+        }
+    }
+
     fn add(&mut self, by: Vec<u8>, object: ObjectKey) -> Result<(), EngineError> {
         self.bytes += by.len() + object.as_str().len();
         self.held.push((by, object));
@@ -41,13 +65,7 @@ impl First {
 impl Run<'_> {
     /// The documents in the order of the request; equal ones in that of their keys.
     pub(super) fn sorted(&mut self, from: Option<&FindPosition>) -> Result<Found, EngineError> {
-        let skip = if from.is_some() { 0 } else { self.request.skip };
-        let mut first = First {
-            most: skip.saturating_add(self.request.limit),
-            bytes: 0,
-            held: BinaryHeap::new(),
-            more: false,
-        };
+        let mut first = First::new(self.passed_over(from).saturating_add(self.request.limit));
         let mut count = 0;
         let (snapshot, bucket, plan) = (self.snapshot, self.bucket.id, self.plan);
         for row in Rows::new(snapshot, bucket, &plan.access, self.visible.as_deref(), None) {
@@ -63,6 +81,59 @@ impl Run<'_> {
                 first.add(by, object)?;
             }
         }
+        self.page(first, count, from)
+    }
+
+    /// The documents among those that a search of the full text found: in the order of the request, or else the best
+    /// match first.
+    pub(super) fn matching(
+        &mut self,
+        matches: &[TextMatch],
+        from: Option<&FindPosition>,
+    ) -> Result<Found, EngineError> {
+        let mut first = First::new(self.passed_over(from).saturating_add(self.request.limit));
+        let mut count = 0;
+        for found in matches {
+            if self.budget.row() == Err(UsedUp) {
+                return Err(EngineError::OverBudget);
+            }
+            // SECURITY: whoever searched may have seen more than this caller.
+            if !self.proof.sees_key(&found.key) {
+                continue;
+            }
+            let Some(document) = self.as_found(found)? else { continue };
+            count += 1;
+            let by = if self.request.sort.is_empty() {
+                best_first(found.score).to_vec()
+            } else {
+                sort_key(&self.request.sort, &document)
+            };
+            if is_behind(&by, &found.key, from) {
+                first.add(by, found.key.clone())?;
+            }
+        }
+        self.page(first, count, from)
+    }
+
+    /// The document that a search found, if it is still that version and the rest of the selector wants it.
+    fn as_found(&mut self, found: &TextMatch) -> Result<Option<Value>, EngineError> {
+        let head = self.snapshot.get(Space::Heads, &key::head(&self.bucket.id, &found.key))?;
+        let Some(head) = head else { return Ok(None) };
+        let head = ObjectRow::decode(&head)?;
+        if head.version != found.version || !head.is_live(self.now) {
+            return Ok(None);
+        }
+        let document = self.read(&head)?;
+        Ok(self.request.selector.matches(&document).then_some(document))
+    }
+
+    fn passed_over(&self, from: Option<&FindPosition>) -> usize {
+        if from.is_some() { 0 } else { self.request.skip }
+    }
+
+    /// The page of what comes first.
+    fn page(&mut self, first: First, count: u64, from: Option<&FindPosition>) -> Result<Found, EngineError> {
+        let skip = self.passed_over(from);
         let mut page = Page::default();
         let mut found = Found::default();
         let mut last = None;
@@ -87,6 +158,13 @@ impl Run<'_> {
         found.documents = page.documents;
         Ok(found)
     }
+}
+
+/// Bytes that compare as scores do, the larger first.
+fn best_first(score: f32) -> [u8; 4] {
+    let bits = score.to_bits();
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    (!ascending).to_be_bytes()
 }
 
 fn is_behind(by: &[u8], object: &ObjectKey, from: Option<&FindPosition>) -> bool {

@@ -24,6 +24,7 @@ mod lifecycle;
 mod listing;
 mod model;
 mod multipart;
+mod queries;
 mod random_damage;
 mod seeds;
 mod tags;

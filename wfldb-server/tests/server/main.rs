@@ -26,6 +26,7 @@ mod links;
 mod multipart;
 mod object_life;
 mod permissions;
+mod queries;
 mod raw;
 mod replay;
 mod revocation;
