@@ -62,19 +62,24 @@ fn of_many_at_once_one_wins() {
     let place = Place::new();
     by_mail(&place.engine);
     for round in 0..20 {
-        // All wait for one group: the committer is held until they are queued.
+        let start = |key: &str, mail: &str| {
+            let body = json!({ "mail": mail }).to_string();
+            let proof = object(BUCKET, key, Op::Put);
+            let headers = ObjectHeaders::default();
+            place.engine.put_document(&proof, body.as_bytes(), headers, Preconditions::default())
+        };
+        let committer = place.engine.inner.committer();
+        // While one is held in its commit, the others wait, and come in one group.
         place.storage.inject(crate::Fault::Stall);
-        let threads: Vec<_> = (0..6)
-            .map(|n| {
-                let engine = place.engine.clone();
-                std::thread::spawn(move || {
-                    store(&engine, &format!("k{round}-{n}"), &json!({"mail": format!("same{round}")}))
-                })
-            })
+        let held = start("held", &format!("held{round}"));
+        until(|| committer.waiting() == 0);
+        let pending: Vec<_> = (0..6)
+            .map(|n| start(&format!("k{round}-{n}"), &format!("same{round}")))
             .collect();
-        until(|| place.engine.inner.committer().waiting() >= 2);
+        assert_eq!(committer.waiting(), 6);
         place.storage.inject(crate::Fault::None);
-        let done: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        held.wait().unwrap();
+        let done: Vec<_> = pending.into_iter().map(crate::Pending::wait).collect();
         assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "{done:?}");
         done.into_iter().filter(Result::is_err).for_each(assert_violates);
     }
