@@ -169,7 +169,9 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
         Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
+            return Ok(());
+        }
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known
