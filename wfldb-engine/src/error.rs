@@ -1,9 +1,9 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::doc::{EnvelopeError, JsonError};
 use wfldb_core::index::{DefinitionError, IndexError};
 use wfldb_core::query::QueryError;
-use wfldb_core::doc::{EnvelopeError, JsonError};
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -174,7 +174,10 @@ pub enum EngineError {
 }
 
 fn unique_index(name: Option<&String>) -> String {
-    name.map_or_else(|| "a unique index".to_owned(), |name| format!("the unique index {name}"))
+    name.map_or_else(
+        || "a unique index".to_owned(),
+        |name| format!("the unique index {name}"),
+    )
 }
 
 impl EngineError {
@@ -197,11 +200,9 @@ impl EngineError {
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
-            Self::BucketNotEmpty
-            | Self::KindFixed
-            | Self::NotDeleted
-            | Self::BackupRunning
-            | Self::Stale => Kind::Conflict,
+            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning | Self::Stale => {
+                Kind::Conflict
+            }
             Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
             Self::Unindexable(_) => Kind::Invalid,
             Self::PreconditionFailed => Kind::Precondition,

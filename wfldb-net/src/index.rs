@@ -74,7 +74,11 @@ impl IndexForm {
         let json = definition.to_json();
         Self {
             name: definition.name.to_string(),
-            kind: json.get("type").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            kind: json
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             def: json.get("index").cloned().unwrap_or_default(),
             unique: definition.unique,
             sparse: definition.sparse,

@@ -15,7 +15,10 @@ pub(crate) async fn index(client: &Client, output: &Output, args: &IndexArgs) ->
     match &args.verb {
         IndexVerb::Ls => {
             for form in client.indexes(bucket).await? {
-                output.line(|| words(&form), || serde_json::to_value(&form).unwrap_or_default())?;
+                output.line(
+                    || words(&form),
+                    || serde_json::to_value(&form).unwrap_or_default(),
+                )?;
             }
         }
         IndexVerb::Create(create) => {
@@ -24,7 +27,12 @@ pub(crate) async fn index(client: &Client, output: &Output, args: &IndexArgs) ->
             let human = || {
                 let why = made.reason.as_deref().map(|why| format!(": {}", shown(why)));
                 let state = state(made.state);
-                format!("{} index {} ({state}{})", made.result, made.name, why.unwrap_or_default())
+                format!(
+                    "{} index {} ({state}{})",
+                    made.result,
+                    made.name,
+                    why.unwrap_or_default()
+                )
             };
             output.line(human, || serde_json::to_value(&made).unwrap_or_default())?;
         }
@@ -47,8 +55,8 @@ fn body(args: &IndexCreate) -> Result<Value, Failure> {
     let mut index = Map::new();
     index.insert("fields".to_owned(), args.fields.iter().map(field).collect());
     if let Some(selector) = &args.partial {
-        let selector = serde_json::from_str(selector)
-            .map_err(|_| Failure::Usage("--partial is not JSON".to_owned()))?;
+        let selector =
+            serde_json::from_str(selector).map_err(|_| Failure::Usage("--partial is not JSON".to_owned()))?;
         index.insert("partial_filter_selector".to_owned(), selector);
     }
     let mut body = json!({

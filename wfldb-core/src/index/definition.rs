@@ -74,7 +74,9 @@ pub enum DefinitionError {
     #[error("an index has a name of 1 to 128 characters of A-Z a-z 0-9 _ - .")]
     Name,
     /// None, too many, twice the same, or not a field.
-    #[error("an index has 1 to 8 different fields, each a name or {{\"name\": \"asc\" or \"desc\"}}, none of them _id")]
+    #[error(
+        "an index has 1 to 8 different fields, each a name or {{\"name\": \"asc\" or \"desc\"}}, none of them _id"
+    )]
     Fields,
     /// The selector of the documents that it is about.
     #[error(transparent)]
@@ -193,7 +195,8 @@ impl IndexDefinition {
         let hash = blake3::hash(&crate::doc::canonical(&json)).to_hex();
         let fields = self.fields.iter().map(|(path, _)| path.to_string());
         let fields = fields.collect::<Vec<_>>().join("-");
-        let fits = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
+        let fits =
+            |character: &char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
         let fields: String = fields.chars().filter(fits).take(64).collect();
         IndexName(format!("{fields}-{}", hash.chars().take(8).collect::<String>()).into())
     }
@@ -250,7 +253,11 @@ impl IndexDefinition {
     /// # Errors
     /// [`IndexError`] when it has more than one index may hold of one document.
     pub fn entries(&self, document: &Value) -> Result<Vec<IndexEntry>, IndexError> {
-        if self.partial.as_ref().is_some_and(|partial| !partial.matches(document)) {
+        if self
+            .partial
+            .as_ref()
+            .is_some_and(|partial| !partial.matches(document))
+        {
             return Ok(Vec::new());
         }
         let shape = Shape {
@@ -266,9 +273,7 @@ impl IndexDefinition {
     /// an index by hash it needs all fields; `None` when they are not as many.
     pub fn key_of(&self, values: &[Option<&Value>]) -> Option<Vec<u8>> {
         match self.kind {
-            IndexKind::Hash => {
-                (values.len() == self.fields.len()).then(|| hash_of(values.iter().copied()))
-            }
+            IndexKind::Hash => (values.len() == self.fields.len()).then(|| hash_of(values.iter().copied())),
             IndexKind::Ordered => {
                 let parts = self.fields.iter().zip(values);
                 let key = parts.flat_map(|((_, way), value)| FieldKey::of(*value, *way).bytes);
@@ -316,11 +321,7 @@ fn field(json: &Value) -> Result<(FieldPath, Way), DefinitionError> {
 }
 
 /// The members of an object that has no others than these.
-fn members<'a>(
-    json: &'a Value,
-    member: &'static str,
-    known: &[&str],
-) -> Result<&'a Object, DefinitionError> {
+fn members<'a>(json: &'a Value, member: &'static str, known: &[&str]) -> Result<&'a Object, DefinitionError> {
     let object = json.as_object().ok_or(DefinitionError::Member(member))?;
     if object.keys().all(|member| known.contains(&member.as_str())) {
         Ok(object)

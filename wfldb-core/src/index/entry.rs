@@ -86,7 +86,9 @@ impl Shape<'_> {
 fn parts(value: Option<&Value>, way: Way, place: usize) -> Vec<(FieldKey, u8)> {
     let mut parts = vec![(FieldKey::of(value, way), 0)];
     if let Some(Value::Array(elements)) = value {
-        let element = 1u8.checked_shl(u32::try_from(place).unwrap_or(u32::MAX)).unwrap_or(0);
+        let element = 1u8
+            .checked_shl(u32::try_from(place).unwrap_or(u32::MAX))
+            .unwrap_or(0);
         // One more than the limit is enough to be refused, however long the array is.
         let mut distinct = BTreeSet::new();
         for value in elements {
@@ -106,12 +108,23 @@ pub(super) fn hash_of<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> Ve
     for value in values {
         hasher.update(&super::key::whole(value));
     }
-    hasher.finalize().as_bytes().iter().take(HASH_BYTES).copied().collect()
+    hasher
+        .finalize()
+        .as_bytes()
+        .iter()
+        .take(HASH_BYTES)
+        .copied()
+        .collect()
 }
 
 impl IndexEntry {
     /// The entry's key for a document: distinct for each document and entry.
     pub fn key(&self, object: &ObjectKey) -> Vec<u8> {
-        [&self.fields, [self.elements].as_slice(), object.as_str().as_bytes()].concat()
+        [
+            &self.fields,
+            [self.elements].as_slice(),
+            object.as_str().as_bytes(),
+        ]
+        .concat()
     }
 }

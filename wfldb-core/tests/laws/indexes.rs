@@ -19,10 +19,12 @@ fn scalar() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         (-3i64..4).prop_map(Value::from),
-        (-2.0f64..2.0).prop_map(|number| serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)),
+        (-2.0f64..2.0)
+            .prop_map(|number| serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)),
         "[a-cA-C \u{0}é]{0,3}".prop_map(Value::from),
         // As long as what is cut, a little shorter, and longer.
-        (0usize..4, "[ab]{0,2}").prop_map(|(n, end)| Value::from("x".repeat(n * INDEX_FIELD_BYTES_MAX / 4) + &end)),
+        (0usize..4, "[ab]{0,2}")
+            .prop_map(|(n, end)| Value::from("x".repeat(n * INDEX_FIELD_BYTES_MAX / 4) + &end)),
     ]
 }
 
@@ -38,7 +40,9 @@ fn value() -> impl Strategy<Value = Value> {
 fn document() -> impl Strategy<Value = Value> {
     (prop::option::of(value()), prop::option::of(value())).prop_map(|(a, b)| {
         let fields = [("a", a), ("b", b)];
-        let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
         Value::Object(fields.collect())
     })
 }
@@ -189,7 +193,10 @@ fn sparse_and_partial_leave_documents_out_and_absent_values_are_unique() {
     let partial = json!({"index": {"fields": ["a"], "partial_filter_selector": {"b": {"$gt": 1}}}});
     assert_eq!((rows(&partial, &both).len(), rows(&partial, &one).len()), (1, 0));
     // Elements are not held against each other.
-    let tags = rows(&json!({"index": {"fields": ["a"]}, "unique": true}), &json!({"a": [1, 2]}));
+    let tags = rows(
+        &json!({"index": {"fields": ["a"]}, "unique": true}),
+        &json!({"a": [1, 2]}),
+    );
     assert_eq!(tags.iter().filter(|row| row.unique).count(), 1);
 }
 
@@ -200,11 +207,17 @@ fn a_document_with_too_many_rows_is_refused() {
     let one = index(&json!({"index": {"fields": ["a"]}}));
     assert_eq!(one.entries(&json!({"a": many})), Err(IndexError::TooManyEntries));
     // The array itself is a row too; the same element twice is one.
-    assert_eq!(one.entries(&json!({"a": many[1..]})).unwrap().len(), INDEX_ENTRIES_MAX);
+    assert_eq!(
+        one.entries(&json!({"a": many[1..]})).unwrap().len(),
+        INDEX_ENTRIES_MAX
+    );
     assert_eq!(one.entries(&json!({"a": vec![7; 5000]})).unwrap().len(), 2);
     let two = index(&json!({"index": {"fields": ["a", "b"]}}));
     let some: Vec<usize> = (0..100).collect();
-    assert_eq!(two.entries(&json!({"a": some, "b": some})), Err(IndexError::TooManyEntries));
+    assert_eq!(
+        two.entries(&json!({"a": some, "b": some})),
+        Err(IndexError::TooManyEntries)
+    );
 }
 
 #[test]
@@ -215,10 +228,20 @@ fn what_is_no_definition_is_refused_with_its_place() {
     };
     let nine: Vec<String> = (0..9).map(|n| format!("f{n}")).collect();
     for fields in [
-        json!([]), json!(nine), json!(["a", "a"]), json!([{"a": "up"}]), json!([{"a": "asc", "b": "asc"}]), json!([1]),
-        json!(["a..b"]), json!(["_id"]), json!("a"),
+        json!([]),
+        json!(nine),
+        json!(["a", "a"]),
+        json!([{"a": "up"}]),
+        json!([{"a": "asc", "b": "asc"}]),
+        json!([1]),
+        json!(["a..b"]),
+        json!(["_id"]),
+        json!("a"),
     ] {
-        assert_eq!(refused(json!({"index": {"fields": fields}})), ("BadIndex", "/index/fields".to_owned()));
+        assert_eq!(
+            refused(json!({"index": {"fields": fields}})),
+            ("BadIndex", "/index/fields".to_owned())
+        );
     }
     let with = |member: &str, value: Value| {
         let mut json = json!({"index": {"fields": ["a"]}});
@@ -229,16 +252,22 @@ fn what_is_no_definition_is_refused_with_its_place() {
     assert_eq!(with("name", json!("")), ("BadIndex", "/name".to_owned()));
     assert_eq!(with("type", json!("text")), ("BadIndex", "/type".to_owned()));
     assert_eq!(with("unique", json!(1)), ("BadIndex", "/unique".to_owned()));
-    let selector = |selector: Value| refused(json!({"index": {"fields": ["a"], "partial_filter_selector": selector}}));
+    let selector =
+        |selector: Value| refused(json!({"index": {"fields": ["a"], "partial_filter_selector": selector}}));
     assert_eq!(selector(json!({"a": {"$near": 1}})).0, "UnknownOperator");
     assert_eq!(selector(json!({"$text": "words"})).0, "BadIndex");
-    assert!(matches!(IndexDefinition::parse(&json!([])), Err(DefinitionError::Member(_))));
+    assert!(matches!(
+        IndexDefinition::parse(&json!([])),
+        Err(DefinitionError::Member(_))
+    ));
 }
 
 #[test]
 fn texts_with_a_beginning_are_in_its_range() {
     let definition = index(&json!({"index": {"fields": [{"a": "desc"}]}}));
-    let range = definition.between(&[], End::Begins("ab"), End::Begins("ab")).unwrap();
+    let range = definition
+        .between(&[], End::Begins("ab"), End::Begins("ab"))
+        .unwrap();
     let key = |text: &str| whole(&definition, &json!({"a": text})).key(&ObjectKey::parse("k").unwrap());
     for text in ["ab", "abc", "ab\u{0}", "abé"] {
         assert!(has(&range, &key(text)), "{text:?}");

@@ -28,7 +28,9 @@ impl Check<'_> {
         };
         for index in &row.indexes.defined {
             let place = || Place::of(bucket).named(&index.definition.name);
-            let work = self.snapshot.get(Space::Index, &key::index_work(bucket, index.number))?;
+            let work = self
+                .snapshot
+                .get(Space::Index, &key::index_work(bucket, index.number))?;
             let work = work.map(|work| IndexWork::decode(&work));
             let done = match (&index.state, work) {
                 (IndexState::Ready, None) => None,
@@ -111,7 +113,8 @@ impl Check<'_> {
                     let head = self.snapshot.get(Space::Heads, &key::head(bucket, &object))?;
                     let entries = head.and_then(|head| self.entries_of(bucket, index, &head));
                     // One with another value was found already.
-                    let same = |own: &IndexEntry| own.fields == entry.fields && own.elements == entry.elements;
+                    let same =
+                        |own: &IndexEntry| own.fields == entry.fields && own.elements == entry.elements;
                     if entries.is_some_and(|entries| entries.iter().any(same)) {
                         continue;
                     }
@@ -143,7 +146,14 @@ impl Check<'_> {
         let head = ObjectRow::decode(head).ok()?;
         let body = inline_body(self.snapshot, bucket, &head).ok()?;
         let document = doc::parse(&body).ok()?;
-        Some(index.definition.entries(&document).unwrap_or_default().into_iter().collect())
+        Some(
+            index
+                .definition
+                .entries(&document)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+        )
     }
 
     /// Rows of indexes that the bucket does not have, and that nobody is removing.
@@ -164,7 +174,9 @@ impl Check<'_> {
                 continue;
             };
             let kept = row.indexes.kept().any(|index| index.number == number);
-            let work = self.snapshot.get(Space::Index, &key::index_work(bucket, number))?;
+            let work = self
+                .snapshot
+                .get(Space::Index, &key::index_work(bucket, number))?;
             if !kept && work != Some(IndexWork::Remove.encode()) {
                 let detail = "rows of an index that is not there";
                 self.find(FindingKind::Stray, Some(Place::of(bucket).named(number)), detail);

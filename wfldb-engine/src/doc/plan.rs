@@ -89,11 +89,19 @@ fn hints(
     }
     let new = doc::parse(text)?;
     let newest = found.newest.as_ref().map(|newest| newest.version);
-    let replaced = found.below.as_ref().filter(|(row, ..)| Some(row.version) == newest);
+    let replaced = found
+        .below
+        .as_ref()
+        .filter(|(row, ..)| Some(row.version) == newest);
     let replaced = replaced.map(|(row, document, _)| (row.version, doc::Value::Object(document.clone())));
     let replaced = replaced.as_ref().map(|(version, document)| (*version, document));
     let may_name = proof.visible_prefixes().is_none();
-    Ok(IndexHints::of_documents(&bucket.indexes, &new, replaced, may_name)?)
+    Ok(IndexHints::of_documents(
+        &bucket.indexes,
+        &new,
+        replaced,
+        may_name,
+    )?)
 }
 
 impl Inner {

@@ -98,7 +98,10 @@ impl Indexing {
                 return Ok(found);
             }
             let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(self.changed.wait_timeout_while(steps, left, |steps| *steps == before));
+            drop(
+                self.changed
+                    .wait_timeout_while(steps, left, |steps| *steps == before),
+            );
         }
     }
 }
@@ -117,13 +120,14 @@ impl Engine {
         });
         let planned = planned.and_then(|mutation| self.inner.admit_bytes().map(|()| mutation));
         let inner = self.inner.clone();
-        self.inner.submit(proof, planned, None, move |applied| match applied {
-            Applied::Index { created, name } => {
-                inner.indexing.worker.wake();
-                Ok(IndexDefined { created, name })
-            }
-            _ => Err(EngineError::OutcomeUnknown),
-        })
+        self.inner
+            .submit(proof, planned, None, move |applied| match applied {
+                Applied::Index { created, name } => {
+                    inner.indexing.worker.wake();
+                    Ok(IndexDefined { created, name })
+                }
+                _ => Err(EngineError::OutcomeUnknown),
+            })
     }
 
     /// Drops an index of the bucket that `proof` names (`manage`). Its rows go in the background.
@@ -136,13 +140,14 @@ impl Engine {
             index: index.clone(),
         });
         let inner = self.inner.clone();
-        self.inner.submit(proof, planned, None, move |applied| match applied {
-            Applied::IndexDropped => {
-                inner.indexing.worker.wake();
-                Ok(())
-            }
-            _ => Err(EngineError::OutcomeUnknown),
-        })
+        self.inner
+            .submit(proof, planned, None, move |applied| match applied {
+                Applied::IndexDropped => {
+                    inner.indexing.worker.wake();
+                    Ok(())
+                }
+                _ => Err(EngineError::OutcomeUnknown),
+            })
     }
 
     /// The indexes of the bucket that `proof` names (`manage`), in the order in which they were defined.
@@ -174,7 +179,10 @@ impl Engine {
         self.inner.indexing.wait(Instant::now() + at_most, || {
             let snapshot = self.inner.storage.snapshot();
             let row = documents(&*snapshot, bucket)?;
-            let index = row.indexes.named(index.as_str()).ok_or(EngineError::NoSuchIndex)?;
+            let index = row
+                .indexes
+                .named(index.as_str())
+                .ok_or(EngineError::NoSuchIndex)?;
             let info = info(&*snapshot, &row, index)?;
             let building = matches!(info.progress, IndexProgress::Building { .. });
             Ok((!building, info))
@@ -198,7 +206,11 @@ impl Inner {
             return;
         }
         let wish = (bucket.name.clone(), wish.clone());
-        let mut wishes = self.indexing.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wishes = self
+            .indexing
+            .wishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if wishes.len() < WISHES_MAX && !wishes.contains(&wish) {
             wishes.push(wish);
             drop(wishes);
@@ -208,7 +220,11 @@ impl Inner {
 
     /// Defines what queries wished for. Somebody else may have taken the last place, or the bucket away.
     fn define_wishes(&self) -> Result<(), EngineError> {
-        let mut wishes = self.indexing.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wishes = self
+            .indexing
+            .wishes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let wishes = std::mem::take(&mut *wishes);
         for (bucket, definition) in wishes {
             let proof = Authorized::system("auto-index", Op::Manage, Target::Bucket(bucket.clone()));
@@ -219,7 +235,8 @@ impl Inner {
             };
             match self.submit(&proof, Ok(mutation), None, |_| Ok(())).wait() {
                 Ok(())
-                | Err(EngineError::NoSuchBucket | EngineError::TooManyIndexes | EngineError::IndexExists) => {}
+                | Err(EngineError::NoSuchBucket | EngineError::TooManyIndexes | EngineError::IndexExists) => {
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -237,11 +254,7 @@ fn documents(snapshot: &dyn Snapshot, bucket: &BucketName) -> Result<BucketRow, 
     }
 }
 
-fn info(
-    snapshot: &dyn Snapshot,
-    bucket: &BucketRow,
-    index: &DefinedIndex,
-) -> Result<IndexInfo, EngineError> {
+fn info(snapshot: &dyn Snapshot, bucket: &BucketRow, index: &DefinedIndex) -> Result<IndexInfo, EngineError> {
     let progress = match &index.state {
         IndexState::Ready => IndexProgress::Ready,
         IndexState::Failed(why) => IndexProgress::Failed(why.clone()),

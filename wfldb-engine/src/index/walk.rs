@@ -25,7 +25,11 @@ pub(crate) struct Walked {
 /// dropped go after its definition, and those of one that is being built come before it is ready.
 pub(crate) fn ready(bucket: &BucketRow) -> impl Iterator<Item = (u32, &IndexDefinition)> {
     let is_ready = |state: &IndexState| matches!(state, IndexState::Ready);
-    let ready = bucket.indexes.defined.iter().filter(move |index| is_ready(&index.state));
+    let ready = bucket
+        .indexes
+        .defined
+        .iter()
+        .filter(move |index| is_ready(&index.state));
     ready.map(|index| (index.number, &index.definition))
 }
 

@@ -115,7 +115,9 @@ fn build(
     );
     let (mut entries, mut bytes) = (0, 0);
     for head in snapshot.range(Space::Heads, &from, &prefix_end(&prefix), false) {
-        if step.documents.len() == DOCUMENTS_PER_STEP || entries >= ENTRIES_PER_STEP || bytes >= BYTES_PER_STEP
+        if step.documents.len() == DOCUMENTS_PER_STEP
+            || entries >= ENTRIES_PER_STEP
+            || bytes >= BYTES_PER_STEP
         {
             let last = step.documents.last().map(|document| document.key.clone());
             step.to = Some(IndexWork::Build {

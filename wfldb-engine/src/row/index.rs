@@ -76,7 +76,9 @@ impl Indexes {
 pub(crate) fn encode_entry(entry: &IndexEntry) -> Bytes {
     let flags = (u8::from(entry.exact) * EXACT) | (u8::from(entry.unique) * UNIQUE);
     // A field's part is bounded, and with it their number.
-    let [high, low] = u16::try_from(entry.fields.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let [high, low] = u16::try_from(entry.fields.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes();
     Bytes::copy_from_slice(&[flags, high, low])
 }
 

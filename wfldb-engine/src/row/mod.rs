@@ -17,9 +17,7 @@ mod upload;
 pub(crate) use self::bucket::BucketRow;
 pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
-pub(crate) use self::index::{
-    DefinedIndex, IndexState, IndexWork, Indexes, decode_entry, encode_entry,
-};
+pub(crate) use self::index::{DefinedIndex, IndexState, IndexWork, Indexes, decode_entry, encode_entry};
 pub(crate) use self::link_use::{LinkUseRow, LinksRow, decode_share as link_share};
 pub(crate) use self::mark::CommitMark;
 pub(crate) use self::object::ObjectRow;

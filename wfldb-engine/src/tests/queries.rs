@@ -24,7 +24,6 @@ impl Place {
     fn new(documents: &[(String, Value)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::with_storage(Arc::new(MemoryStorage::new()), dir.path(), options()).unwrap();
-        let _ = engine.inner.node.set(wfldb_core::id::SecretKey::from_seed([7; 32]));
         configure(&engine, BUCKET, r#"{"kind":"documents"}"#);
         let place = Self { _dir: dir, engine };
         for (key, document) in documents {

@@ -178,7 +178,9 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         | Target::Batch(name)
         | Target::Find(name)
         | Target::Explain(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
+            return Ok(());
+        }
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

@@ -20,6 +20,7 @@ mod copy;
 mod delegation;
 mod erase;
 mod harness;
+mod indexes;
 mod lifecycle;
 mod limits;
 mod links;

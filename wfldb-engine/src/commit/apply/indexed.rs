@@ -49,12 +49,13 @@ impl Edit<'_> {
                 (Some((entries, _)), Some(_)) => entries.iter().cloned().collect(),
                 _ => new.entries(self.state, &bucket, index)??,
             };
-            self.replace(object, index, &before, &after).map_err(|error| match error {
-                EngineError::UniqueViolation { index } => EngineError::UniqueViolation {
-                    index: index.filter(|_| hints.is_some_and(|hints| hints.may_name)),
-                },
-                other => other,
-            })?;
+            self.replace(object, index, &before, &after)
+                .map_err(|error| match error {
+                    EngineError::UniqueViolation { index } => EngineError::UniqueViolation {
+                        index: index.filter(|_| hints.is_some_and(|hints| hints.may_name)),
+                    },
+                    other => other,
+                })?;
         }
         Ok(())
     }

@@ -48,7 +48,9 @@ pub(super) fn define(
         return Err(EngineError::TooManyIndexes);
     }
     // Several queries may have wished the same.
-    let same = indexes.iter().find(|index| index.definition.does_the_same(definition));
+    let same = indexes
+        .iter()
+        .find(|index| index.definition.does_the_same(definition));
     if let Some(same) = same.filter(|_| automatic) {
         return Ok(exists(same));
     }
@@ -130,12 +132,7 @@ fn configured(
 }
 
 /// One step of a build: rows of documents that are still as the worker read them. What was written since keeps itself.
-pub(super) fn build(
-    plan: &WritePlan,
-    step: &BuildIndex,
-    state: &mut Overlay,
-    mark: &CommitMark,
-) -> Outcome {
+pub(super) fn build(plan: &WritePlan, step: &BuildIndex, state: &mut Overlay, mark: &CommitMark) -> Outcome {
     let work_key = key::index_work(&step.bucket, step.number);
     // A step that was tried before, or an index that was dropped meanwhile.
     let work = state.value(Space::Index, &work_key)?;
@@ -158,7 +155,11 @@ pub(super) fn build(
             if entry.unique
                 && let Some(other) = holder_of(&edit, &index, entry, &document.key)?
             {
-                let why = format!("{:?} and {:?} have the same values", other.as_str(), document.key.as_str());
+                let why = format!(
+                    "{:?} and {:?} have the same values",
+                    other.as_str(),
+                    document.key.as_str()
+                );
                 fail(edit, &index, why);
                 return Ok(Applied::Nothing);
             }
@@ -191,7 +192,8 @@ fn become_state(edit: Edit<'_>, index: &DefinedIndex, now: IndexState) {
             defined.state = now.clone();
         }
     }
-    edit.state.put(Space::Meta, key::bucket_row(&row.id), row.encode());
+    edit.state
+        .put(Space::Meta, key::bucket_row(&row.id), row.encode());
 }
 
 /// Removes rows of an index that nothing keeps any more.

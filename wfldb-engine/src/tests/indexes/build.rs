@@ -107,8 +107,17 @@ fn a_dropped_index_leaves_nothing_and_its_number_is_not_given_again() {
     assert_sound(engine);
     // A deleted bucket takes everything along.
     let proof = of_bucket(BUCKET, Op::Manage);
-    engine.delete_bucket(&of_bucket(BUCKET, Op::Erase), true).wait().unwrap();
-    until(|| place.storage.dump().iter().all(|(space, ..)| *space != Space::Index));
+    engine
+        .delete_bucket(&of_bucket(BUCKET, Op::Erase), true)
+        .wait()
+        .unwrap();
+    until(|| {
+        place
+            .storage
+            .dump()
+            .iter()
+            .all(|(space, ..)| *space != Space::Index)
+    });
     assert!(matches!(engine.indexes(&proof), Err(EngineError::NoSuchBucket)));
 }
 

@@ -20,10 +20,7 @@ use crate::{IndexInfo, IndexProgress, MemoryStorage, Snapshot, Space, Storage};
 const BUCKET: &str = "people";
 
 fn engine_on(storage: &MemoryStorage, dir: &Path, options: EngineOptions) -> Engine {
-    let engine = Engine::with_storage(Arc::new(storage.clone()), dir, options).unwrap();
-    let key = wfldb_core::id::SecretKey::from_seed([7; 32]);
-    let _ = engine.inner.node.set(key);
-    engine
+    Engine::with_storage(Arc::new(storage.clone()), dir, options).unwrap()
 }
 
 /// An engine in memory with a bucket of documents, and what it is on.
@@ -75,8 +72,13 @@ fn define(engine: &Engine, json: &Value) -> Result<IndexName, EngineError> {
 
 fn built(engine: &Engine, name: &IndexName) -> IndexInfo {
     let proof = of_bucket(BUCKET, Op::Manage);
-    let info = engine.wait_for_index(&proof, name, Duration::from_secs(60)).unwrap();
-    assert!(!matches!(info.progress, IndexProgress::Building { .. }), "{info:?}");
+    let info = engine
+        .wait_for_index(&proof, name, Duration::from_secs(60))
+        .unwrap();
+    assert!(
+        !matches!(info.progress, IndexProgress::Building { .. }),
+        "{info:?}"
+    );
     info
 }
 
@@ -88,7 +90,10 @@ fn index(engine: &Engine, json: &Value) -> IndexName {
 }
 
 fn drop_index(engine: &Engine, name: &IndexName) {
-    engine.drop_index(&of_bucket(BUCKET, Op::Manage), name).wait().unwrap();
+    engine
+        .drop_index(&of_bucket(BUCKET, Op::Manage), name)
+        .wait()
+        .unwrap();
 }
 
 /// Every document, as a reader finds it who knows nothing of indexes. Those whose time is over, and that nobody ended
@@ -105,8 +110,13 @@ fn documents_in(snapshot: &dyn Snapshot) -> BTreeMap<ObjectKey, Value> {
         .map(|row| {
             let (row_key, row) = row.unwrap();
             let row = crate::row::ObjectRow::decode(&row).unwrap();
-            let body = snapshot.get(Space::Bodies, &key::body(&bucket.id, &row.version)).unwrap();
-            (key::key_of_head(&row_key).unwrap(), serde_json::from_slice(&body.unwrap()).unwrap())
+            let body = snapshot
+                .get(Space::Bodies, &key::body(&bucket.id, &row.version))
+                .unwrap();
+            (
+                key::key_of_head(&row_key).unwrap(),
+                serde_json::from_slice(&body.unwrap()).unwrap(),
+            )
         })
         .collect()
 }
@@ -126,7 +136,9 @@ fn rows_in(snapshot: &dyn Snapshot) -> BTreeMap<String, Rows> {
         rows.map(|found| row(found.unwrap())).collect::<Rows>()
     };
     let ready = ready(&bucket);
-    ready.map(|(number, definition)| (definition.name.to_string(), of(number))).collect()
+    ready
+        .map(|(number, definition)| (definition.name.to_string(), of(number)))
+        .collect()
 }
 
 /// Every index that is built has exactly the rows that follow from the documents.
@@ -149,7 +161,9 @@ fn assert_follows(engine: &Engine) {
 fn rows_in_storage(storage: &MemoryStorage) -> usize {
     let rows = storage.dump();
     let is_of_index = |row: &[u8]| row.get(16) == Some(&b'i');
-    rows.iter().filter(|(space, row, _)| *space == Space::Index && is_of_index(row)).count()
+    rows.iter()
+        .filter(|(space, row, _)| *space == Space::Index && is_of_index(row))
+        .count()
 }
 
 #[test]
@@ -164,23 +178,36 @@ fn an_index_finds_documents_in_the_order_of_their_values() {
     let tags = index(engine, &json!({"index": {"fields": ["tags"]}, "name": "by-tag"}));
     let snapshot = engine.inner.storage.snapshot();
     let bucket = resolve(&*snapshot, &super::name(BUCKET)).unwrap();
-    let walked = |index: &IndexName, range: &dyn Fn(&IndexDefinition) -> wfldb_core::index::KeyRange, reverse: bool| {
+    let walked = |index: &IndexName,
+                  range: &dyn Fn(&IndexDefinition) -> wfldb_core::index::KeyRange,
+                  reverse: bool| {
         let (number, definition) = ready(&bucket).find(|(_, known)| known.name == *index).unwrap();
         let walk = walk(&*snapshot, &bucket.id, number, &range(definition), reverse, None);
         let found: Vec<_> = walk.map(Result::unwrap).collect();
         // Where a walk stopped, another goes on.
         for (at, stop) in found.iter().enumerate() {
-            let rest = indexes::walk(&*snapshot, &bucket.id, number, &range(definition), reverse, Some(&stop.place));
+            let rest = indexes::walk(
+                &*snapshot,
+                &bucket.id,
+                number,
+                &range(definition),
+                reverse,
+                Some(&stop.place),
+            );
             assert_eq!(rest.map(Result::unwrap).collect::<Vec<_>>(), found[at + 1..]);
         }
-        found.into_iter().map(|walked| walked.object.to_string()).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|walked| walked.object.to_string())
+            .collect::<Vec<_>>()
     };
     use wfldb_core::index::End;
     let all = |definition: &IndexDefinition| definition.between(&[], End::Open, End::Open).unwrap();
     assert_eq!(walked(&name, &all, false), ["c", "b", "a", "d"]);
     assert_eq!(walked(&name, &all, true), ["d", "a", "b", "c"]);
     let above = json!(7);
-    let above = |definition: &IndexDefinition| definition.between(&[], End::Excluded(&above), End::Open).unwrap();
+    let above =
+        |definition: &IndexDefinition| definition.between(&[], End::Excluded(&above), End::Open).unwrap();
     assert_eq!(walked(&name, &above, false), ["a", "d"]);
     let absent = |definition: &IndexDefinition| definition.equal(&[None]).unwrap();
     assert_eq!(walked(&name, &absent, false), ["none"]);
@@ -196,25 +223,47 @@ fn definitions_are_bounded_named_once_and_only_of_documents() {
     let engine = &place.engine;
     let by_age = json!({"index": {"fields": ["age"]}, "name": "by-age"});
     let proof = of_bucket(BUCKET, Op::Manage);
-    assert!(engine.define_index(&proof, definition(&by_age)).wait().unwrap().created);
-    assert!(!engine.define_index(&proof, definition(&by_age)).wait().unwrap().created);
+    assert!(
+        engine
+            .define_index(&proof, definition(&by_age))
+            .wait()
+            .unwrap()
+            .created
+    );
+    assert!(
+        !engine
+            .define_index(&proof, definition(&by_age))
+            .wait()
+            .unwrap()
+            .created
+    );
     let other = json!({"index": {"fields": ["name"]}, "name": "by-age"});
     assert!(matches!(define(engine, &other), Err(EngineError::IndexExists)));
     make_bucket(engine, "objects");
-    let objects = engine.define_index(&of_bucket("objects", Op::Manage), definition(&by_age)).wait();
+    let objects = engine
+        .define_index(&of_bucket("objects", Op::Manage), definition(&by_age))
+        .wait();
     assert!(matches!(objects, Err(EngineError::NotDocuments)));
     for n in 1..wfldb_core::limits::INDEXES_MAX {
         define(engine, &json!({"index": {"fields": [format!("f{n}")]}})).unwrap();
     }
     let one_more = json!({"index": {"fields": ["more"]}});
-    assert!(matches!(define(engine, &one_more), Err(EngineError::TooManyIndexes)));
+    assert!(matches!(
+        define(engine, &one_more),
+        Err(EngineError::TooManyIndexes)
+    ));
     drop_index(engine, &IndexName::parse("by-age").unwrap());
-    let again = engine.drop_index(&proof, &IndexName::parse("by-age").unwrap()).wait();
+    let again = engine
+        .drop_index(&proof, &IndexName::parse("by-age").unwrap())
+        .wait();
     assert!(matches!(again, Err(EngineError::NoSuchIndex)));
     define(engine, &one_more).unwrap();
     // Configuring the bucket keeps them.
     configure(engine, BUCKET, r#"{"kind":"documents","auto_index":true}"#);
-    assert_eq!(engine.indexes(&proof).unwrap().len(), wfldb_core::limits::INDEXES_MAX);
+    assert_eq!(
+        engine.indexes(&proof).unwrap().len(),
+        wfldb_core::limits::INDEXES_MAX
+    );
     let put = engine.indexes(&of_bucket(BUCKET, Op::Put));
     assert!(matches!(put, Err(EngineError::Forbidden)));
     assert_sound(engine);
@@ -238,15 +287,32 @@ fn a_bucket_that_is_set_so_makes_the_index_that_a_query_would_gain_from() {
     wish(2, 10_000, 5000);
     wish(3, 5000, 1);
     wish(3, 5000, 1);
-    until(|| engine.indexes(&proof).unwrap().iter().any(|index| index.progress == IndexProgress::Ready));
+    until(|| {
+        engine
+            .indexes(&proof)
+            .unwrap()
+            .iter()
+            .any(|index| index.progress == IndexProgress::Ready)
+    });
     let made = engine.indexes(&proof).unwrap();
     assert_eq!(made.len(), 1);
-    assert!(made[0].automatic && made[0].definition.fields().any(|(path, _)| path.to_string() == "f3"));
+    assert!(
+        made[0].automatic
+            && made[0]
+                .definition
+                .fields()
+                .any(|(path, _)| path.to_string() == "f3")
+    );
     for n in 4..40 {
         wish(n, 5000, 1);
-        until(|| engine.indexes(&proof).unwrap().len() > (n - 3).min(wfldb_core::limits::INDEXES_AUTOMATIC_MAX - 1));
+        until(|| {
+            engine.indexes(&proof).unwrap().len() > (n - 3).min(wfldb_core::limits::INDEXES_AUTOMATIC_MAX - 1)
+        });
     }
-    assert_eq!(engine.indexes(&proof).unwrap().len(), wfldb_core::limits::INDEXES_AUTOMATIC_MAX);
+    assert_eq!(
+        engine.indexes(&proof).unwrap().len(),
+        wfldb_core::limits::INDEXES_AUTOMATIC_MAX
+    );
     assert_follows(engine);
 }
 
@@ -264,10 +330,15 @@ fn verify_names_a_damaged_index() {
         for n in 0..20 {
             store(&place.engine, &format!("k{n:02}"), &json!({"age": n})).unwrap();
         }
-        index(&place.engine, &json!({"index": {"fields": ["age"]}, "name": "by-age"}));
+        index(
+            &place.engine,
+            &json!({"index": {"fields": ["age"]}, "name": "by-age"}),
+        );
         assert_sound(&place.engine);
         let dump = place.storage.dump();
-        let rows = dump.iter().filter(|(space, row, _)| *space == Space::Index && row.get(16) == Some(&b'i'));
+        let rows = dump
+            .iter()
+            .filter(|(space, row, _)| *space == Space::Index && row.get(16) == Some(&b'i'));
         let (space, row, value) = rows.clone().nth(7).unwrap();
         let (mut row, mut value) = (row.to_vec(), Some(value.to_vec()));
         damage(&mut row, &mut value);
@@ -282,7 +353,10 @@ fn verify_names_a_damaged_index() {
         // Dropping and making it again repairs it.
         drop_index(&place.engine, &IndexName::parse("by-age").unwrap());
         until(|| rows_in_storage(&place.storage) == 0);
-        index(&place.engine, &json!({"index": {"fields": ["age"]}, "name": "by-age"}));
+        index(
+            &place.engine,
+            &json!({"index": {"fields": ["age"]}, "name": "by-age"}),
+        );
         assert_sound(&place.engine);
         assert_follows(&place.engine);
     }

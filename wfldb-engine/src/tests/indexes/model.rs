@@ -72,7 +72,9 @@ fn defined(number: u8) -> Value {
         3 => json!({"index": {"fields": ["b"], "partial_filter_selector": {"a": {"$gt": 1}}}}),
         4 => json!({"index": {"fields": ["a", "b"]}, "type": "hash"}),
         5 => json!({"index": {"fields": ["only"]}, "unique": true}),
-        _ => json!({"index": {"fields": ["a", "b"], "partial_filter_selector": {"b": {"$exists": true}}}, "unique": true}),
+        _ => {
+            json!({"index": {"fields": ["a", "b"], "partial_filter_selector": {"b": {"$exists": true}}}, "unique": true})
+        }
     };
     json["name"] = Value::from(format!("i{number}"));
     json

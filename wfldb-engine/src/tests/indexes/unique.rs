@@ -4,11 +4,17 @@ use super::*;
 use crate::{BatchAction, BatchOp};
 
 fn by_mail(engine: &Engine) -> IndexName {
-    index(engine, &json!({"index": {"fields": ["mail"]}, "name": "by-mail", "unique": true}))
+    index(
+        engine,
+        &json!({"index": {"fields": ["mail"]}, "name": "by-mail", "unique": true}),
+    )
 }
 
 fn assert_violates<T: std::fmt::Debug>(done: Result<T, EngineError>) {
-    assert!(matches!(&done, Err(EngineError::UniqueViolation { index }) if index.as_deref() == Some("by-mail")), "{done:?}");
+    assert!(
+        matches!(&done, Err(EngineError::UniqueViolation { index }) if index.as_deref() == Some("by-mail")),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -31,7 +37,11 @@ fn no_two_documents_have_the_same_values() {
     let newest = store(engine, "a", &mail("third")).unwrap();
     let below = documents(engine);
     assert_eq!(below.len(), 4);
-    let erase = |version| engine.erase(&object(BUCKET, "a", Op::Erase), version, Preconditions::default()).wait();
+    let erase = |version| {
+        engine
+            .erase(&object(BUCKET, "a", Op::Erase), version, Preconditions::default())
+            .wait()
+    };
     erase(newest.version).unwrap();
     let other = documents(engine)[&ObjectKey::parse("a").unwrap()].clone();
     assert_eq!(other["mail"], "other");
@@ -42,11 +52,15 @@ fn no_two_documents_have_the_same_values() {
         let bucket = resolve(&*snapshot, &name(BUCKET)).unwrap();
         let prefix = key::versions_of(&bucket.id, &ObjectKey::parse("a").unwrap());
         let rows = snapshot.range(Space::Versions, &prefix, &prefix_end(&prefix), false);
-        rows.map(|row| key::key_of_version(&row.unwrap().0).unwrap().1).collect()
+        rows.map(|row| key::key_of_version(&row.unwrap().0).unwrap().1)
+            .collect()
     };
     assert_eq!(versions.last(), Some(&first.version));
     let refused = erase(versions[0]).unwrap_err();
-    assert!(matches!(refused, EngineError::UniqueViolation { index: None }), "{refused:?}");
+    assert!(
+        matches!(refused, EngineError::UniqueViolation { index: None }),
+        "{refused:?}"
+    );
     delete(engine, BUCKET, "b").unwrap();
     erase(versions[0]).unwrap();
     // And restoring is storing.
@@ -62,19 +76,26 @@ fn of_many_at_once_one_wins() {
     let place = Place::new();
     by_mail(&place.engine);
     for round in 0..20 {
-        // All wait for one group: the committer is held until they are queued.
+        let start = |key: &str, mail: &str| {
+            let body = json!({ "mail": mail }).to_string();
+            let proof = object(BUCKET, key, Op::Put);
+            let headers = ObjectHeaders::default();
+            place
+                .engine
+                .put_document(&proof, body.as_bytes(), headers, Preconditions::default())
+        };
+        let committer = place.engine.inner.committer();
+        // While one is held in its commit, the others wait, and come in one group.
         place.storage.inject(crate::Fault::Stall);
-        let threads: Vec<_> = (0..6)
-            .map(|n| {
-                let engine = place.engine.clone();
-                std::thread::spawn(move || {
-                    store(&engine, &format!("k{round}-{n}"), &json!({"mail": format!("same{round}")}))
-                })
-            })
+        let held = start("held", &format!("held{round}"));
+        until(|| committer.waiting() == 0);
+        let pending: Vec<_> = (0..6)
+            .map(|n| start(&format!("k{round}-{n}"), &format!("same{round}")))
             .collect();
-        until(|| place.engine.inner.committer().waiting() >= 2);
+        assert_eq!(committer.waiting(), 6);
         place.storage.inject(crate::Fault::None);
-        let done: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        held.wait().unwrap();
+        let done: Vec<_> = pending.into_iter().map(crate::Pending::wait).collect();
         assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "{done:?}");
         done.into_iter().filter(Result::is_err).for_each(assert_violates);
     }
@@ -111,11 +132,16 @@ fn a_batch_that_violates_changes_nothing_and_names_the_entry() {
     }
     // Only the commit number may have moved.
     let without_mark = |rows: Vec<(Space, Bytes, Bytes)>| {
-        rows.into_iter().filter(|(_, row, _)| &**row != key::COMMIT_MARK).collect::<Vec<_>>()
+        rows.into_iter()
+            .filter(|(_, row, _)| &**row != key::COMMIT_MARK)
+            .collect::<Vec<_>>()
     };
     assert_eq!(without_mark(place.storage.dump()), without_mark(before));
     // In order: the value is free when its holder gave it up before.
-    engine.batch(&proof, vec![put("old", "new"), put("a", "taken")]).wait().unwrap();
+    engine
+        .batch(&proof, vec![put("old", "new"), put("a", "taken")])
+        .wait()
+        .unwrap();
     assert_follows(engine);
 }
 
@@ -144,7 +170,11 @@ fn a_unique_index_of_duplicates_fails_and_is_in_nobodys_way() {
     for n in 0..30 {
         store(engine, &format!("k{n:02}"), &json!({"mail": n % 29})).unwrap();
     }
-    let name = define(engine, &json!({"index": {"fields": ["mail"]}, "name": "by-mail", "unique": true})).unwrap();
+    let name = define(
+        engine,
+        &json!({"index": {"fields": ["mail"]}, "name": "by-mail", "unique": true}),
+    )
+    .unwrap();
     let info = built(engine, &name);
     let IndexProgress::Failed(why) = &info.progress else {
         panic!("{info:?}");
