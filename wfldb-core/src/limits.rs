@@ -81,12 +81,69 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Largest document, in its canonical form with its envelope. One is whole in memory while it is planned.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// How often a write of a document is planned at most, while others of the same key come first.
+pub const DOCUMENT_PLANS_MAX: usize = 64;
 /// Deepest nesting of JSON in documents and requests about them.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Largest whole number, and its negative, that every reader of JSON reads exactly: 2^53 − 1.
 pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Longest name of a field, in bytes.
 pub const FIELD_PATH_BYTES_MAX: usize = 1024;
+
+/// Most indexes of a bucket.
+pub const INDEXES_MAX: usize = 64;
+/// Most of them that were made because a query would gain.
+pub const INDEXES_AUTOMATIC_MAX: usize = 8;
+/// Most fields of an index.
+pub const INDEX_FIELDS_MAX: usize = 8;
+/// Longest name of an index, in bytes.
+pub const INDEX_NAME_BYTES_MAX: usize = 128;
+/// Bytes of a field's value in an index; what is longer is cut, and a hash follows.
+pub const INDEX_FIELD_BYTES_MAX: usize = 1024;
+/// Most rows of one document in one index: an array has one for each element.
+pub const INDEX_ENTRIES_MAX: usize = 1000;
+/// Largest body that asks a question about documents, as sent.
+pub const QUERY_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of conditions in a selector.
+pub const SELECTOR_DEPTH_MAX: usize = 32;
+/// Most conditions in a selector.
+pub const SELECTOR_CLAUSES_MAX: usize = 512;
+/// Most values that the lists of a selector (`$in` and its like) have together.
+pub const SELECTOR_VALUES_MAX: usize = 4096;
+/// Most regular expressions in a selector.
+pub const SELECTOR_PATTERNS_MAX: usize = 8;
+/// Longest regular expression, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Largest compiled regular expression, in bytes.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
+/// Deepest nesting of groups in a regular expression.
+pub const PATTERN_DEPTH_MAX: u32 = 32;
+/// Documents that a question is answered with when it does not say how many.
+pub const FIND_LIMIT: usize = 25;
+/// Most documents of one answer.
+pub const FIND_LIMIT_MAX: usize = 1000;
+/// Most documents that a question can pass over. A bookmark goes further, and costs less.
+pub const FIND_SKIP_MAX: usize = 100_000;
+/// Most fields that a question names.
+pub const FIND_FIELDS_MAX: usize = 64;
+/// Most fields that a question sorts by.
+pub const FIND_SORT_MAX: usize = 8;
+/// Rows of heads and indexes that a question looks at, at most.
+pub const FIND_KEYS_MAX: u64 = 2_000_000;
+/// Documents that a question reads, at most.
+pub const FIND_DOCUMENTS_MAX: u64 = 500_000;
+/// Bytes of documents that a question reads, at most.
+pub const FIND_READ_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How long a question is worked on, in milliseconds.
+pub const FIND_MS_MAX: u64 = 20_000;
+/// Bytes of what documents are sorted by that are held at once.
+pub const FIND_SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of documents after which an answer ends; the first is answered whatever it has.
+pub const FIND_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest position that a bookmark can hold, in bytes: it comes back in a body.
+pub const BOOKMARK_POSITION_BYTES_MAX: usize = 32 * 1024;
+/// Most ranges that a question is answered from.
+pub const FIND_RANGES_MAX: usize = 1024;
 
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -148,6 +205,11 @@ pub const NOTE_SIGNATURES_MAX: usize = 64;
 pub const NOTE_NAME_BYTES_MAX: usize = 255;
 
 const _: () = {
+    // A bookmark in base64 leaves room for its question.
+    assert!(BOOKMARK_POSITION_BYTES_MAX * 4 / 3 + 16 * 1024 < QUERY_BYTES_MAX);
+    // The longest key of a row in an index is far from what the storage refuses, and one bit stands for each field.
+    assert!(64 + INDEX_FIELDS_MAX * (INDEX_FIELD_BYTES_MAX + 32) + KEY_BYTES_MAX < 32 * 1024);
+    assert!(INDEX_FIELDS_MAX <= 8 && INDEXES_AUTOMATIC_MAX < INDEXES_MAX);
     // A bundle gives the length of an entry in 16 bits.
     assert!(AUDIT_ENTRY_BYTES_MAX <= u16::MAX as usize);
     // A receipt of a batch that writes the most effects with the longest keys, and its packet.

@@ -3,6 +3,7 @@
 //!
 //! `rows` walks a bucket, `log` the changes; here is what they add up to.
 
+mod indexes;
 mod leaves;
 mod log;
 mod revocations;
@@ -275,7 +276,13 @@ impl Check<'_> {
                     continue;
                 };
                 let id = BucketId::from_bytes(*id);
-                let of_none = [key::DUE, key::LINK_USES, key::LINKS, key::LINK_SHARES];
+                let of_none = [
+                    key::DUE,
+                    key::INDEX_WORK,
+                    key::LINK_USES,
+                    key::LINKS,
+                    key::LINK_SHARES,
+                ];
                 let of_none = of_none.iter().any(|begins| row_key.starts_with(begins));
                 if !(known.contains(&id) || space == Space::Index && of_none) {
                     let detail = format!("rows in {} of a bucket that is not there", space.name());

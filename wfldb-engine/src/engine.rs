@@ -19,7 +19,9 @@ use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
+use crate::doc::Signer;
 use crate::error::EngineError;
+use crate::index::{self, Indexing};
 use crate::lifecycle;
 use crate::link_uses::LinkUse;
 use crate::options::EngineOptions;
@@ -111,6 +113,7 @@ pub(crate) struct Inner {
     high_water: Option<Arc<HighWaterMark>>,
     sweeper: Worker,
     lifecycle: Worker,
+    pub(crate) indexing: Indexing,
     scrubber: Worker,
     pub(crate) scrub: ScrubFigures,
     pub(crate) revocations: Arc<RevocationView>,
@@ -118,6 +121,8 @@ pub(crate) struct Inner {
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
+    /// What documents are signed with.
+    pub(crate) signer: Signer,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -266,17 +271,20 @@ impl Engine {
             high_water: parts.high_water,
             sweeper: Worker::default(),
             lifecycle: Worker::default(),
+            indexing: Indexing::default(),
             scrubber: Worker::default(),
             scrub: ScrubFigures::default(),
             revocations,
             garbage,
             store: parts.store,
             audit,
+            signer: Signer::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
             inner.sweeper.start("wfldb-sweep", &inner, sweep::run)?;
             inner.lifecycle.start("wfldb-life", &inner, lifecycle::run)?;
+            inner.indexing.worker.start("wfldb-index", &inner, index::run)?;
             inner.audit.worker().start("wfldb-audit", &inner, audit::run)?;
             if inner.options.scrub_every.is_some() {
                 inner.scrubber.start("wfldb-scrub", &inner, scrub::run)?;
@@ -485,12 +493,14 @@ impl Inner {
         self.backups_stopped.store(true, Ordering::SeqCst);
         self.sweeper.let_go();
         self.lifecycle.let_go();
+        self.indexing.worker.let_go();
         self.audit.worker().let_go();
         self.scrubber.let_go();
         self.garbage.stop();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();
+        self.indexing.worker.join();
         self.audit.worker().join();
         self.scrubber.join();
         self.chunks.close();

@@ -1,6 +1,9 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::doc::{EnvelopeError, JsonError};
+use wfldb_core::index::{DefinitionError, IndexError};
+use wfldb_core::query::QueryError;
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -27,6 +30,46 @@ pub enum EngineError {
     /// A condition of the request does not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
+    /// A unique index has the document's values for another document.
+    #[error("another document has the same values in {}", unique_index(index.as_ref()))]
+    UniqueViolation {
+        /// The index's name, where the caller may write everywhere in the bucket.
+        index: Option<String>,
+    },
+    /// An index cannot hold the document.
+    #[error(transparent)]
+    Unindexable(#[from] IndexError),
+    /// What is no definition of an index.
+    #[error(transparent)]
+    BadIndex(#[from] DefinitionError),
+    /// Another index has that name.
+    #[error("another index has that name")]
+    IndexExists,
+    /// No index has that name.
+    #[error("no such index")]
+    NoSuchIndex,
+    /// The bucket has as many indexes as one may have.
+    #[error("the bucket has too many indexes")]
+    TooManyIndexes,
+    /// Another version came first, so what was planned stands on nothing. Planned again it may succeed.
+    #[error("another write of the same document came first")]
+    Stale,
+    /// What is no document that could be stored.
+    // Without the place, which has names of the caller's.
+    #[error("{}", .0.fault)]
+    Json(#[from] JsonError),
+    /// A document whose own envelope, or whose size, does not fit.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// In a bucket of documents this does not exist: parts, metadata, bytes that are no JSON.
+    #[error("a bucket of documents has no such thing")]
+    NotForDocuments,
+    /// Only in a bucket of documents this exists.
+    #[error("the bucket does not hold documents")]
+    NotDocuments,
+    /// There is no node key, and none can be made.
+    #[error("there is no node key to sign documents with")]
+    NoNodeKey,
     /// One entry of a batch was refused, and with it the whole batch.
     #[error("entry {index} of the batch: {error}")]
     Entry {
@@ -113,6 +156,12 @@ pub enum EngineError {
     /// The evidence of the change is gone, and with it what opens its leaf.
     #[error("the evidence was erased")]
     EvidenceErased,
+    /// What is asked is no question, or no index can answer it as it is asked.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The answer takes more than a question may cost.
+    #[error("the question costs more than one may")]
+    OverBudget,
     /// Another backup is being made in that place.
     #[error("another backup is being made in that place")]
     BackupRunning,
@@ -124,34 +173,81 @@ pub enum EngineError {
     BackupFailed(String),
 }
 
+fn unique_index(name: Option<&String>) -> String {
+    name.map_or_else(
+        || "a unique index".to_owned(),
+        |name| format!("the unique index {name}"),
+    )
+}
+
 impl EngineError {
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
             Self::Entry { error, .. } => error.kind(),
+            Self::BadIndex(error) => error.kind(),
+            Self::Query(error) => error.kind(),
             Self::NoSuchBucket
+            | Self::NoSuchIndex
             | Self::NoSuchKey
             | Self::VersionPruned
             | Self::NoSuchUpload
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
-            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning => Kind::Conflict,
+            Self::Envelope(error) => match error {
+                EnvelopeError::Reserved(_) | EnvelopeError::WrongId => Kind::Invalid,
+                EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
+                EnvelopeError::TooLarge => Kind::TooLarge,
+            },
+            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning | Self::Stale => {
+                Kind::Conflict
+            }
+            Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
+            Self::Unindexable(_) => Kind::Invalid,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
+            | Self::Json(_)
+            | Self::NotForDocuments
+            | Self::NotDocuments
             | Self::HashMismatch
             | Self::LengthMismatch
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
-            Self::TooLarge => Kind::TooLarge,
+            Self::TooLarge | Self::OverBudget => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
-            Self::ReadOnly | Self::Busy | Self::Closing | Self::NoCheckpoint | Self::LinksFull => {
-                Kind::Unavailable
-            }
+            Self::ReadOnly
+            | Self::Busy
+            | Self::Closing
+            | Self::NoCheckpoint
+            | Self::NoNodeKey
+            | Self::LinksFull => Kind::Unavailable,
+        }
+    }
+
+    /// Where in the JSON that was sent the fault is (RFC 6901), if it is in one.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Entry { error, .. } => error.pointer(),
+            Self::Json(error) => Some(error.pointer.clone()),
+            Self::BadIndex(error) => Some(error.pointer()),
+            Self::Query(error) => Some(error.pointer.clone()),
+            Self::Envelope(error) => Some(error.pointer()),
+            _ => None,
+        }
+    }
+
+    /// Whether the same write, planned again, may succeed: another one of the same document came in between.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        match self {
+            Self::Entry { error, .. } => error.is_stale(),
+            error => matches!(error, Self::Stale),
         }
     }
 
@@ -161,10 +257,30 @@ impl EngineError {
         match self {
             Self::NoSuchBucket => "NoSuchBucket",
             Self::NoSuchKey => "NoSuchKey",
+            Self::UniqueViolation { .. } => "UniqueViolation",
+            Self::Unindexable(_) => "TooManyIndexEntries",
+            Self::BadIndex(error) => error.code(),
+            Self::Query(error) => error.code(),
+            Self::OverBudget => "OverBudget",
+            Self::IndexExists => "IndexExists",
+            Self::NoSuchIndex => "NoSuchIndex",
+            Self::TooManyIndexes => "TooManyIndexes",
             Self::BucketNotEmpty => "BucketNotEmpty",
             Self::KindFixed => "KindFixed",
             Self::NotDeleted => "NotDeleted",
             Self::PreconditionFailed => "PreconditionFailed",
+            Self::Stale => "Conflict",
+            Self::Json(_) => "BadJson",
+            Self::Envelope(error) => match error {
+                EnvelopeError::Reserved(_) => "ReservedMember",
+                EnvelopeError::WrongId => "WrongId",
+                EnvelopeError::NotCurrent(_) => "NotCurrent",
+                EnvelopeError::NoVersionLeft => "NoVersionLeft",
+                EnvelopeError::TooLarge => "TooLarge",
+            },
+            Self::NotForDocuments => "NotForDocuments",
+            Self::NotDocuments => "NotDocuments",
+            Self::NoNodeKey => "NoNodeKey",
             Self::Entry { error, .. } => error.code(),
             Self::RepeatedKey => "RepeatedKey",
             Self::VersionPruned => "VersionPruned",

@@ -14,16 +14,19 @@ mod check;
 mod chunk;
 mod commit;
 mod compact;
+mod doc;
 mod engine;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+mod index;
 mod lifecycle;
 mod link_uses;
 mod object;
 mod options;
 mod pending;
+mod query;
 mod revocation;
 mod row;
 mod scrub;
@@ -46,8 +49,10 @@ pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
+pub use self::doc::Document;
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
+pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, FinishedPart, FinishedUpload,
     ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage, ScanQuery, Upload,
@@ -55,10 +60,13 @@ pub use self::object::{
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
+pub use self::query::{Explained, FindPosition, FindStats, Found, PlanSummary, TextMatch};
 pub use self::revocation::{RevocationInfo, RevocationPage, RevocationView, RevokeOutcome};
 pub use self::stats::EngineStats;
 pub use self::storage::{
     Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,
     Storage, StorageError, StorageFigures,
 };
-pub use self::store::{OpenError, Prober, ReplayMark, probe_main};
+pub use self::store::{
+    FileError, Folder, NodeKeyError, OpenError, Prober, ReplayMark, load_node_key, probe_main,
+};

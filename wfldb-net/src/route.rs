@@ -9,6 +9,7 @@ use wfldb_core::audit::Resource;
 use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
 use wfldb_core::id::{LeafIndex, UploadId, VersionId};
+use wfldb_core::index::IndexName;
 use wfldb_core::limits::{AUDIT_LEAVES_MAX, KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
@@ -60,7 +61,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 26] = [
             "after",
             "at",
             "bucket",
@@ -75,6 +76,7 @@ impl Parameter {
             "limit",
             "link",
             "multipart",
+            "name",
             "part",
             "part_bytes",
             "prefix",
@@ -85,6 +87,7 @@ impl Parameter {
             "undelete",
             "version",
             "versions",
+            "wait",
         ];
         let known = KNOWN.iter().find(|known| **known == name);
         Self(known.copied().unwrap_or("(unknown)"))
@@ -151,6 +154,10 @@ pub enum Parameters {
     UploadPart(UploadId, u16),
     /// `scan`.
     Scan(ScanQuery),
+    /// `POST …/_index?wait=true`: whether the answer comes when the index is built.
+    IndexCreate(bool),
+    /// `DELETE …/_index?name=`.
+    IndexDrop(IndexName),
     /// `_keys`.
     Revocations(RevocationsQuery),
     /// `_audit/proof?leaf=&size=`.
@@ -345,12 +352,16 @@ fn object(
         return Err(RouteError::NotCanonical);
     }
     let key = ObjectKey::parse(key)?;
-    if matches!(method, Some(Method::Put | Method::Delete)) {
+    let drops_index = method == Some(Method::Delete) && key.as_str() == "_index";
+    if matches!(method, Some(Method::Put | Method::Delete)) && !drops_index {
         key.check_writable()?;
     }
     match key.as_str() {
         "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
         "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        "_find" => return Ok((RouteKind::Find, Target::Find(bucket))),
+        "_explain" => return Ok((RouteKind::Explain, Target::Explain(bucket))),
+        "_index" => return Ok((RouteKind::Indexes, Target::Indexes(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -408,10 +419,21 @@ impl Route {
                 limit: rest.limit()?,
                 after: rest.parsed("cursor", Revoked::parse)?,
             }),
+            RouteKind::Indexes if self.method == Method::Post => {
+                let wait = rest.parsed("wait", |text| (text == "true").then_some(()))?;
+                Parameters::IndexCreate(wait.is_some())
+            }
+            RouteKind::Indexes if self.method == Method::Delete => Parameters::IndexDrop(
+                rest.parsed("name", |text| IndexName::parse(text).ok())?
+                    .ok_or_else(|| bad("name"))?,
+            ),
             RouteKind::Buckets
             | RouteKind::Bucket
             | RouteKind::Object
             | RouteKind::Batch
+            | RouteKind::Find
+            | RouteKind::Explain
+            | RouteKind::Indexes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup

@@ -202,7 +202,17 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         ]);
                         Target::Key(bucket, key)
                     }
+                    RouteKind::Find => Target::Find(bucket),
+                    RouteKind::Explain => Target::Explain(bucket),
                     RouteKind::Batch => Target::Batch(bucket),
+                    RouteKind::Indexes => {
+                        match method {
+                            Method::Post if given[0] => pairs.push(("wait", "true")),
+                            Method::Delete => pairs.push(("name", "by-age")),
+                            _ => {}
+                        }
+                        Target::Indexes(bucket)
+                    }
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),
@@ -388,7 +398,7 @@ fn a_request_without_a_route_is_told_why() {
             Kind::NotAllowed,
         ),
         ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
-        ("POST", "/v1/abc/_find", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/abc/_find", "MethodNotAllowed", Kind::NotAllowed),
         (
             "GET",
             "/v1/abc/_changes?since=0",

@@ -5,7 +5,7 @@
 use wfldb_core::encoding::base64url;
 use wfldb_core::id::{KeyId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
-use wfldb_engine::After;
+use wfldb_engine::{After, FindPosition};
 use wfldb_net::route::ScanQuery;
 use zeroize::Zeroizing;
 
@@ -15,6 +15,8 @@ const MAC_BYTES: usize = 32;
 const AFTER_KEY: u8 = b'k';
 const AFTER_PREFIX: u8 = b'p';
 const BEFORE_VERSION: u8 = b'v';
+/// What the key of bookmarks' cipher stream is derived with.
+const BOOKMARK_STREAM: &str = "wfldb bookmark stream 1";
 
 /// Makes and checks cursors.
 pub(crate) struct Cursors {
@@ -33,6 +35,8 @@ pub(crate) enum Of<'a> {
     Scan(&'a ScanQuery),
     /// The versions of this key.
     Versions(&'a ObjectKey),
+    /// The answers to a question of this identity.
+    Find(&'a [u8]),
 }
 
 impl Cursors {
@@ -105,6 +109,53 @@ impl Cursors {
         }
     }
 
+    /// A bookmark: MAC ‖ position, enciphered by a stream of its own for each MAC.
+    ///
+    /// SECURITY: a position can be an entry of an index with values and a key that the caller may not see.
+    pub(crate) fn bookmark(
+        &self,
+        subject: &KeyId,
+        bucket: &BucketName,
+        question: &[u8],
+        position: &FindPosition,
+    ) -> String {
+        let mut position = position.to_bytes();
+        let mac = self.mac(subject, bucket, &Of::Find(question), &position);
+        self.encipher(&mac, &mut position);
+        base64url::encode(&[mac.as_bytes().as_slice(), &position].concat())
+    }
+
+    pub(crate) fn open_bookmark(
+        &self,
+        subject: &KeyId,
+        bucket: &BucketName,
+        question: &[u8],
+        bookmark: &str,
+    ) -> Result<FindPosition, Fault> {
+        let bytes = base64url::decode(bookmark).map_err(|_| Fault::Cursor)?;
+        let (mac, position) = bytes.split_first_chunk::<MAC_BYTES>().ok_or(Fault::Cursor)?;
+        let mut position = position.to_vec();
+        let mac = blake3::Hash::from_bytes(*mac);
+        self.encipher(&mac, &mut position);
+        // SECURITY: blake3 compares in constant time.
+        if self.mac(subject, bucket, &Of::Find(question), &position) != mac {
+            return Err(Fault::Cursor);
+        }
+        FindPosition::from_bytes(&position).ok_or(Fault::Cursor)
+    }
+
+    /// Enciphers, and deciphers again. Two positions with one MAC are the same position.
+    fn encipher(&self, mac: &blake3::Hash, position: &mut [u8]) {
+        let key = Zeroizing::new(blake3::derive_key(BOOKMARK_STREAM, &*self.key));
+        let mut stream = vec![0; position.len()];
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(mac.as_bytes());
+        hasher.finalize_xof().fill(&mut stream);
+        for (byte, mask) in position.iter_mut().zip(stream) {
+            *byte ^= mask;
+        }
+    }
+
     fn seal(&self, subject: &KeyId, bucket: &BucketName, of: &Of<'_>, tag: u8, position: &[u8]) -> String {
         let mut bytes = vec![tag];
         bytes.extend_from_slice(position);
@@ -155,6 +206,10 @@ impl Cursors {
                 part(b"versions");
                 part(key.as_str().as_bytes());
             }
+            Of::Find(question) => {
+                part(b"find");
+                part(question);
+            }
         }
         part(sealed);
         hasher.finalize()
@@ -178,6 +233,35 @@ mod tests {
             reverse: false,
             tags: Tags::default(),
             cursor: None,
+        }
+    }
+
+    /// DEFECT: a bookmark that shows where an index ended, or that another question, caller or bucket goes on with.
+    #[test]
+    fn a_bookmark_opens_for_its_caller_and_question_only_and_shows_nothing() {
+        let cursors = Cursors::new(Zeroizing::new([7; 32]));
+        let caller = SecretKey::from_seed([1; 32]).key_id(Role::Client);
+        let other = SecretKey::from_seed([2; 32]).key_id(Role::Client);
+        let bucket = BucketName::parse("photos").unwrap();
+        let position = FindPosition::Entry {
+            index: 3,
+            place: b"a value that is not shown".to_vec(),
+        };
+        let bookmark = cursors.bookmark(&caller, &bucket, b"q", &position);
+        let open = |subject: &KeyId, bucket: &BucketName, question: &[u8], bookmark: &str| {
+            cursors.open_bookmark(subject, bucket, question, bookmark)
+        };
+        assert_eq!(open(&caller, &bucket, b"q", &bookmark).unwrap(), position);
+        assert!(open(&other, &bucket, b"q", &bookmark).is_err());
+        assert!(open(&caller, &BucketName::parse("photo").unwrap(), b"q", &bookmark).is_err());
+        assert!(open(&caller, &bucket, b"r", &bookmark).is_err());
+        assert!(open(&caller, &bucket, b"q", "").is_err());
+        let bytes = base64url::decode(&bookmark).unwrap();
+        assert!(!bytes.windows(5).any(|window| window == b"value"));
+        for place in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= 1;
+            assert!(open(&caller, &bucket, b"q", &base64url::encode(&bytes)).is_err());
         }
     }
 

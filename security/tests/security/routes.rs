@@ -25,7 +25,10 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Upload => key(UPLOAD),
         RouteKind::UploadPart => key(&format!("{UPLOAD}&part=1")),
         RouteKind::Scan => "/v1/photos/scan".to_owned(),
+        RouteKind::Find => "/v1/photos/_find".to_owned(),
+        RouteKind::Explain => "/v1/photos/_explain".to_owned(),
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
+        RouteKind::Indexes => "/v1/photos/_index".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -48,6 +51,8 @@ fn body(method: Method, kind: RouteKind) -> String {
         (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
         (Method::Put, _) => "forged".to_owned(),
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
+        (Method::Post, RouteKind::Find | RouteKind::Explain) => r#"{"selector":{}}"#.to_owned(),
+        (Method::Post, RouteKind::Indexes) => r#"{"index":{"fields":["forged"]}}"#.to_owned(),
         (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
         (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
         (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
@@ -74,7 +79,10 @@ pub(crate) fn all() -> impl Iterator<Item = (Method, RouteKind, &'static [Op])> 
 
 /// A request of the route that succeeds or fails for what it asks, not for its form.
 pub(crate) fn ask(method: Method, kind: RouteKind) -> Ask {
-    let target = target(kind);
+    let mut target = target(kind);
+    if (method, kind) == (Method::Delete, RouteKind::Indexes) {
+        target.push_str("?name=forged");
+    }
     let parsed = route::parse(method.as_str(), &target).unwrap();
     assert_eq!((parsed.method, parsed.kind), (method, kind), "{target}");
     assert!(parsed.parameters().is_ok(), "{target}");
@@ -97,7 +105,10 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Upload
         | RouteKind::UploadPart
         | RouteKind::Scan
+        | RouteKind::Find
+        | RouteKind::Explain
         | RouteKind::Batch
+        | RouteKind::Indexes
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

@@ -107,6 +107,10 @@ pub(crate) enum Command {
     Versions(Versions),
     /// Bring back a deleted object, or make an old version the newest
     Restore(Restore),
+    /// List, make or drop the indexes of a bucket of documents
+    Index(IndexArgs),
+    /// Print the documents that a selector wants, one line of JSON each
+    Query(QueryArgs),
     /// Show figures of the store, or a bucket's configuration and usage
     Stats(Stats),
     /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
@@ -115,6 +119,81 @@ pub(crate) enum Command {
     DryRun(DryRun),
     /// End a packet that was passed on, and everything that it was passed on as; or a key in what was passed on
     Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    #[arg(value_name = "BUCKET")]
+    pub(crate) bucket: Target,
+    /// Which documents, as JSON: '{}' for all, '{"year": {"$gte": 1980}}'
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selector: String,
+    /// Only these members
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+    /// In the order of these fields: NAME or NAME:desc
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    pub(crate) sort: Vec<String>,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Without the first so many
+    #[arg(long, value_name = "N")]
+    pub(crate) skip: Option<usize>,
+    /// By this index, or not at all
+    #[arg(long, value_name = "NAME")]
+    pub(crate) use_index: Option<String>,
+    /// Only how many there are
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) count: bool,
+    /// Only how they are found, and what that costs
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    #[arg(value_name = "BUCKET")]
+    pub(crate) bucket: Target,
+    #[command(subcommand)]
+    pub(crate) verb: IndexVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexVerb {
+    /// List them, with how far each is
+    Ls,
+    /// Make one of these fields, in this order: NAME or NAME:desc, names of inner members with dots
+    Create(Box<IndexCreate>),
+    /// Drop one
+    Drop {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexCreate {
+    #[arg(value_name = "FIELD", required = true)]
+    pub(crate) fields: Vec<String>,
+    /// Its name; without it, one that follows from the rest
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Find equal values only, by a hash of all fields
+    #[arg(long)]
+    pub(crate) hash: bool,
+    /// Refuse a document whose fields have the values of another's
+    #[arg(long)]
+    pub(crate) unique: bool,
+    /// Leave out documents that lack one of the fields
+    #[arg(long)]
+    pub(crate) sparse: bool,
+    /// Only documents that this selector (JSON) selects
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) partial: Option<String>,
+    /// Wait until it is built
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]

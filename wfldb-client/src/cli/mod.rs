@@ -9,6 +9,8 @@ mod delegate;
 mod dry_run;
 mod exit;
 mod help;
+mod index;
+mod query;
 mod link;
 mod list;
 mod object;
@@ -79,6 +81,8 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Stat(args) => show::stat(&client, output, &args).await,
             Command::Batch(args) => batch::batch(&client, output, &args).await,
             Command::Tag(args) => tag::tag(&client, output, &args).await,
+            Command::Index(args) => index::index(&client, output, &args).await,
+            Command::Query(args) => query::query(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,

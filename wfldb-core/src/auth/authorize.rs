@@ -303,7 +303,7 @@ impl Question<'_> {
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
-            Target::Bucket(bucket) => (
+            Target::Bucket(bucket) | Target::Indexes(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -317,7 +317,15 @@ impl Question<'_> {
                 )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
+            Target::Listing(bucket) | Target::Find(bucket) => {
+                (grant.bucket.covers(bucket), grant.ops.contains(op), true)
+            }
+            // It speaks of all documents and of the bucket's indexes.
+            Target::Explain(bucket) => (
+                grant.bucket.covers(bucket),
+                grant.ops.contains(op),
+                grant.prefix.is_all(),
+            ),
             // The key that a receipt is of is decided by itself; whoever may audit no key may not ask.
             Target::Audit(AuditPart::Receipt) => (true, grant.ops.contains(op), true),
             // Packets name `admin` for all buckets only; that is checked when they are read. The audit log is that of the
@@ -394,7 +402,10 @@ impl Question<'_> {
             Target::Bucket(bucket)
             | Target::Key(bucket, _)
             | Target::Listing(bucket)
-            | Target::Batch(bucket) => {
+            | Target::Find(bucket)
+            | Target::Explain(bucket)
+            | Target::Batch(bucket)
+            | Target::Indexes(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

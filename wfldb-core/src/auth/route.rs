@@ -80,6 +80,12 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_find`.
+    Find,
+    /// `/v1/{bucket}/_explain`.
+    Explain,
+    /// `/v1/{bucket}/_index`.
+    Indexes,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +110,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +126,9 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Find,
+        Self::Explain,
+        Self::Indexes,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -148,6 +157,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         RouteKind::Bucket => match method {
             Get | Put | Delete => Some(&[Op::Manage]),
             Head | Post => None,
+        },
+        RouteKind::Indexes => match method {
+            Get | Post | Delete => Some(&[Op::Manage]),
+            Head | Put => None,
         },
         RouteKind::BucketForce => match method {
             Delete => Some(&[Op::Manage, Op::Erase]),
@@ -185,6 +198,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
                 Get | Head | Put | Delete => None,
             }
         }
+        RouteKind::Find | RouteKind::Explain => match method {
+            Post => Some(&[Op::Query]),
+            Get | Head | Put | Delete => None,
+        },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
             Head | Put => None,
@@ -263,6 +280,9 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Find, "POST:query"),
+            (RouteKind::Explain, "POST:query"),
+            (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -300,6 +320,9 @@ mod tests {
             (Method::Get, RouteKind::ObjectAt),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
+            // Questions have a body, and change nothing.
+            (Method::Post, RouteKind::Find),
+            (Method::Post, RouteKind::Explain),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

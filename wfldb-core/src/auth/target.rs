@@ -18,6 +18,12 @@ pub enum Target {
     Listing(BucketName),
     /// Several keys of a bucket, each decided by itself.
     Batch(BucketName),
+    /// A question about the documents of a bucket, as far as the caller may see them.
+    Find(BucketName),
+    /// How such a question is answered.
+    Explain(BucketName),
+    /// The indexes of a bucket.
+    Indexes(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -83,9 +89,13 @@ impl Target {
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
             Self::Store | Self::Service(_) | Self::Audit(_) => None,
-            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
-                Some(bucket)
-            }
+            Self::Bucket(bucket)
+            | Self::Key(bucket, _)
+            | Self::Listing(bucket)
+            | Self::Batch(bucket)
+            | Self::Find(bucket)
+            | Self::Explain(bucket)
+            | Self::Indexes(bucket) => Some(bucket),
         }
     }
 
@@ -97,6 +107,9 @@ impl Target {
             | Self::Bucket(_)
             | Self::Listing(_)
             | Self::Batch(_)
+            | Self::Find(_)
+            | Self::Explain(_)
+            | Self::Indexes(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -119,6 +132,9 @@ impl Target {
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
+            Self::Find(bucket) => format!("/v1/{bucket}/_find"),
+            Self::Explain(bucket) => format!("/v1/{bucket}/_explain"),
+            Self::Indexes(bucket) => format!("/v1/{bucket}/_index"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -144,6 +160,9 @@ impl Target {
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
             RouteKind::Batch => matches!(self, Self::Batch(_)),
+            RouteKind::Find => matches!(self, Self::Find(_)),
+            RouteKind::Explain => matches!(self, Self::Explain(_)),
+            RouteKind::Indexes => matches!(self, Self::Indexes(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

@@ -101,6 +101,9 @@ pub struct BucketConfig {
     pub audit_reads: bool,
     /// Whether sessions are refused, so that each request is signed on its own.
     pub require_signature: bool,
+    /// Whether an index is made when a query would gain from one. Of buckets of documents.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_index: bool,
 }
 
 impl BucketConfig {
@@ -127,9 +130,7 @@ impl BucketConfig {
 
     /// The first member that asks for something this release does not carry out yet.
     pub fn unsupported(&self) -> Option<&'static str> {
-        if self.kind == BucketKind::Documents {
-            Some("kind")
-        } else if self.mirror {
+        if self.mirror {
             Some("mirror")
         } else if self.audit_reads {
             Some("audit_reads")

@@ -72,6 +72,9 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         Mutation::Expire { bucket, .. } | Mutation::Prune { bucket, .. } => (Some(*bucket), None),
         Mutation::PutBucket { id, name, .. } => (Some(*id), Some(name.as_str())),
         Mutation::DeleteBucket { name, .. } => (None, Some(name.as_str())),
+        Mutation::DefineIndex { bucket, .. } | Mutation::DropIndex { bucket, .. } => {
+            (None, Some(bucket.as_str()))
+        }
         // What it revokes is not a key of anything.
         Mutation::Revoke(_)
         // They make no change.
@@ -79,6 +82,8 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         | Mutation::PutPart(_)
         | Mutation::AbortUpload(_)
         | Mutation::SweepRows { .. }
+        | Mutation::BuildIndex(_)
+        | Mutation::ClearIndex { .. }
         | Mutation::UseLink { .. }
         | Mutation::ForgetLinks { .. }
         | Mutation::Audit(_)

@@ -58,6 +58,7 @@ impl Check<'_> {
         self.parts(bucket, is_live, &mut sum)?;
         if is_live {
             self.add_up(bucket, &sum)?;
+            self.indexes(bucket)?;
         }
         Ok(())
     }

@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
+use wfldb_core::doc::DocumentSignature;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
+use wfldb_core::index::{IndexDefinition, IndexEntry, IndexName};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::revocation::{Chain, Order, Terms};
@@ -13,8 +15,9 @@ use wfldb_core::time::UnixMillis;
 
 use crate::audit::Sealed;
 use crate::error::EngineError;
+use crate::index::IndexHints;
 use crate::link_uses::LinkUse;
-use crate::row::{EvidenceRow, PartRow, UploadRow};
+use crate::row::{EvidenceRow, IndexWork, PartRow, UploadRow};
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
 #[derive(Debug, Clone)]
@@ -93,6 +96,28 @@ pub(crate) enum Mutation {
         /// Nothing is left: the bucket's counters and its detached mark go too.
         last: bool,
     },
+    /// Defines an index of the bucket.
+    DefineIndex {
+        bucket: BucketName,
+        definition: Box<IndexDefinition>,
+        /// A query wished for it.
+        automatic: bool,
+    },
+    /// Drops one.
+    DropIndex {
+        bucket: BucketName,
+        index: IndexName,
+    },
+    /// A step of building one. Not a change.
+    BuildIndex(Box<BuildIndex>),
+    /// Removes rows of one that was dropped or failed. Not a change.
+    ClearIndex {
+        bucket: BucketId,
+        number: u32,
+        rows: Vec<Bytes>,
+        /// Nothing is left.
+        last: bool,
+    },
     /// Keeps what the audit log's worker made of leaves that are durable. Not a change.
     Audit(Box<AuditRows>),
     /// A use of a link by a read in this bucket: the plan's `link_use` says it all. Not a change.
@@ -106,6 +131,28 @@ pub(crate) enum Mutation {
     },
     /// Proves that commits succeed.
     Heartbeat,
+}
+
+/// A step of building an index: documents in the order of their keys, as a snapshot had them.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildIndex {
+    pub(crate) bucket: BucketId,
+    pub(crate) number: u32,
+    /// How far it was. Where that is not so any more, the step does nothing.
+    pub(crate) from: IndexWork,
+    pub(crate) documents: Vec<BuiltDocument>,
+    /// How far it is then; `None`: it is built.
+    pub(crate) to: Option<IndexWork>,
+    /// Why it cannot be built.
+    pub(crate) failed: Option<String>,
+}
+
+/// The rows of one document in an index that is being built.
+#[derive(Debug, Clone)]
+pub(crate) struct BuiltDocument {
+    pub(crate) key: ObjectKey,
+    pub(crate) version: VersionId,
+    pub(crate) entries: Vec<IndexEntry>,
 }
 
 /// Rows that follow from the leaves of the audit log.
@@ -130,6 +177,18 @@ pub(crate) struct PutObject {
     pub(crate) create_only: bool,
     pub(crate) charges: Vec<Charge>,
     pub(crate) origin: Origin,
+    /// In a bucket of documents, and only there.
+    pub(crate) document: Option<Box<DocumentPut>>,
+}
+
+/// What a version of a document is beside its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct DocumentPut {
+    /// The newest version that the planner saw, a tombstone too. Where it is not the newest any more, the plan is stale.
+    pub(crate) base: Option<VersionId>,
+    pub(crate) signature: DocumentSignature,
+    /// What the planner knows of its rows in indexes.
+    pub(crate) hints: IndexHints,
 }
 
 /// Where a new version comes from, as far as the commit has to look at it again.
@@ -286,6 +345,12 @@ pub(crate) enum Applied {
         terms: Terms,
         new: bool,
     },
+    /// `created` is false where it was there.
+    Index {
+        created: bool,
+        name: IndexName,
+    },
+    IndexDropped,
     /// There was nothing to do, and nothing was written.
     Nothing,
 }
@@ -299,6 +364,8 @@ impl Mutation {
         match self {
             Self::PutObject(_)
             | Self::PutBucket { .. }
+            | Self::DefineIndex { .. }
+            | Self::BuildIndex(_)
             | Self::StartUpload(_)
             | Self::PutPart(_)
             | Self::Heartbeat => true,
@@ -313,6 +380,8 @@ impl Mutation {
             | Self::Expire { .. }
             | Self::Prune { .. }
             | Self::DeleteBucket { .. }
+            | Self::DropIndex { .. }
+            | Self::ClearIndex { .. }
             | Self::Audit(_)
             | Self::SweepRows { .. }
             | Self::UseLink { .. }
@@ -331,13 +400,17 @@ impl WritePlan {
             Mutation::Batch(batch) => Lane::Bucket(batch.bucket),
             Mutation::StartUpload(start) => Lane::Bucket(start.bucket),
             Mutation::PutPart(part) => Lane::Bucket(part.bucket),
+            Mutation::BuildIndex(step) => Lane::Bucket(step.bucket),
             Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
             Mutation::SweepRows { bucket, .. }
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. }
+            | Mutation::ClearIndex { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
+            | Mutation::DefineIndex { .. }
+            | Mutation::DropIndex { .. }
             | Mutation::ForgetLinks { .. }
             | Mutation::Revoke(_)
             | Mutation::Audit(_)
@@ -364,10 +437,14 @@ impl WritePlan {
             Mutation::PutPart(part) => part.part.chunks.len() * 192,
             Mutation::Expire { due, .. } => due.len() * ROWS,
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
+            Mutation::BuildIndex(step) => step.cost_bytes(),
+            Mutation::ClearIndex { rows, .. } => rows.iter().map(Bytes::len).sum(),
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
+            | Mutation::DefineIndex { .. }
+            | Mutation::DropIndex { .. }
             | Mutation::DeleteObject(_)
             | Mutation::EraseVersion(_)
             | Mutation::StartUpload(_)
@@ -378,6 +455,14 @@ impl WritePlan {
             | Mutation::Heartbeat => 0,
         };
         ROWS + self.evidence.row.len() + body
+    }
+}
+
+impl BuildIndex {
+    fn cost_bytes(&self) -> usize {
+        let entry = |entry: &IndexEntry| entry.fields.len() + 64;
+        let entries = self.documents.iter().flat_map(|document| &document.entries);
+        entries.map(entry).sum()
     }
 }
 

@@ -7,17 +7,19 @@ use wfldb_core::object::BucketConfig;
 use wfldb_core::time::UnixMillis;
 use wfldb_schemas::store;
 
+use super::index::Indexes;
 use super::{RowError, id, id_bytes, verifier};
 
 const DAMAGED: RowError = RowError("bucket");
 
-/// A bucket's identity and configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A bucket's identity, configuration and indexes.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BucketRow {
     pub(crate) id: BucketId,
     pub(crate) name: BucketName,
     pub(crate) created: UnixMillis,
     pub(crate) config: BucketConfig,
+    pub(crate) indexes: Indexes,
 }
 
 impl BucketRow {
@@ -31,11 +33,16 @@ impl BucketRow {
         let mut builder = FlatBufferBuilder::with_capacity(256);
         let name = Some(builder.create_string(self.name.as_str()));
         let config = Some(builder.create_string(&self.config_json()));
+        let indexes = (!self.indexes.is_empty()).then(|| {
+            let json = serde_json::to_string(&self.indexes).unwrap_or_default();
+            builder.create_string(&json)
+        });
         let args = store::BucketRowArgs {
             id: Some(&id(self.id.as_bytes())),
             name,
             created_ms: self.created.get(),
             config,
+            indexes,
         };
         let row = store::BucketRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -50,6 +57,10 @@ impl BucketRow {
             name: BucketName::parse(row.name()).map_err(|_| DAMAGED)?,
             created: UnixMillis::new(row.created_ms()),
             config: BucketConfig::parse_json(row.config().as_bytes()).map_err(|_| DAMAGED)?,
+            indexes: match row.indexes() {
+                Some(json) => serde_json::from_str(json).map_err(|_| DAMAGED)?,
+                None => Indexes::default(),
+            },
         })
     }
 }

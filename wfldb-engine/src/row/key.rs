@@ -164,6 +164,36 @@ pub(crate) fn number_of_part(row: &[u8]) -> Result<u16, RowError> {
         .ok_or(RowError("part"))
 }
 
+/// `index`: bucket id, `i`, number of the index: its rows follow.
+pub(crate) fn index_rows(bucket: &BucketId, index: u32) -> Bytes {
+    join(&[bucket.as_bytes(), b"i", &index.to_be_bytes()])
+}
+
+/// `index`: one row behind [`index_rows`].
+pub(crate) fn index_row(bucket: &BucketId, index: u32, entry: &[u8]) -> Bytes {
+    join(&[bucket.as_bytes(), b"i", &index.to_be_bytes(), entry])
+}
+
+/// How long [`index_rows`] is.
+pub(crate) const INDEX_ROWS_LEN: usize = 16 + 1 + 4;
+
+/// Beginning of the keys in `index` of indexes that are being built or removed, in all buckets.
+pub(crate) const INDEX_WORK: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'i'];
+
+/// `index`: [`INDEX_WORK`], bucket id, number of the index.
+pub(crate) fn index_work(bucket: &BucketId, index: u32) -> Bytes {
+    join(&[INDEX_WORK, bucket.as_bytes(), &index.to_be_bytes()])
+}
+
+/// Bucket and number within a key of [`index_work`].
+pub(crate) fn parse_index_work(row: &[u8]) -> Result<(BucketId, u32), RowError> {
+    let damaged = RowError("index work");
+    let rest = row.strip_prefix(INDEX_WORK).ok_or(damaged)?;
+    let (bucket, index) = rest.split_first_chunk::<16>().ok_or(damaged)?;
+    let index = index.try_into().map_err(|_| damaged)?;
+    Ok((BucketId::from_bytes(*bucket), u32::from_be_bytes(index)))
+}
+
 /// Beginning of the keys in `index` of what ends at a time, in all buckets: no bucket has the id of zeros.
 pub(crate) const DUE: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'x'];
 
@@ -269,7 +299,7 @@ pub(crate) fn key_of_version(row: &[u8]) -> Result<(ObjectKey, VersionId), RowEr
     Ok((key, VersionId::from_bytes(bytes.map(|byte| !byte))))
 }
 
-fn parse_key(bytes: &[u8], row: &'static str) -> Result<ObjectKey, RowError> {
+pub(crate) fn parse_key(bytes: &[u8], row: &'static str) -> Result<ObjectKey, RowError> {
     let text = std::str::from_utf8(bytes).map_err(|_| RowError(row))?;
     ObjectKey::parse(text).map_err(|_| RowError(row))
 }

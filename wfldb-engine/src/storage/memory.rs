@@ -28,6 +28,8 @@ struct State {
     // Copied on write: a snapshot is one `Arc` clone.
     rows: Arc<Map>,
     fault: Fault,
+    /// A fault that comes after so many more commits.
+    later: Option<(u64, Fault)>,
     poisoned: bool,
     commits: u64,
 }
@@ -50,6 +52,12 @@ impl MemoryStorage {
         let (state, changed) = &*self.state;
         state.lock().unwrap_or_else(PoisonError::into_inner).fault = fault;
         changed.notify_all();
+    }
+
+    /// Sets what happens to commits once so many more have succeeded.
+    pub fn inject_after(&self, commits: u64, fault: Fault) {
+        let mut state = self.lock();
+        state.later = Some((state.commits + commits, fault));
     }
 
     /// The data as a new process finds it: same rows, no fault, not poisoned.
@@ -112,6 +120,9 @@ impl Storage for MemoryStorage {
     fn commit(&self, batch: Batch) -> Result<(), StorageError> {
         let (lock, changed) = &*self.state;
         let mut state = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fault)) = state.later.filter(|(commits, _)| state.commits >= *commits) {
+            state.fault = fault;
+        }
         while state.fault == Fault::Stall {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

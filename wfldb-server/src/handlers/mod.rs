@@ -4,8 +4,11 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod document;
 mod dry_run;
+mod find;
 mod health;
+mod index;
 mod keys;
 mod multipart;
 mod object;
@@ -74,7 +77,12 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Get) => Box::pin(multipart::list(call)),
         (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
+        (RouteKind::Find, Method::Post) => Box::pin(find::find(call)),
+        (RouteKind::Explain, Method::Post) => Box::pin(find::explain(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
+        (RouteKind::Indexes, Method::Get) => Box::pin(index::list(call)),
+        (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
+        (RouteKind::Indexes, Method::Delete) => Box::pin(index::drop(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -105,7 +113,10 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Upload
             | RouteKind::UploadPart
             | RouteKind::Scan
+            | RouteKind::Find
+            | RouteKind::Explain
             | RouteKind::Batch
+            | RouteKind::Indexes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -162,8 +173,14 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 /// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Key(name, _)
+        | Target::Listing(name)
+        | Target::Batch(name)
+        | Target::Find(name)
+        | Target::Explain(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
+            return Ok(());
+        }
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

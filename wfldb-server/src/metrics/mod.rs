@@ -376,6 +376,8 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Upload => "upload",
         RouteKind::UploadPart => "upload_part",
         RouteKind::Scan => "scan",
+        RouteKind::Find => "find",
+        RouteKind::Explain => "explain",
         RouteKind::Batch => "batch",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
@@ -387,6 +389,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::AuditProof => "audit_proof",
         RouteKind::AuditConsistency => "audit_consistency",
         RouteKind::AuditReceipt => "audit_receipt",
+        RouteKind::Indexes => "indexes",
         RouteKind::ObjectLink => "object_link",
     }
 }

@@ -9,7 +9,7 @@ use super::{bucket_by_name, counters_of, credit, log, numbers};
 use crate::commit::overlay::Overlay;
 use crate::commit::plan::{Applied, Mutation, Outcome, WritePlan};
 use crate::error::EngineError;
-use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, key};
+use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, CommitMark, Indexes, key};
 use crate::storage::Space;
 
 pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Outcome {
@@ -50,6 +50,7 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
             name: name.clone(),
             created: plan.at.max(mark.at),
             config: config.clone(),
+            indexes: Indexes::default(),
         };
         (row, BucketCounters::default())
     };

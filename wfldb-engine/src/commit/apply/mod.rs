@@ -3,12 +3,14 @@
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
-//! in `revoke`, uses of links in `uses`.
+//! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves).
 
 mod audit;
 mod bucket;
 mod edit;
 mod erase;
+mod indexed;
+mod indexes;
 mod object;
 mod revoke;
 mod upload;
@@ -73,6 +75,19 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
             credits,
             last,
         } => bucket::sweep(*bucket, rows, credits, *last, state),
+        Mutation::DefineIndex {
+            bucket,
+            definition,
+            automatic,
+        } => indexes::define(plan, bucket, definition, *automatic, state, mark),
+        Mutation::DropIndex { bucket, index } => indexes::drop(plan, bucket, index, state, mark),
+        Mutation::BuildIndex(step) => indexes::build(plan, step, state, mark),
+        Mutation::ClearIndex {
+            bucket,
+            number,
+            rows,
+            last,
+        } => indexes::clear(*bucket, *number, rows, *last, state),
         Mutation::Audit(rows) => audit::keep(rows, state),
         Mutation::ForgetLinks { until, rows } => uses::forget(*until, rows, state),
         Mutation::UseLink { .. } | Mutation::Heartbeat => Ok(Applied::Nothing),
