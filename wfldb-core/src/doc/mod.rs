@@ -2,10 +2,12 @@
 //! crate; where documents are stored is the engine's.
 
 mod json;
+mod lazy;
 mod order;
 mod path;
 
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
+pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_key};
 pub use self::path::{FieldPath, PathError};
 
