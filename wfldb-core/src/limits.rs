@@ -88,6 +88,21 @@ pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Longest name of a field, in bytes.
 pub const FIELD_PATH_BYTES_MAX: usize = 1024;
 
+/// What the groups of one aggregation take in memory at most, in bytes.
+pub const AGGREGATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most stages of a pipeline.
+pub const AGGREGATE_STAGES_MAX: usize = 32;
+/// Most fields that documents are grouped by.
+pub const AGGREGATE_BY_MAX: usize = 8;
+/// Most functions of a group.
+pub const AGGREGATE_FIELDS_MAX: usize = 32;
+/// Most percentiles of one field.
+pub const AGGREGATE_PERCENTILES_MAX: usize = 16;
+/// Percentiles of so many numbers are exact.
+pub const AGGREGATE_EXACT_NUMBERS_MAX: usize = 1024;
+/// Longest bucket of time, in days: a hundred years.
+pub const AGGREGATE_STEP_DAYS_MAX: u32 = 36_525;
+
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// Largest size of the parts of an upload.

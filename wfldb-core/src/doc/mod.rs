@@ -1,11 +1,14 @@
 //! The rules of documents: which JSON they are, how values are ordered, how members are named. Pure, like all of this
 //! crate; where documents are stored is the engine's.
 
+mod instant;
 mod json;
 mod lazy;
 mod order;
 mod path;
 
+pub use self::instant::instant;
+pub(crate) use self::instant::{month_of, spell, start_of_month};
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_key};
