@@ -19,6 +19,7 @@
 //! # Ok::<(), wfldb_core::name::NameError>(())
 //! ```
 
+pub mod aggregate;
 pub mod audit;
 pub mod auth;
 pub mod chunk;
@@ -30,6 +31,7 @@ pub mod limits;
 pub mod name;
 pub mod object;
 pub mod packet;
+pub mod query;
 pub mod replay;
 pub mod request;
 pub mod revocation;

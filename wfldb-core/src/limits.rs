@@ -102,6 +102,22 @@ pub const AGGREGATE_PERCENTILES_MAX: usize = 16;
 pub const AGGREGATE_EXACT_NUMBERS_MAX: usize = 1024;
 /// Longest bucket of time, in days: a hundred years.
 pub const AGGREGATE_STEP_DAYS_MAX: u32 = 36_525;
+/// Largest body that asks a question about documents, as sent.
+pub const QUERY_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of conditions in a selector.
+pub const SELECTOR_DEPTH_MAX: usize = 32;
+/// Most conditions in a selector.
+pub const SELECTOR_CLAUSES_MAX: usize = 512;
+/// Most values that the lists of a selector (`$in` and its like) have together.
+pub const SELECTOR_VALUES_MAX: usize = 4096;
+/// Most regular expressions in a selector.
+pub const SELECTOR_PATTERNS_MAX: usize = 8;
+/// Longest regular expression, in bytes.
+pub const PATTERN_BYTES_MAX: usize = 1024;
+/// Largest compiled regular expression, in bytes.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 512 * 1024;
+/// Deepest nesting of groups in a regular expression.
+pub const PATTERN_DEPTH_MAX: u32 = 32;
 
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;

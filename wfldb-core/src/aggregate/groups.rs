@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::pipeline::{After, Pipeline, Step};
 use super::state::{Found, State};
@@ -35,8 +36,8 @@ impl TooManyGroups {
 
 /// A pipeline at work on one document after another, in any order.
 #[derive(Debug)]
-pub struct Aggregation<'p> {
-    pipeline: &'p Pipeline,
+pub struct Aggregation {
+    pipeline: Arc<Pipeline>,
     groups: HashMap<Box<[u8]>, Box<[State]>>,
     meter: Meter,
     /// Room that each document uses again.
@@ -62,11 +63,10 @@ impl Meter {
     }
 }
 
-impl<'p> Aggregation<'p> {
+impl Aggregation {
     /// Groups that take at most `bytes_max` bytes of memory.
-    pub fn new(pipeline: &'p Pipeline, bytes_max: usize) -> Self {
+    pub fn new(pipeline: Arc<Pipeline>, bytes_max: usize) -> Self {
         Self {
-            pipeline,
             groups: HashMap::new(),
             meter: Meter {
                 used: 0,
@@ -74,6 +74,7 @@ impl<'p> Aggregation<'p> {
             },
             room: pipeline.fields.room(),
             key: Vec::new(),
+            pipeline,
         }
     }
 
@@ -95,31 +96,37 @@ impl<'p> Aggregation<'p> {
     }
 
     fn take_found(&mut self, found: Found<'_, '_>) -> Result<bool, TooManyGroups> {
-        let pipeline = self.pipeline;
+        let Self {
+            pipeline,
+            groups,
+            meter,
+            key,
+            ..
+        } = self;
         if !matches(pipeline, found) {
             return Ok(false);
         }
-        self.key.clear();
+        key.clear();
         for by in &pipeline.by {
-            write_part(by.step, found.get(by.field).copied().flatten(), &mut self.key);
+            write_part(by.step, found.get(by.field).copied().flatten(), key);
         }
         let functions = pipeline.functions.iter().map(|(_, function)| function);
-        if !self.groups.contains_key(self.key.as_slice()) {
+        if !groups.contains_key(key.as_slice()) {
             let states: usize = functions
                 .clone()
                 .map(|function| size_of::<State>() + State::new_bytes(function))
                 .sum();
-            self.meter.take(GROUP_BYTES + self.key.len() + states)?;
+            meter.take(GROUP_BYTES + key.len() + states)?;
             let states = functions.clone().map(State::new).collect();
-            self.groups.insert(self.key.as_slice().into(), states);
+            groups.insert(key.as_slice().into(), states);
         }
-        let Some(states) = self.groups.get_mut(self.key.as_slice()) else {
+        let Some(states) = groups.get_mut(key.as_slice()) else {
             return Ok(true);
         };
         for (state, function) in states.iter_mut().zip(functions) {
             let (grown, shrunk) = state.take(function, found);
-            self.meter.used = self.meter.used.saturating_sub(shrunk);
-            self.meter.take(grown)?;
+            meter.used = meter.used.saturating_sub(shrunk);
+            meter.take(grown)?;
         }
         Ok(true)
     }
@@ -129,8 +136,8 @@ impl<'p> Aggregation<'p> {
     ///
     /// # Errors
     /// [`TooManyGroups`].
-    pub fn finish(mut self) -> Result<AggregateRows<'p>, TooManyGroups> {
-        let pipeline = self.pipeline;
+    pub fn finish(mut self) -> Result<AggregateRows, TooManyGroups> {
+        let pipeline = &*self.pipeline;
         if pipeline.by.is_empty() && self.groups.is_empty() {
             let states = pipeline.functions.iter().map(|(_, function)| State::new(function));
             self.groups.insert(Box::default(), states.collect());
@@ -167,8 +174,8 @@ impl<'p> Aggregation<'p> {
             }
         }
         Ok(AggregateRows {
-            pipeline,
             rows: rows.into_iter(),
+            pipeline: self.pipeline,
         })
     }
 }
@@ -276,17 +283,17 @@ impl Row {
 
 /// The rows of an answer, made one by one.
 #[derive(Debug)]
-pub struct AggregateRows<'p> {
-    pipeline: &'p Pipeline,
+pub struct AggregateRows {
+    pipeline: Arc<Pipeline>,
     rows: std::vec::IntoIter<Row>,
 }
 
-impl Iterator for AggregateRows<'_> {
+impl Iterator for AggregateRows {
     type Item = Object;
 
     fn next(&mut self) -> Option<Object> {
         let mut row = self.rows.next()?;
-        Some(row.object(self.pipeline))
+        Some(row.object(&self.pipeline))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

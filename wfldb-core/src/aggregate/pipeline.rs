@@ -16,7 +16,7 @@ use crate::query::{QueryError, Selector};
 ///     {"group": {"by": ["city"], "fields": {"people": {"count": true}, "age": {"avg": "age"}}}},
 ///     {"sort": [{"people": "desc"}]},
 /// ]}))?;
-/// let mut groups = Aggregation::new(&pipeline, 1 << 20);
+/// let mut groups = Aggregation::new(pipeline.into(), 1 << 20);
 /// groups.take(br#"{"_id":"a","age":40,"city":"Kyiv","open":true}"#).unwrap();
 /// groups.take(br#"{"_id":"b","age":41,"city":"Kyiv","open":true}"#).unwrap();
 /// groups.take(br#"{"_id":"c","age":41,"city":"Lviv","open":false}"#).unwrap();

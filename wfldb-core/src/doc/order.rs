@@ -1,12 +1,13 @@
 //! The one total order of JSON values. It serves comparison in queries, sorting and the keys of indexes.
 //!
-//! As in CouchDB: null, false, true, numbers, texts, arrays, objects. Numbers by value; arrays value by value, the
-//! shorter first where one begins the other; objects member by member in the order of their names, first the names,
-//! then the values.
+//! As in CouchDB: null, false, true, numbers, texts, arrays, objects. Numbers by value; texts by the Unicode root
+//! collation, and by their bytes where that finds them equal; arrays value by value, the shorter first where one begins
+//! the other; objects member by member in the order of their names, first the names, then the values.
 
 use std::cmp::Ordering;
 
 use super::Value;
+use super::collate::{collate, write_sort_key, write_sort_key_of_begin};
 
 /// Ends a list inside a key; below every tag.
 const END: u8 = 0x00;
@@ -90,10 +91,13 @@ fn double(number: &serde_json::Number) -> f64 {
 }
 
 fn compare_text(left: &str, right: &str) -> Ordering {
-    left.cmp(right)
+    collate(left, right).then_with(|| left.cmp(right))
 }
 
+/// The sort key, which has no zero byte, ended by one; then the text itself, which decides where sort keys are equal.
 fn write_text(text: &str, key: &mut Vec<u8>) {
+    write_sort_key(text, key);
+    key.push(END);
     for byte in text.bytes() {
         key.push(byte);
         if byte == END {
@@ -101,4 +105,10 @@ fn write_text(text: &str, key: &mut Vec<u8>) {
         }
     }
     key.extend([END, END]);
+}
+
+/// Appends what the keys of all texts begin with that begin with `begin`. Those of other texts may begin so too.
+pub fn write_begin_of_text(begin: &str, key: &mut Vec<u8>) {
+    key.push(TEXT);
+    write_sort_key_of_begin(begin, key);
 }

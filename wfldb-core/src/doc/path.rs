@@ -56,6 +56,19 @@ impl FieldPath {
         &self.0
     }
 
+    /// The place of `inner` inside the value here.
+    ///
+    /// # Errors
+    /// [`PathError`] when that is too long.
+    pub fn join(&self, inner: &Self) -> Result<Self, PathError> {
+        let names = [self.0.as_slice(), &inner.0].concat();
+        let bytes: usize = names.iter().map(|name| name.len() + 1).sum();
+        if names.len() > JSON_DEPTH_MAX || bytes > FIELD_PATH_BYTES_MAX {
+            return Err(PathError);
+        }
+        Ok(Self(names))
+    }
+
     /// The value there, if there is one.
     pub fn of<'a>(&self, document: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(document, |value, name| match value {

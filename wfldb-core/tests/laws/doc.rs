@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use proptest::prelude::*;
 use serde_json::json;
-use wfldb_core::doc::{JsonFault, Value, canonical, compare, parse, parse_object, write_key};
+use wfldb_core::doc::{JsonFault, Value, canonical, compare, parse, parse_object, write_begin_of_text, write_key};
 use wfldb_core::limits::JSON_DEPTH_MAX;
 
 fn key(value: &Value) -> Vec<u8> {
@@ -86,10 +86,28 @@ fn values_have_the_order_of_couchdb() {
         json!(10),
         json!(1e300),
         json!(""),
+        json!("\u{0}"),
+        json!(" "),
+        json!("_"),
+        json!("1"),
+        json!("10"),
+        json!("2"),
+        // CouchDB's documented order of texts.
         json!("a"),
         json!("a\u{0}"),
+        json!("A"),
         json!("aa"),
         json!("b"),
+        json!("B"),
+        json!("ba"),
+        json!("bb"),
+        json!("e"),
+        json!("e\u{301}"),
+        json!("é"),
+        json!("ez"),
+        json!("z"),
+        json!("я"),
+        json!("\u{ffff}"),
         json!([]),
         json!([null]),
         json!(["a"]),
@@ -153,5 +171,30 @@ proptest! {
         prop_assert_eq!(compare(&right, &left), order.reverse());
         prop_assert_eq!(order == Ordering::Equal, left == right);
         prop_assert!(order == Ordering::Equal || !key(&left).starts_with(&key(&right)));
+    }
+}
+
+/// Sort keys are on disk. DEFECT: data of another version of the collation, under which old entries are not found.
+#[test]
+fn keys_of_texts_are_the_bytes_that_they_were() {
+    let hex = |value: &Value| {
+        let bytes: Vec<String> = key(value).iter().map(|byte| format!("{byte:02x}")).collect();
+        bytes.concat()
+    };
+    assert_eq!(hex(&json!("")), "30010100" .to_owned() + "0000");
+    assert_eq!(hex(&json!("aB")), "302b2d01060105dc" .to_owned() + "00" + "6142" + "0000");
+}
+
+/// DEFECT: a range for a beginning that leaves out texts whose next character changes how the last one sorts.
+#[test]
+fn what_begins_alike_has_keys_that_begin_alike() {
+    let begins = ["", "a", "l", "L", "=", "ab ", "Zoé", "e\u{301}x", "\u{0}", "ก", "日本"];
+    for begin in begins {
+        let mut expected = Vec::new();
+        write_begin_of_text(begin, &mut expected);
+        for next in (0..0x3_0000).filter_map(char::from_u32) {
+            let text = Value::from(format!("{begin}{next}"));
+            assert!(key(&text).starts_with(&expected), "{text}");
+        }
     }
 }

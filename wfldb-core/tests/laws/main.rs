@@ -8,6 +8,7 @@
     reason = "the tests read the corpus; the crate reads nothing"
 )]
 
+mod aggregate;
 mod audit;
 mod authorization;
 mod canonical;
