@@ -90,6 +90,12 @@ pub const FIELD_PATH_BYTES_MAX: usize = 1024;
 
 /// What the groups of one aggregation take in memory at most, in bytes.
 pub const AGGREGATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Documents that one aggregation looks at.
+pub const AGGREGATE_DOCUMENTS_MAX: u64 = 20_000_000;
+/// Bytes of documents that one aggregation reads.
+pub const AGGREGATE_READ_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// How long one aggregation takes at most, in milliseconds.
+pub const AGGREGATE_MS_MAX: u64 = 60_000;
 /// Most stages of a pipeline.
 pub const AGGREGATE_STAGES_MAX: usize = 32;
 /// Most fields that documents are grouped by.

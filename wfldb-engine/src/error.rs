@@ -1,6 +1,9 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::aggregate::TooManyGroups;
+use wfldb_core::doc::TimeFieldError;
+use wfldb_core::query::QueryError;
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -21,6 +24,15 @@ pub enum EngineError {
     /// The kind of a bucket cannot change.
     #[error("a bucket's kind is fixed")]
     KindFixed,
+    /// The time field of a bucket with versions in it cannot change.
+    #[error("a bucket's time field is fixed while it holds versions")]
+    TimeFieldFixed,
+    /// In this bucket nothing is changed or deleted.
+    #[error("the bucket is append-only")]
+    AppendOnly,
+    /// A document without the time that its bucket wants.
+    #[error(transparent)]
+    TimeField(#[from] TimeFieldError),
     /// The key is not deleted, so there is nothing to restore.
     #[error("the key is not deleted")]
     NotDeleted,
@@ -83,6 +95,15 @@ pub enum EngineError {
     /// The body does not have the signed length.
     #[error("the body does not have the signed length")]
     LengthMismatch,
+    /// A question about documents that is none.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A question costs more than one may: documents, bytes or time.
+    #[error("the question costs more than one may")]
+    BudgetExceeded,
+    /// The groups of an aggregation take more memory than they may.
+    #[error(transparent)]
+    TooManyGroups(#[from] TooManyGroups),
     /// The free-space floor is reached, or a chunk could not be written.
     #[error("storage is full")]
     StorageFull,
@@ -144,7 +165,11 @@ impl EngineError {
             | Self::LengthMismatch
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
-            Self::TooLarge => Kind::TooLarge,
+            Self::TooLarge | Self::BudgetExceeded => Kind::TooLarge,
+            Self::TooManyGroups(error) => error.kind(),
+            Self::Query(error) => error.kind(),
+            Self::TimeField(error) => error.kind(),
+            Self::TimeFieldFixed | Self::AppendOnly => Kind::Conflict,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
@@ -163,6 +188,9 @@ impl EngineError {
             Self::NoSuchKey => "NoSuchKey",
             Self::BucketNotEmpty => "BucketNotEmpty",
             Self::KindFixed => "KindFixed",
+            Self::TimeFieldFixed => "TimeFieldFixed",
+            Self::AppendOnly => "AppendOnly",
+            Self::TimeField(error) => error.code(),
             Self::NotDeleted => "NotDeleted",
             Self::PreconditionFailed => "PreconditionFailed",
             Self::Entry { error, .. } => error.code(),
@@ -180,6 +208,9 @@ impl EngineError {
             Self::NotSupportedYet(_) => "NotSupportedYet",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::TooLarge => "TooLarge",
+            Self::BudgetExceeded => "BudgetExceeded",
+            Self::TooManyGroups(error) => error.code(),
+            Self::Query(error) => error.code(),
             Self::HashMismatch => "HashMismatch",
             Self::LengthMismatch => "LengthMismatch",
             Self::StorageFull => "StorageFull",

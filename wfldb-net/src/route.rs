@@ -351,6 +351,7 @@ fn object(
     match key.as_str() {
         "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
         "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        "_aggregate" => return Ok((RouteKind::Aggregate, Target::Aggregate(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -412,6 +413,7 @@ impl Route {
             | RouteKind::Bucket
             | RouteKind::Object
             | RouteKind::Batch
+            | RouteKind::Aggregate
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup

@@ -139,7 +139,10 @@ impl Aggregation {
     pub fn finish(mut self) -> Result<AggregateRows, TooManyGroups> {
         let pipeline = &*self.pipeline;
         if pipeline.by.is_empty() && self.groups.is_empty() {
-            let states = pipeline.functions.iter().map(|(_, function)| State::new(function));
+            let states = pipeline
+                .functions
+                .iter()
+                .map(|(_, function)| State::new(function));
             self.groups.insert(Box::default(), states.collect());
         }
         let mut rows = Vec::with_capacity(self.groups.len());
@@ -174,7 +177,7 @@ impl Aggregation {
             }
         }
         Ok(AggregateRows {
-            rows: rows.into_iter(),
+            rows,
             pipeline: self.pipeline,
         })
     }
@@ -225,7 +228,10 @@ fn values(pipeline: &Pipeline, key: &[u8]) -> Vec<Value> {
     for by in &pipeline.by {
         let (value, behind) = match by.step {
             Step::Value => {
-                let end = rest.iter().position(|byte| *byte == PART_END).unwrap_or(rest.len());
+                let end = rest
+                    .iter()
+                    .position(|byte| *byte == PART_END)
+                    .unwrap_or(rest.len());
                 let (text, behind) = rest.split_at_checked(end).unwrap_or_default();
                 (parse(text).unwrap_or_default(), behind.get(1..))
             }
@@ -281,22 +287,33 @@ impl Row {
     }
 }
 
-/// The rows of an answer, made one by one.
+/// The rows of an answer. Each is made when it is asked for, since all of them may be much larger than the groups.
 #[derive(Debug)]
 pub struct AggregateRows {
     pipeline: Arc<Pipeline>,
-    rows: std::vec::IntoIter<Row>,
+    rows: Vec<Row>,
 }
 
-impl Iterator for AggregateRows {
-    type Item = Object;
+impl AggregateRows {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
 
-    fn next(&mut self) -> Option<Object> {
-        let mut row = self.rows.next()?;
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// One of them, from 0, as often as it is asked for.
+    pub fn row(&mut self, index: usize) -> Option<Object> {
+        let row = self.rows.get_mut(index)?;
         Some(row.object(&self.pipeline))
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.rows.size_hint()
+    /// All of them, one after the other.
+    pub fn all(&mut self) -> impl Iterator<Item = Object> {
+        let Self { pipeline, rows } = self;
+        rows.iter_mut().map(|row| row.object(pipeline))
     }
 }

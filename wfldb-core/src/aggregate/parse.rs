@@ -115,7 +115,9 @@ pub(super) fn pipeline(body: &Value) -> Result<Pipeline, QueryError> {
     let mut fields = FieldSet::default();
     let mut matching = Vec::new();
     let group = loop {
-        let stage = stages.next().ok_or_else(|| part.fault(QueryFault::Missing("group")))?;
+        let stage = stages
+            .next()
+            .ok_or_else(|| part.fault(QueryFault::Missing("group")))?;
         match stage.only_member()? {
             ("match", selector) => {
                 let selector = selector.selector()?;
@@ -132,9 +134,8 @@ pub(super) fn pipeline(body: &Value) -> Result<Pipeline, QueryError> {
         }
     };
     let (by, functions) = grouping(&group, &mut fields)?;
-    let is_column = |name: &str| {
-        by.iter().any(|by| by.name == name) || functions.iter().any(|(known, _)| known == name)
-    };
+    let is_column =
+        |name: &str| by.iter().any(|by| by.name == name) || functions.iter().any(|(known, _)| known == name);
     let after = stages
         .map(|stage| after(&stage, &is_column))
         .collect::<Result<_, _>>()?;
@@ -240,7 +241,10 @@ fn group_by(part: &Part<'_>, fields: &mut FieldSet) -> Result<By, QueryError> {
         }
         (None, Some(width)) => {
             let part = part.inside("width", width);
-            let width = part.value.as_f64().filter(|width| width.is_normal() && *width > 0.0);
+            let width = part
+                .value
+                .as_f64()
+                .filter(|width| width.is_normal() && *width > 0.0);
             Step::Width(width.ok_or_else(|| part.needs("a number above 0"))?)
         }
         (Some(_), Some(width)) => return Err(part.inside("width", width).fault(QueryFault::FieldPlace)),
@@ -285,10 +289,15 @@ fn distinct(part: &Part<'_>, fields: &mut FieldSet) -> Result<Function, QueryErr
         });
     }
     let members = part.members(&["field", "approximate"])?;
-    let approximate = members.get("approximate").map(|value| part.inside("approximate", value));
+    let approximate = members
+        .get("approximate")
+        .map(|value| part.inside("approximate", value));
     Ok(Function::Distinct {
         field: part.member("field")?.field(fields)?,
-        approximate: approximate.map(|part| part.is_true()).transpose()?.unwrap_or_default(),
+        approximate: approximate
+            .map(|part| part.is_true())
+            .transpose()?
+            .unwrap_or_default(),
     })
 }
 
@@ -301,7 +310,10 @@ fn percentiles(part: &Part<'_>, fields: &mut FieldSet) -> Result<Function, Query
         return Err(at.needs("a percentile"));
     }
     let percent = |part: &Part<'_>| {
-        let percent = part.value.as_f64().filter(|percent| (0.0..=100.0).contains(percent));
+        let percent = part
+            .value
+            .as_f64()
+            .filter(|percent| (0.0..=100.0).contains(percent));
         percent.ok_or_else(|| part.fault(QueryFault::Bounds(0, 100)))
     };
     Ok(Function::Percentiles {

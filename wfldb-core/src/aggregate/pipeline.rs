@@ -1,5 +1,6 @@
 //! A pipeline: what is grouped, by what, and what becomes of the groups. Reading one is in `parse`.
 
+use super::bounds::KeyBounds;
 use super::state::EndOf;
 use super::step::TimeStep;
 use crate::doc::{FieldSet, Value};
@@ -20,7 +21,7 @@ use crate::query::{QueryError, Selector};
 /// groups.take(br#"{"_id":"a","age":40,"city":"Kyiv","open":true}"#).unwrap();
 /// groups.take(br#"{"_id":"b","age":41,"city":"Kyiv","open":true}"#).unwrap();
 /// groups.take(br#"{"_id":"c","age":41,"city":"Lviv","open":false}"#).unwrap();
-/// let rows: Vec<_> = groups.finish().unwrap().map(serde_json::Value::Object).collect();
+/// let rows: Vec<_> = groups.finish().unwrap().all().map(serde_json::Value::Object).collect();
 /// assert_eq!(rows, [json!({"city": "Kyiv", "people": 2, "age": 40.5})]);
 /// # Ok::<(), wfldb_core::query::QueryError>(())
 /// ```
@@ -60,8 +61,14 @@ pub(super) enum Function {
     Avg(usize),
     Min(usize),
     Max(usize),
-    Distinct { field: usize, approximate: bool },
-    Percentiles { field: usize, percents: Vec<f64> },
+    Distinct {
+        field: usize,
+        approximate: bool,
+    },
+    Percentiles {
+        field: usize,
+        percents: Vec<f64>,
+    },
     First(EndOf),
     Last(EndOf),
 }
@@ -86,8 +93,12 @@ impl Pipeline {
         super::parse::pipeline(body)
     }
 
-    /// The selectors that all hold of the documents that count.
-    pub fn matching(&self) -> &[Selector] {
-        &self.matching
+    /// Between which keys all documents are that the selectors can match.
+    pub fn key_bounds(&self) -> KeyBounds {
+        let mut bounds = KeyBounds::default();
+        for selector in &self.matching {
+            bounds.narrow(selector.condition());
+        }
+        bounds
     }
 }

@@ -53,7 +53,9 @@ impl State {
             Function::Distinct {
                 approximate: false, ..
             } => Self::Distinct(Distinct::default()),
-            Function::Distinct { approximate: true, .. } => Self::About(About::default()),
+            Function::Distinct {
+                approximate: true, ..
+            } => Self::About(About::default()),
             Function::Percentiles { .. } => Self::Percentiles(Numbers::default()),
             Function::First(_) | Function::Last(_) => Self::End(None),
         }
@@ -62,7 +64,9 @@ impl State {
     /// What it takes when it is new, beside itself.
     pub(super) fn new_bytes(function: &Function) -> usize {
         match function {
-            Function::Distinct { approximate: true, .. } => REGISTERS_BYTES,
+            Function::Distinct {
+                approximate: true, ..
+            } => REGISTERS_BYTES,
             _ => 0,
         }
     }

@@ -97,7 +97,11 @@ impl Wide {
             0 => (fraction, 0),
             _ => (fraction | 1 << MANTISSA_BITS, exponent - 1),
         };
-        self.add_at(u128::from(mantissa), usize::try_from(shift).unwrap_or_default(), double < 0.0);
+        self.add_at(
+            u128::from(mantissa),
+            usize::try_from(shift).unwrap_or_default(),
+            double < 0.0,
+        );
     }
 
     fn add_whole(&mut self, whole: i128) {

@@ -80,6 +80,8 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_aggregate`.
+    Aggregate,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +106,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +122,7 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Aggregate,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -185,6 +188,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
                 Get | Head | Put | Delete => None,
             }
         }
+        RouteKind::Aggregate => match method {
+            Post => Some(&[Op::Query]),
+            Get | Head | Put | Delete => None,
+        },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
             Head | Put => None,
@@ -263,6 +270,7 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Aggregate, "POST:query"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -298,6 +306,7 @@ mod tests {
             (Method::Head, RouteKind::ObjectVersion),
             (Method::Get, RouteKind::ObjectVersions),
             (Method::Get, RouteKind::ObjectAt),
+            (Method::Post, RouteKind::Aggregate),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
             // It tells what the packet of the session says.

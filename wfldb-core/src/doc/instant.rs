@@ -35,12 +35,34 @@ pub fn instant(value: Raw<'_>) -> Option<i64> {
 fn rfc3339(text: &[u8]) -> Option<i64> {
     let (head, rest) = text.split_first_chunk::<19>()?;
     let [
-        y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't', h0, h1, b':', i0, i1, b':', s0, s1,
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        m0,
+        m1,
+        b'-',
+        d0,
+        d1,
+        b'T' | b't',
+        h0,
+        h1,
+        b':',
+        i0,
+        i1,
+        b':',
+        s0,
+        s1,
     ] = *head
     else {
         return None;
     };
-    let (year, month, day) = (decimal(&[y0, y1, y2, y3])?, decimal(&[m0, m1])?, decimal(&[d0, d1])?);
+    let (year, month, day) = (
+        decimal(&[y0, y1, y2, y3])?,
+        decimal(&[m0, m1])?,
+        decimal(&[d0, d1])?,
+    );
     let (hour, minute, second) = (decimal(&[h0, h1])?, decimal(&[i0, i1])?, decimal(&[s0, s1])?);
     if hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -84,7 +106,9 @@ fn offset(zone: &[u8]) -> Option<i64> {
 
 fn decimal(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + u64::from(digit - b'0'))
     })
 }
 

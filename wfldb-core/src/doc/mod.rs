@@ -7,6 +7,7 @@ mod json;
 mod lazy;
 mod order;
 mod path;
+mod timed;
 
 pub use self::instant::instant;
 pub(crate) use self::instant::{month_of, spell, start_of_month};
@@ -14,6 +15,7 @@ pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_begin_of_text, write_key};
 pub use self::path::{FieldPath, PathError};
+pub use self::timed::{TimeFieldError, document_time};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.
 pub type Value = serde_json::Value;

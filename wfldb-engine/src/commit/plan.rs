@@ -84,6 +84,11 @@ pub(crate) enum Mutation {
         bucket: BucketId,
         keys: Vec<ObjectKey>,
     },
+    /// Removes documents that are too old by their own time, found by a worker and checked again here.
+    Age {
+        bucket: BucketId,
+        aged: Vec<Aged>,
+    },
     /// Removes rows of a detached bucket, found by the sweeper. Not a change: it has no log position.
     SweepRows {
         bucket: BucketId,
@@ -252,6 +257,13 @@ pub(crate) enum DueWhat {
     Upload(UploadId),
 }
 
+/// A document that is too old, as its row in `index` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Aged {
+    pub(crate) at: UnixMillis,
+    pub(crate) key: ObjectKey,
+}
+
 /// What a plan did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Applied {
@@ -312,6 +324,7 @@ impl Mutation {
             | Self::Revoke(_)
             | Self::Expire { .. }
             | Self::Prune { .. }
+            | Self::Age { .. }
             | Self::DeleteBucket { .. }
             | Self::Audit(_)
             | Self::SweepRows { .. }
@@ -335,6 +348,7 @@ impl WritePlan {
             Mutation::SweepRows { bucket, .. }
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. }
+            | Mutation::Age { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
@@ -364,6 +378,7 @@ impl WritePlan {
             Mutation::PutPart(part) => part.part.chunks.len() * 192,
             Mutation::Expire { due, .. } => due.len() * ROWS,
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
+            Mutation::Age { aged, .. } => aged.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::PutBucket { .. }

@@ -377,6 +377,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::UploadPart => "upload_part",
         RouteKind::Scan => "scan",
         RouteKind::Batch => "batch",
+        RouteKind::Aggregate => "aggregate",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",

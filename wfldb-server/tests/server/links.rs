@@ -185,6 +185,7 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::UploadPart => format!("/v1/photos/cat?link={link}&multipart={id}&part=1"),
                 RouteKind::Scan => format!("/v1/photos/scan?link={link}"),
                 RouteKind::Batch => format!("/v1/photos/batch?link={link}"),
+                RouteKind::Aggregate => format!("/v1/photos/_aggregate?link={link}"),
                 RouteKind::Stats => format!("/v1/_stats?link={link}"),
                 RouteKind::Admin => format!("/v1/_admin?link={link}"),
                 RouteKind::Backup => format!("/v1/_backup?link={link}"),

@@ -244,7 +244,7 @@ pub(super) fn expire(
     Ok(finish(edit, plan, mark))
 }
 
-fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
+pub(super) fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
     if edit.has_effects() {
         let seq = edit.seq;
         edit.log(plan, mark, Some(Action::Lifecycle));
