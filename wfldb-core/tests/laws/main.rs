@@ -17,6 +17,7 @@ mod chunks;
 mod differential;
 mod doc;
 mod doc_lazy;
+mod envelope;
 mod encodings;
 mod invariants;
 mod replay;
