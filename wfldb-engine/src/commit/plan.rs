@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
-use wfldb_core::doc::DocumentSignature;
+use wfldb_core::doc::{DocumentSignature, FieldPath};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
@@ -147,8 +147,17 @@ pub(crate) struct DocumentPut {
     /// The newest version that the planner saw, a tombstone too. Where it is not the newest any more, the plan is stale.
     pub(crate) base: Option<VersionId>,
     pub(crate) signature: DocumentSignature,
+    /// Where the bucket wants one.
+    pub(crate) timed: Option<Timed>,
     /// What the planner knows of its rows in indexes.
     pub(crate) hints: IndexHints,
+}
+
+/// The time of a document, and by which field it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Timed {
+    pub(crate) field: FieldPath,
+    pub(crate) at: UnixMillis,
 }
 
 /// Where a new version comes from, as far as the commit has to look at it again.

@@ -189,6 +189,7 @@ impl Edit<'_> {
             charges: Vec::new(),
             pruned: false,
             signature: None,
+            time: None,
         })
     }
 }
