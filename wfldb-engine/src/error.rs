@@ -119,7 +119,7 @@ pub enum EngineError {
     Query(#[from] QueryError),
     /// A question costs more than one may: documents, bytes or time.
     #[error("the question costs more than one may")]
-    BudgetExceeded,
+    OverBudget,
     /// The groups of an aggregation take more memory than they may.
     #[error(transparent)]
     TooManyGroups(#[from] TooManyGroups),
@@ -196,7 +196,7 @@ impl EngineError {
             | Self::LengthMismatch
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
-            Self::TooLarge | Self::BudgetExceeded => Kind::TooLarge,
+            Self::TooLarge | Self::OverBudget => Kind::TooLarge,
             Self::TooManyGroups(error) => error.kind(),
             Self::Query(error) => error.kind(),
             Self::TimeField(error) => error.kind(),
@@ -221,6 +221,8 @@ impl EngineError {
             Self::Entry { error, .. } => error.pointer(),
             Self::Json(error) => Some(error.pointer.clone()),
             Self::Envelope(error) => Some(error.pointer()),
+            Self::TimeField(error) => Some(error.pointer.clone()),
+            Self::Query(error) => Some(error.pointer.clone()),
             Self::TimeField(error) => Some(error.pointer.clone()),
             Self::Query(error) => Some(error.pointer.clone()),
             _ => None,
@@ -276,7 +278,7 @@ impl EngineError {
             Self::NotSupportedYet(_) => "NotSupportedYet",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::TooLarge => "TooLarge",
-            Self::BudgetExceeded => "BudgetExceeded",
+            Self::OverBudget => "OverBudget",
             Self::TooManyGroups(error) => error.code(),
             Self::Query(error) => error.code(),
             Self::HashMismatch => "HashMismatch",

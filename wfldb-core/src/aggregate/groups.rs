@@ -110,24 +110,18 @@ impl Aggregation {
         for by in &pipeline.by {
             write_part(by.step, found.get(by.field).copied().flatten(), key);
         }
-        let functions = pipeline.functions.iter().map(|(_, function)| function);
-        if !groups.contains_key(key.as_slice()) {
-            let states: usize = functions
-                .clone()
-                .map(|function| size_of::<State>() + State::new_bytes(function))
-                .sum();
-            meter.take(GROUP_BYTES + key.len() + states)?;
-            let states = functions.clone().map(State::new).collect();
-            groups.insert(key.as_slice().into(), states);
-        }
-        let Some(states) = groups.get_mut(key.as_slice()) else {
+        if let Some(states) = groups.get_mut(key.as_slice()) {
+            fold(states, pipeline, found, meter)?;
             return Ok(true);
-        };
-        for (state, function) in states.iter_mut().zip(functions) {
-            let (grown, shrunk) = state.take(function, found);
-            meter.used = meter.used.saturating_sub(shrunk);
-            meter.take(grown)?;
         }
+        let functions = pipeline.functions.iter().map(|(_, function)| function);
+        let bytes = functions
+            .clone()
+            .map(|function| size_of::<State>() + State::new_bytes(function));
+        meter.take(GROUP_BYTES + key.len() + bytes.sum::<usize>())?;
+        let mut states: Box<[State]> = functions.map(State::new).collect();
+        fold(&mut states, pipeline, found, meter)?;
+        groups.insert(key.as_slice().into(), states);
         Ok(true)
     }
 
@@ -181,6 +175,21 @@ impl Aggregation {
             pipeline: self.pipeline,
         })
     }
+}
+
+/// Takes a document into a group.
+fn fold(
+    states: &mut [State],
+    pipeline: &Pipeline,
+    found: Found<'_, '_>,
+    meter: &mut Meter,
+) -> Result<(), TooManyGroups> {
+    for (state, (_, function)) in states.iter_mut().zip(&pipeline.functions) {
+        let (grown, shrunk) = state.take(function, found);
+        meter.used = meter.used.saturating_sub(shrunk);
+        meter.take(grown)?;
+    }
+    Ok(())
 }
 
 /// The same room without what is in it, for values of another text. The memory is used again.

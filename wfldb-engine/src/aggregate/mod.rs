@@ -74,10 +74,10 @@ impl Run {
         self.examined += 1;
         self.read_bytes = self.read_bytes.saturating_add(document.len() as u64);
         if self.examined > self.budget.documents || self.read_bytes > self.budget.read_bytes {
-            return Err(EngineError::BudgetExceeded);
+            return Err(EngineError::OverBudget);
         }
         if self.examined.is_multiple_of(CLOCK_EVERY) && self.begun.elapsed() > self.budget.time {
-            return Err(EngineError::BudgetExceeded);
+            return Err(EngineError::OverBudget);
         }
         self.matched += u64::from(self.groups.take(document)?);
         Ok(())
@@ -89,7 +89,7 @@ impl Engine {
     /// is of one snapshot.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `SignatureRequired`, `NotDocuments`, `BudgetExceeded`, `AggregateTooLarge` when the groups take more
+    /// `NoSuchBucket`, `SignatureRequired`, `NotDocuments`, `OverBudget`, `AggregateTooLarge` when the groups take more
     /// memory than the budget allows, `Corrupt`.
     #[tracing::instrument(name = "engine::aggregate", level = "debug", skip_all)]
     pub fn aggregate(

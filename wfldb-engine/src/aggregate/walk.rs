@@ -90,9 +90,9 @@ impl Walk<'_> {
             return Ok(());
         }
         let prefix = key::of_bucket(self.bucket);
-        let from = [&prefix, bounds.from.as_slice()].concat();
+        let from = [&*prefix, bounds.from.as_slice()].concat();
         let to = match &bounds.to {
-            Some(to) => [&prefix, to.as_slice()].concat(),
+            Some(to) => [&*prefix, to.as_slice()].concat(),
             None => prefix_end(&prefix),
         };
         let mut heads = Vec::with_capacity(HEADS_AT_ONCE);

@@ -109,9 +109,9 @@ fn what_costs_too_much_is_refused() {
     assert_eq!(run(whole).unwrap(), 200);
     assert_eq!(run(AggregateBudget { documents: 200, ..whole }).unwrap(), 200);
     let refused = run(AggregateBudget { documents: 199, ..whole });
-    assert!(matches!(refused, Err(EngineError::BudgetExceeded)), "{refused:?}");
+    assert!(matches!(refused, Err(EngineError::OverBudget)), "{refused:?}");
     let refused = run(AggregateBudget { read_bytes: 1000, ..whole });
-    assert!(matches!(refused, Err(EngineError::BudgetExceeded)), "{refused:?}");
+    assert!(matches!(refused, Err(EngineError::OverBudget)), "{refused:?}");
     let refused = run(AggregateBudget { memory_bytes: 10_000, ..whole });
     assert!(matches!(refused, Err(EngineError::TooManyGroups(_))), "{refused:?}");
     assert_eq!(whole.memory_bytes, AGGREGATE_BYTES_MAX);

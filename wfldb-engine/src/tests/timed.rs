@@ -10,7 +10,7 @@ use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::{
-    HandClock, assert_sound, configure, delete, name, object, of_bucket, open, until, usage,
+    HandClock, assert_sound, configure, delete, name, object, of_bucket, until, usage,
 };
 use crate::commit::plan::{Aged, Mutation};
 use crate::lifecycle::age;
@@ -144,17 +144,19 @@ fn documents_go_when_their_own_time_is_too_old_and_not_before() {
     let clock = HandClock::new();
     let (_dir, engine) = in_memory(&clock, r#"{"kind":"documents","time_field":"at","time_days":7}"#);
     let ms = Duration::from_millis(1);
-    put_document(&engine, "old", &json!({"at": at(&clock, 7 * DAY + ms)})).unwrap();
-    put_document(&engine, "on the edge", &json!({"at": at(&clock, 7 * DAY)})).unwrap();
+    // None is too old yet: the worker of the engine looks by itself when a bucket was configured.
+    put_document(&engine, "old", &json!({"at": at(&clock, DAY + ms)})).unwrap();
+    put_document(&engine, "on the edge", &json!({"at": at(&clock, DAY)})).unwrap();
     put_document(&engine, "future", &json!({"at": clock.now().plus_ms(86_400_000).to_string()})).unwrap();
     // Moved from young to old, and back.
-    put_document(&engine, "aged", &json!({"at": at(&clock, DAY)})).unwrap();
-    put_document(&engine, "aged", &json!({"at": at(&clock, 9 * DAY)})).unwrap();
-    put_document(&engine, "renewed", &json!({"at": at(&clock, 9 * DAY)})).unwrap();
-    put_document(&engine, "renewed", &json!({"at": at(&clock, DAY)})).unwrap();
-    put_document(&engine, "deleted", &json!({"at": at(&clock, 9 * DAY)})).unwrap();
+    put_document(&engine, "aged", &json!({"at": at(&clock, ms)})).unwrap();
+    put_document(&engine, "aged", &json!({"at": at(&clock, 3 * DAY)})).unwrap();
+    put_document(&engine, "renewed", &json!({"at": at(&clock, 3 * DAY)})).unwrap();
+    put_document(&engine, "renewed", &json!({"at": at(&clock, ms)})).unwrap();
+    put_document(&engine, "deleted", &json!({"at": at(&clock, 3 * DAY)})).unwrap();
     delete(&engine, "docs", "deleted").unwrap();
     assert_sound(&engine);
+    clock.forward(6 * DAY);
     age(&engine.inner).unwrap();
     assert_eq!(keys(&engine), ["future", "on the edge", "renewed"]);
     // Nothing is left of what went: `renewed` has two versions, `deleted` is deleted as before.
@@ -177,9 +179,10 @@ fn what_was_dropped_stands_in_the_log() {
     let mut gone = Vec::new();
     for number in 0..600 {
         let key = format!("k{number:03}");
-        let stored = put_document(&engine, &key, &json!({"at": at(&clock, 8 * DAY), "n": number})).unwrap();
+        let stored = put_document(&engine, &key, &json!({"at": at(&clock, DAY), "n": number})).unwrap();
         gone.push((key, stored.version));
     }
+    clock.forward(7 * DAY);
     put_document(&engine, "kept", &json!({"at": at(&clock, DAY)})).unwrap();
     age(&engine.inner).unwrap();
     assert_eq!(keys(&engine), ["kept"]);
@@ -205,12 +208,14 @@ fn what_was_dropped_stands_in_the_log() {
 #[test]
 fn dropping_goes_on_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
-    let engine = open(dir.path());
+    let clock = HandClock::new();
+    let engine = Engine::open(dir.path(), clock.options()).unwrap();
     configure(&engine, "docs", EVENTS);
-    let old = UnixMillis::new(1_700_000_000_000);
+    let old: UnixMillis = clock.now();
     for number in 0..40 {
         put_document(&engine, &format!("k{number:02}"), &json!({"at": old.get()})).unwrap();
     }
+    clock.forward(8 * DAY);
     let bucket = engine.bucket(&of_bucket("docs", Op::Manage)).unwrap().id;
     let aged = (0..15).map(|number| Aged {
         at: old,
@@ -221,9 +226,10 @@ fn dropping_goes_on_after_a_crash() {
         aged: aged.collect(),
     };
     engine.inner.submit_system("retention", first).unwrap();
+    assert_eq!(keys(&engine).len(), 25);
     // As a killed process leaves it: what is on disk, copied while the store is open.
     let image = super::laws::crash_image(dir.path());
-    let engine = open(image.path());
+    let engine = Engine::open(image.path(), clock.options()).unwrap();
     assert!(engine.health().writable.is_ok());
     assert_sound(&engine);
     until(|| {
