@@ -158,6 +158,12 @@ def written_here():
     for name, text in {"escaped": "docs/\na%FFb/c", "directory": "\na/b/", "reserved": "\n%73can", "dots": "p/\n../x"}.items():
         keep("tree_name", name, text)
     question = {"method": "PUT", "target": "/v1/photos/a%20b", "object": {"bytes": 11, "content_type": "image/png"}, "peer": "10.0.0.1"}
+    document = {"_id": "a", "at": "2026-01-02T05:04:05.006+02:00", "n": [1, 2.5, {"x": "\u00e9\\"}]}
+    keep("lazy_fields", "time", "at\n" + json.dumps(document))
+    keep("lazy_fields", "place", "n.2.x\n" + json.dumps(document))
+    group = {"by": [{"field": "at", "bucket": "1h"}], "fields": {"n": {"count": True}, "p": {"percentiles": {"field": "n.1", "at": [50]}}}}
+    stages = [{"match": {"_id": {"$gte": "a"}}}, {"group": group}, {"sort": [{"n": "desc"}]}, {"limit": 1}]
+    keep("pipeline", "time", json.dumps({"pipeline": stages}) + "\n" + json.dumps(document))
     keep("dry_run", "put", json.dumps(question))
     copy = {"method": "POST", "target": "/v1/photos/a?copy=%2Fdocs%2Fb"}
     keep("dry_run", "copy", json.dumps(copy))

@@ -167,7 +167,7 @@ impl Client {
             )));
         }
         let (media_type, body) = match form {
-            Representation::Json => (JSON, to_json(&batch.entries)),
+            Representation::Json | Representation::JsonLines => (JSON, to_json(&batch.entries)),
             Representation::FlatBuffers => (FLATBUFFERS, encode_batch(&batch.entries)),
         };
         if body.len() > BATCH_BYTES_MAX {

@@ -18,6 +18,7 @@
 //! Not here: documents. They come with later releases.
 
 pub mod agent;
+mod aggregate;
 mod audit;
 mod backup;
 mod batch;
@@ -49,6 +50,7 @@ mod tls;
 pub mod tree;
 mod url_link;
 
+pub use aggregate::Aggregated;
 pub use backup::{BackupFiles, TakenBackup};
 pub use batch::Batch;
 pub use bucket::{BucketInfo, Usage};

@@ -19,6 +19,7 @@
 //! # Ok::<(), wfldb_core::name::NameError>(())
 //! ```
 
+pub mod aggregate;
 pub mod audit;
 pub mod auth;
 pub mod chunk;

@@ -102,6 +102,26 @@ pub const INDEX_NAME_BYTES_MAX: usize = 128;
 pub const INDEX_FIELD_BYTES_MAX: usize = 1024;
 /// Most rows of one document in one index: an array has one for each element.
 pub const INDEX_ENTRIES_MAX: usize = 1000;
+/// What the groups of one aggregation take in memory at most, in bytes.
+pub const AGGREGATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Documents that one aggregation looks at.
+pub const AGGREGATE_DOCUMENTS_MAX: u64 = 20_000_000;
+/// Bytes of documents that one aggregation reads.
+pub const AGGREGATE_READ_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// How long one aggregation takes at most, in milliseconds.
+pub const AGGREGATE_MS_MAX: u64 = 60_000;
+/// Most stages of a pipeline.
+pub const AGGREGATE_STAGES_MAX: usize = 32;
+/// Most fields that documents are grouped by.
+pub const AGGREGATE_BY_MAX: usize = 8;
+/// Most functions of a group.
+pub const AGGREGATE_FIELDS_MAX: usize = 32;
+/// Most percentiles of one field.
+pub const AGGREGATE_PERCENTILES_MAX: usize = 16;
+/// Percentiles of so many numbers are exact.
+pub const AGGREGATE_EXACT_NUMBERS_MAX: usize = 1024;
+/// Longest bucket of time, in days: a hundred years.
+pub const AGGREGATE_STEP_DAYS_MAX: u32 = 36_525;
 /// Largest body that asks a question about documents, as sent.
 pub const QUERY_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of conditions in a selector.

@@ -135,7 +135,7 @@ fn decimal(digits: &[u8]) -> Result<u64, TimeError> {
 /// Days from 1970-01-01 to a date of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
 /// low-level date algorithms"), for years from 1970. A day that does not exist gives the number of
 /// another date, which is how [`UnixMillis::parse`] notices it.
-fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let shifted_year = if month <= 2 { year - 1 } else { year };
     let era = shifted_year / 400;
     let year_of_era = shifted_year % 400;
@@ -147,7 +147,7 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
 }
 
 /// The inverse of [`days_since_1970`].
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;

@@ -1,8 +1,9 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
-use wfldb_core::doc::{EnvelopeError, JsonError};
+use wfldb_core::doc::{EnvelopeError, JsonError, TimeFieldError};
 use wfldb_core::index::{DefinitionError, IndexError};
+use wfldb_core::aggregate::TooManyGroups;
 use wfldb_core::query::QueryError;
 
 use crate::row::RowError;
@@ -24,6 +25,15 @@ pub enum EngineError {
     /// The kind of a bucket cannot change.
     #[error("a bucket's kind is fixed")]
     KindFixed,
+    /// The time field of a bucket with versions in it cannot change.
+    #[error("a bucket's time field is fixed while it holds versions")]
+    TimeFieldFixed,
+    /// In this bucket nothing is changed or deleted.
+    #[error("the bucket is append-only")]
+    AppendOnly,
+    /// A document without the time that its bucket wants.
+    #[error(transparent)]
+    TimeField(#[from] TimeFieldError),
     /// The key is not deleted, so there is nothing to restore.
     #[error("the key is not deleted")]
     NotDeleted,
@@ -126,6 +136,15 @@ pub enum EngineError {
     /// The body does not have the signed length.
     #[error("the body does not have the signed length")]
     LengthMismatch,
+    /// A question about documents that is none.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A question costs more than one may: documents, bytes or time.
+    #[error("the question costs more than one may")]
+    OverBudget,
+    /// The groups of an aggregation take more memory than they may.
+    #[error(transparent)]
+    TooManyGroups(#[from] TooManyGroups),
     /// The free-space floor is reached, or a chunk could not be written.
     #[error("storage is full")]
     StorageFull,
@@ -156,9 +175,6 @@ pub enum EngineError {
     /// The evidence of the change is gone, and with it what opens its leaf.
     #[error("the evidence was erased")]
     EvidenceErased,
-    /// What is asked is no question, or no index can answer it as it is asked.
-    #[error(transparent)]
-    Query(#[from] QueryError),
     /// The answer takes more than a question may cost.
     #[error("the question costs more than one may")]
     OverBudget,
@@ -216,6 +232,9 @@ impl EngineError {
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
             Self::TooLarge | Self::OverBudget => Kind::TooLarge,
+            Self::TooManyGroups(error) => error.kind(),
+            Self::TimeField(error) => error.kind(),
+            Self::TimeFieldFixed | Self::AppendOnly => Kind::Conflict,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
@@ -238,6 +257,7 @@ impl EngineError {
             Self::BadIndex(error) => Some(error.pointer()),
             Self::Query(error) => Some(error.pointer.clone()),
             Self::Envelope(error) => Some(error.pointer()),
+            Self::TimeField(error) => Some(error.pointer.clone()),
             _ => None,
         }
     }
@@ -267,6 +287,9 @@ impl EngineError {
             Self::TooManyIndexes => "TooManyIndexes",
             Self::BucketNotEmpty => "BucketNotEmpty",
             Self::KindFixed => "KindFixed",
+            Self::TimeFieldFixed => "TimeFieldFixed",
+            Self::AppendOnly => "AppendOnly",
+            Self::TimeField(error) => error.code(),
             Self::NotDeleted => "NotDeleted",
             Self::PreconditionFailed => "PreconditionFailed",
             Self::Stale => "Conflict",
@@ -296,6 +319,8 @@ impl EngineError {
             Self::NotSupportedYet(_) => "NotSupportedYet",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::TooLarge => "TooLarge",
+            Self::OverBudget => "OverBudget",
+            Self::TooManyGroups(error) => error.code(),
             Self::HashMismatch => "HashMismatch",
             Self::LengthMismatch => "LengthMismatch",
             Self::StorageFull => "StorageFull",

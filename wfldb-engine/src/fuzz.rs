@@ -67,6 +67,10 @@ fn keys(row: &[u8]) {
     if let Ok((bucket, parsed)) = key::parse_due(due, value) {
         assert_eq!(key::due(&bucket, &parsed), due);
     }
+    if let (Ok((at, object)), Some(bucket)) = (key::parse_timed(row), row.first_chunk()) {
+        let bucket = wfldb_core::id::BucketId::from_bytes(*bucket);
+        assert_eq!(key::timed(&bucket, at, &object), row);
+    }
 }
 
 /// The file of two slots: the input's halves as contents, each with a check that fits, as docs/FORMAT.md has it; then the

@@ -6,6 +6,7 @@
 //!
 //! [`Authorized`]: wfldb_core::auth::Authorized
 
+mod aggregate;
 mod audit;
 mod backup;
 mod bucket;
@@ -39,6 +40,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use self::aggregate::{AggregateBudget, Aggregated};
 pub use self::audit::NewestCheckpoint;
 pub use self::backup::{
     BackupError, BackupFinding, BackupInfo, BackupReport, BackupVerdict, RestoreOptions, RestoreReport,

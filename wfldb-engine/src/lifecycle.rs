@@ -11,7 +11,7 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::Retention;
 use wfldb_core::time::UnixMillis;
 
-use crate::commit::plan::{Due, Mutation};
+use crate::commit::plan::{Aged, Due, Mutation};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::link_uses;
@@ -30,6 +30,8 @@ const RETENTION_EVERY: Duration = Duration::from_mins(10);
 const DUE_PER_PLAN: usize = 200;
 /// Keys whose histories are cut in one plan.
 const KEYS_PER_PLAN: usize = 100;
+/// Documents that are too old and go in one plan.
+const AGED_PER_PLAN: usize = 250;
 /// Versions that are looked at in one go of a walk, so that no snapshot is held for long.
 const VERSIONS_PER_STEP: usize = 10_000;
 /// Removed bodies that are worth a compaction.
@@ -50,6 +52,7 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
         report(link_uses::forget(&engine), "forgetting links that are over");
         if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
             report(retain(&engine), "applying retention");
+            report(age(&engine), "dropping documents that are too old");
             report(reclaim(&engine), "giving back space");
             walked = Some(Instant::now());
         }
@@ -199,6 +202,55 @@ fn retain_bucket(inner: &Arc<Inner>, bucket: BucketId, retention: Retention) -> 
         } else if looked_at < VERSIONS_PER_STEP {
             return Ok(());
         }
+    }
+}
+
+/// Removes from every bucket the documents that are too old by their own time.
+pub(crate) fn age(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    let now = inner.now();
+    let mut buckets = Vec::new();
+    let end = prefix_end(key::BUCKET_ROW);
+    for row in inner
+        .storage
+        .snapshot()
+        .range(Space::Meta, key::BUCKET_ROW, &end, false)
+    {
+        let bucket = BucketRow::decode(&row?.1)?;
+        if let Some(before) = bucket.config.too_old_before(now) {
+            buckets.push((bucket.id, before));
+        }
+    }
+    for (bucket, before) in buckets {
+        match age_bucket(inner, bucket, before) {
+            Ok(()) | Err(EngineError::NoSuchBucket) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The oldest first, and a bounded number at once: what is left when this is cut off is found by the next walk.
+fn age_bucket(inner: &Arc<Inner>, bucket: BucketId, before: UnixMillis) -> Result<(), EngineError> {
+    let end = key::timed_before(&bucket, before);
+    let mut from = key::timed_all(&bucket).to_vec();
+    loop {
+        let mut aged = Vec::new();
+        let snapshot = inner.storage.snapshot();
+        for row in snapshot
+            .range(Space::Index, &from, &end, false)
+            .take(AGED_PER_PLAN)
+        {
+            let (row_key, _) = row?;
+            let (at, key) = key::parse_timed(&row_key)?;
+            aged.push(Aged { at, key });
+            from = [&*row_key, &[0]].concat();
+        }
+        drop(snapshot);
+        if aged.is_empty() {
+            return Ok(());
+        }
+        inner.submit_system("retention", Mutation::Age { bucket, aged })?;
+        std::thread::sleep(PAUSE);
     }
 }
 

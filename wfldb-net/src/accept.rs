@@ -1,4 +1,4 @@
-//! Content negotiation: JSON unless the caller prefers FlatBuffers.
+//! Content negotiation: JSON unless the caller prefers FlatBuffers, or lines of JSON where an answer is rows.
 
 /// Content type of JSON answers.
 pub const JSON: &str = "application/json";
@@ -7,12 +7,17 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Content type of answers by `schemas/wire.fbs`.
 pub const FLATBUFFERS: &str = "application/vnd.wfldb.v1+flatbuffers";
 
+/// Content type of rows as lines of JSON.
+pub const JSON_LINES: &str = "application/x-ndjson";
+
 /// The form in which a listing or an error is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Representation {
     /// `application/json`, errors as `application/problem+json`.
     #[default]
     Json,
+    /// `application/x-ndjson`, of an answer that is rows; all others, and errors, as [`Self::Json`].
+    JsonLines,
     /// `application/vnd.wfldb.v1+flatbuffers`.
     FlatBuffers,
 }
@@ -29,6 +34,7 @@ pub struct NotAcceptable;
 /// [`NotAcceptable`] when every form of ours has `q=0` or is not mentioned.
 pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Result<Representation, NotAcceptable> {
     let mut json = Quality::default();
+    let mut lines = Quality::default();
     let mut flatbuffers = Quality::default();
     let mut any_field = false;
     for element in accept
@@ -51,6 +57,7 @@ pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Result<Repres
             }
             // A caller that can read problems can read our JSON; it names them so that errors are not 406.
             JSON | PROBLEM_JSON => json.offer(3, q),
+            JSON_LINES => lines.offer(3, q),
             FLATBUFFERS => flatbuffers.offer(3, q),
             _ => {}
         }
@@ -58,9 +65,10 @@ pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Result<Repres
     if !any_field {
         return Ok(Representation::Json);
     }
-    match (json.q, flatbuffers.q) {
-        (0, 0) => Err(NotAcceptable),
-        (json, flatbuffers) if flatbuffers > json => Ok(Representation::FlatBuffers),
+    match (json.q, lines.q, flatbuffers.q) {
+        (0, 0, 0) => Err(NotAcceptable),
+        (json, lines, flatbuffers) if lines > json.max(flatbuffers) => Ok(Representation::JsonLines),
+        (json, _, flatbuffers) if flatbuffers > json => Ok(Representation::FlatBuffers),
         _ => Ok(Representation::Json),
     }
 }
@@ -139,6 +147,12 @@ mod tests {
                 "APPLICATION/JSON; charset=utf-8; Q=1.000",
                 Ok(Representation::Json),
             ),
+            ("application/x-ndjson", Ok(Representation::JsonLines)),
+            (
+                "application/x-ndjson, application/problem+json;q=0.9",
+                Ok(Representation::JsonLines),
+            ),
+            ("application/x-ndjson, application/json", Ok(Representation::Json)),
             ("image/png", Err(NotAcceptable)),
             (";;,,=;q", Err(NotAcceptable)),
         ] {

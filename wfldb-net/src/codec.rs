@@ -3,6 +3,7 @@
 mod batch;
 
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, Vector, VerifierOptions, WIPOffset};
+use wfldb_core::doc::FieldPath;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, BucketKind, Retention};
@@ -79,6 +80,8 @@ pub fn encode_versions(versions: &Versions) -> Vec<u8> {
 pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let name = builder.create_string(bucket.name.as_str());
+    let time_field = bucket.config.time_field.as_ref().map(ToString::to_string);
+    let time_field = time_field.map(|path| builder.create_string(&path));
     let config = wire::BucketConfig::create(
         &mut builder,
         &wire::BucketConfigArgs {
@@ -92,6 +95,9 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             audit_reads: bucket.config.audit_reads,
             require_signature: bucket.config.require_signature,
             rate: bucket.config.rate,
+            time_field,
+            time_days: bucket.config.time_days,
+            append_only: bucket.config.append_only,
         },
     );
     let Usage {
@@ -214,6 +220,13 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
             audit_reads: config.audit_reads(),
             require_signature: config.require_signature(),
             rate: config.rate(),
+            time_field: config
+                .time_field()
+                .map(FieldPath::parse)
+                .transpose()
+                .map_err(|_| CodecError::Field)?,
+            time_days: config.time_days(),
+            append_only: config.append_only(),
         },
         usage: Usage {
             objects: usage.objects(),

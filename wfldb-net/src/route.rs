@@ -362,6 +362,7 @@ fn object(
         "_find" => return Ok((RouteKind::Find, Target::Find(bucket))),
         "_explain" => return Ok((RouteKind::Explain, Target::Explain(bucket))),
         "_index" => return Ok((RouteKind::Indexes, Target::Indexes(bucket))),
+        "_aggregate" => return Ok((RouteKind::Aggregate, Target::Aggregate(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -434,6 +435,7 @@ impl Route {
             | RouteKind::Find
             | RouteKind::Explain
             | RouteKind::Indexes
+            | RouteKind::Aggregate
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup

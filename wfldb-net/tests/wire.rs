@@ -11,6 +11,7 @@ use wfldb_core::audit::{Resource, TileId};
 use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
+use wfldb_core::doc::FieldPath;
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, BucketKind, Retention};
 use wfldb_core::time::UnixMillis;
@@ -76,23 +77,25 @@ fn listing() -> impl Strategy<Value = Listing> {
 fn bucket() -> impl Strategy<Value = Bucket> {
     let number = || option::of(any::<u64>());
     let config = (
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         number(),
         number(),
         number(),
         number(),
         number(),
         option::of(1..u64::MAX),
+        option::of(1..u64::MAX),
     )
         .prop_map(
             |(
-                [documents, mirror, audit_reads, require_signature],
+                [documents, mirror, audit_reads, require_signature, append_only],
                 keep,
                 days,
                 quota_bytes,
                 quota_objects,
                 object_bytes_max,
                 rate,
+                time_days,
             )| {
                 let retention = Retention { keep, days };
                 BucketConfig {
@@ -109,6 +112,9 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     mirror,
                     audit_reads,
                     require_signature,
+                    time_field: time_days.and_then(|_| FieldPath::parse(r"a.b\.c").ok()),
+                    time_days,
+                    append_only,
                 }
             },
         );
@@ -213,6 +219,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         }
                         Target::Indexes(bucket)
                     }
+                    RouteKind::Aggregate => Target::Aggregate(bucket),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

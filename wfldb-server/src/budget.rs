@@ -16,6 +16,8 @@ use crate::fault::Fault;
 const WORK_MAX: usize = 1024;
 /// Bodies over 64 KiB that are received at once; each holds a 4 MiB buffer in the engine.
 const UPLOADS_MAX: usize = 48;
+/// Aggregations at once; the groups of each may take 64 MiB.
+const AGGREGATIONS_MAX: usize = 4;
 /// Received or read bytes that wait for their next step, all requests together, in KiB.
 const BYTES_KIB_MAX: usize = 256 * 1024;
 /// Requests of one grant at once.
@@ -28,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Budget {
     work: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
+    aggregations: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     in_flight: Arc<Mutex<HashMap<Counted, u32>>>,
     in_flight_per_key: NonZeroU32,
@@ -45,6 +48,7 @@ impl Budget {
         Self {
             work: Arc::new(Semaphore::new(WORK_MAX)),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            aggregations: Arc::new(Semaphore::new(AGGREGATIONS_MAX)),
             bytes: Arc::new(Semaphore::new(BYTES_KIB_MAX)),
             in_flight: Arc::default(),
             in_flight_per_key,
@@ -59,6 +63,11 @@ impl Budget {
     /// Room for one large body.
     pub(crate) async fn upload(&self) -> Result<OwnedSemaphorePermit, Fault> {
         acquire(&self.uploads, 1).await
+    }
+
+    /// Room for one aggregation.
+    pub(crate) async fn aggregation(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        acquire(&self.aggregations, 1).await
     }
 
     /// Room for so many bytes in memory.

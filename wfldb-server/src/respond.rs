@@ -70,7 +70,7 @@ pub(crate) fn structured<T: Serialize>(
     flatbuffers: impl FnOnce(&T) -> Vec<u8>,
 ) -> Result<Reply, Fault> {
     let (content_type, body) = match form {
-        Representation::Json => (
+        Representation::Json | Representation::JsonLines => (
             accept::JSON,
             serde_json::to_vec(value).map_err(|_| Fault::Panicked)?,
         ),
@@ -120,7 +120,7 @@ pub(crate) fn fault(
     let problem = fault.problem(id.to_string());
     let code = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (content_type, body) = match form {
-        Representation::Json => (
+        Representation::Json | Representation::JsonLines => (
             accept::PROBLEM_JSON,
             serde_json::to_vec(&problem).unwrap_or_default(),
         ),

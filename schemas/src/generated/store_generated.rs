@@ -577,6 +577,7 @@ pub mod wfldb {
             pub const VT_TTL_SECONDS: ::flatbuffers::VOffsetT = 36;
             pub const VT_PRUNED: ::flatbuffers::VOffsetT = 38;
             pub const VT_SIGNATURE: ::flatbuffers::VOffsetT = 40;
+            pub const VT_TIME_MS: ::flatbuffers::VOffsetT = 42;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -588,6 +589,9 @@ pub mod wfldb {
                 args: &'args ObjectRowArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<ObjectRow<'bldr>> {
                 let mut builder = ObjectRowBuilder::new(_fbb);
+                if let Some(x) = args.time_ms {
+                    builder.add_time_ms(x);
+                }
                 builder.add_ttl_seconds(args.ttl_seconds);
                 builder.add_modified_ms(args.modified_ms);
                 builder.add_len(args.len);
@@ -801,6 +805,14 @@ pub mod wfldb {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<Signature>(ObjectRow::VT_SIGNATURE, None) }
             }
+            /// Of a document in a bucket with a time field: its own time.
+            #[inline]
+            pub fn time_ms(&self) -> Option<u64> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(ObjectRow::VT_TIME_MS, None) }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ObjectRow<'_> {
@@ -849,6 +861,7 @@ pub mod wfldb {
                     .visit_field::<u64>("ttl_seconds", Self::VT_TTL_SECONDS, false)?
                     .visit_field::<bool>("pruned", Self::VT_PRUNED, false)?
                     .visit_field::<Signature>("signature", Self::VT_SIGNATURE, false)?
+                    .visit_field::<u64>("time_ms", Self::VT_TIME_MS, false)?
                     .finish();
                 Ok(())
             }
@@ -877,6 +890,7 @@ pub mod wfldb {
             pub ttl_seconds: u64,
             pub pruned: bool,
             pub signature: Option<&'a Signature>,
+            pub time_ms: Option<u64>,
         }
         impl<'a> Default for ObjectRowArgs<'a> {
             #[inline]
@@ -901,6 +915,7 @@ pub mod wfldb {
                     ttl_seconds: 0,
                     pruned: false,
                     signature: None,
+                    time_ms: None,
                 }
             }
         }
@@ -1015,6 +1030,10 @@ pub mod wfldb {
                     .push_slot_always::<&Signature>(ObjectRow::VT_SIGNATURE, signature);
             }
             #[inline]
+            pub fn add_time_ms(&mut self, time_ms: u64) {
+                self.fbb_.push_slot_always::<u64>(ObjectRow::VT_TIME_MS, time_ms);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ObjectRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ObjectRowBuilder {
@@ -1052,6 +1071,7 @@ pub mod wfldb {
                 ds.field("ttl_seconds", &self.ttl_seconds());
                 ds.field("pruned", &self.pruned());
                 ds.field("signature", &self.signature());
+                ds.field("time_ms", &self.time_ms());
                 ds.finish()
             }
         }

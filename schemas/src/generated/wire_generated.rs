@@ -1264,6 +1264,9 @@ pub mod wfldb {
                 pub const VT_AUDIT_READS: ::flatbuffers::VOffsetT = 18;
                 pub const VT_REQUIRE_SIGNATURE: ::flatbuffers::VOffsetT = 20;
                 pub const VT_RATE: ::flatbuffers::VOffsetT = 22;
+                pub const VT_TIME_FIELD: ::flatbuffers::VOffsetT = 24;
+                pub const VT_TIME_DAYS: ::flatbuffers::VOffsetT = 26;
+                pub const VT_APPEND_ONLY: ::flatbuffers::VOffsetT = 28;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1277,9 +1280,12 @@ pub mod wfldb {
                     A: ::flatbuffers::Allocator + 'bldr,
                 >(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args BucketConfigArgs,
+                    args: &'args BucketConfigArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<BucketConfig<'bldr>> {
                     let mut builder = BucketConfigBuilder::new(_fbb);
+                    if let Some(x) = args.time_days {
+                        builder.add_time_days(x);
+                    }
                     if let Some(x) = args.rate {
                         builder.add_rate(x);
                     }
@@ -1298,6 +1304,10 @@ pub mod wfldb {
                     if let Some(x) = args.keep_versions {
                         builder.add_keep_versions(x);
                     }
+                    if let Some(x) = args.time_field {
+                        builder.add_time_field(x);
+                    }
+                    builder.add_append_only(args.append_only);
                     builder.add_require_signature(args.require_signature);
                     builder.add_audit_reads(args.audit_reads);
                     builder.add_mirror(args.mirror);
@@ -1391,6 +1401,35 @@ pub mod wfldb {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(BucketConfig::VT_RATE, None) }
                 }
+                /// A path in its written form.
+                #[inline]
+                pub fn time_field(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BucketConfig::VT_TIME_FIELD, None)
+                    }
+                }
+                #[inline]
+                pub fn time_days(&self) -> Option<u64> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(BucketConfig::VT_TIME_DAYS, None) }
+                }
+                #[inline]
+                pub fn append_only(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<bool>(BucketConfig::VT_APPEND_ONLY, Some(false))
+                            .unwrap()
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1410,11 +1449,18 @@ pub mod wfldb {
                         .visit_field::<bool>("audit_reads", Self::VT_AUDIT_READS, false)?
                         .visit_field::<bool>("require_signature", Self::VT_REQUIRE_SIGNATURE, false)?
                         .visit_field::<u64>("rate", Self::VT_RATE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
+                            "time_field",
+                            Self::VT_TIME_FIELD,
+                            false,
+                        )?
+                        .visit_field::<u64>("time_days", Self::VT_TIME_DAYS, false)?
+                        .visit_field::<bool>("append_only", Self::VT_APPEND_ONLY, false)?
                         .finish();
                     Ok(())
                 }
             }
-            pub struct BucketConfigArgs {
+            pub struct BucketConfigArgs<'a> {
                 pub kind: BucketKind,
                 pub keep_versions: Option<u64>,
                 pub keep_days: Option<u64>,
@@ -1425,8 +1471,11 @@ pub mod wfldb {
                 pub audit_reads: bool,
                 pub require_signature: bool,
                 pub rate: Option<u64>,
+                pub time_field: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub time_days: Option<u64>,
+                pub append_only: bool,
             }
-            impl<'a> Default for BucketConfigArgs {
+            impl<'a> Default for BucketConfigArgs<'a> {
                 #[inline]
                 fn default() -> Self {
                     BucketConfigArgs {
@@ -1440,6 +1489,9 @@ pub mod wfldb {
                         audit_reads: false,
                         require_signature: false,
                         rate: None,
+                        time_field: None,
+                        time_days: None,
+                        append_only: false,
                     }
                 }
             }
@@ -1499,6 +1551,23 @@ pub mod wfldb {
                     self.fbb_.push_slot_always::<u64>(BucketConfig::VT_RATE, rate);
                 }
                 #[inline]
+                pub fn add_time_field(&mut self, time_field: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(
+                        BucketConfig::VT_TIME_FIELD,
+                        time_field,
+                    );
+                }
+                #[inline]
+                pub fn add_time_days(&mut self, time_days: u64) {
+                    self.fbb_
+                        .push_slot_always::<u64>(BucketConfig::VT_TIME_DAYS, time_days);
+                }
+                #[inline]
+                pub fn add_append_only(&mut self, append_only: bool) {
+                    self.fbb_
+                        .push_slot::<bool>(BucketConfig::VT_APPEND_ONLY, append_only, false);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1528,6 +1597,9 @@ pub mod wfldb {
                     ds.field("audit_reads", &self.audit_reads());
                     ds.field("require_signature", &self.require_signature());
                     ds.field("rate", &self.rate());
+                    ds.field("time_field", &self.time_field());
+                    ds.field("time_days", &self.time_days());
+                    ds.field("append_only", &self.append_only());
                     ds.finish()
                 }
             }

@@ -29,6 +29,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Explain => "/v1/photos/_explain".to_owned(),
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
         RouteKind::Indexes => "/v1/photos/_index".to_owned(),
+        RouteKind::Aggregate => "/v1/photos/_aggregate".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -53,6 +54,7 @@ fn body(method: Method, kind: RouteKind) -> String {
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
         (Method::Post, RouteKind::Find | RouteKind::Explain) => r#"{"selector":{}}"#.to_owned(),
         (Method::Post, RouteKind::Indexes) => r#"{"index":{"fields":["forged"]}}"#.to_owned(),
+        (Method::Post, RouteKind::Aggregate) => r#"{"pipeline":[{"group":{}}]}"#.to_owned(),
         (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
         (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
         (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
@@ -109,6 +111,7 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Explain
         | RouteKind::Batch
         | RouteKind::Indexes
+        | RouteKind::Aggregate
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

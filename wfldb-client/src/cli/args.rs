@@ -6,11 +6,14 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use wfldb_core::auth::Method;
+use wfldb_core::doc::FieldPath;
 use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES};
+use super::help::{
+    ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES,
+};
 use super::target::Target;
 
 /// The command line of `wfldb`.
@@ -84,6 +87,9 @@ pub(crate) enum Command {
     Ls(Ls),
     /// List keys in order, across levels
     Scan(ScanArgs),
+    /// Group the documents of a bucket and compute over the groups
+    #[command(long_about = AGGREGATE_RULES)]
+    Aggregate(Aggregate),
     /// Store a file, or standard input, as an object
     Put(Put),
     /// Read an object into a file
@@ -249,6 +255,15 @@ pub(crate) struct Mb {
     /// Most requests per second, of all callers together; `none` for any number
     #[arg(long, value_name = "N|none", value_parser = limit)]
     pub(crate) rate: Option<Limit>,
+    /// A new bucket holds documents, and this field has the time of each: RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "FIELD", value_parser = field)]
+    pub(crate) time_field: Option<FieldPath>,
+    /// Days after their time for which documents are kept; `none` for no such bound
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    pub(crate) time_days: Option<Limit>,
+    /// Documents are never changed and never deleted
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) append_only: Option<bool>,
     /// Only full signatures, no sessions
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_signature: Option<bool>,
@@ -296,6 +311,14 @@ pub(crate) struct ScanArgs {
     /// Only keys whose newest version has this tag; repeatable, all must be there
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tag: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Aggregate {
+    pub(crate) bucket: Target,
+    /// The stages as JSON; @FILE reads them from a file, - from standard input
+    #[arg(value_name = "PIPELINE|@FILE|-")]
+    pub(crate) pipeline: String,
 }
 
 #[derive(Debug, Args)]
@@ -570,6 +593,10 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 fn version(text: &str) -> Result<VersionId, String> {
     VersionId::parse(text).map_err(|error| error.to_string())
+}
+
+fn field(text: &str) -> Result<FieldPath, String> {
+    FieldPath::parse(text).map_err(|error| error.to_string())
 }
 
 /// A number, or `none`.

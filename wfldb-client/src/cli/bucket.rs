@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wfldb_client::{ApiError, BucketInfo, Client, Error};
-use wfldb_core::object::{BucketConfig, Retention};
+use wfldb_core::object::{BucketConfig, BucketKind, Retention};
 
 use super::args::{Limit, Mb, Rb};
 use super::exit::Failure;
@@ -66,6 +66,12 @@ fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
     set(&mut config.quota_objects, args.quota_objects);
     set(&mut config.object_bytes_max, args.object_bytes_max);
     set(&mut config.rate, args.rate);
+    if let Some(field) = &args.time_field {
+        config.kind = BucketKind::Documents;
+        config.time_field = Some(field.clone());
+    }
+    set(&mut config.time_days, args.time_days);
+    config.append_only = args.append_only.unwrap_or(config.append_only);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     config
 }
@@ -101,6 +107,9 @@ mod tests {
             quota_objects: None,
             object_bytes_max: None,
             rate: None,
+            time_field: None,
+            time_days: None,
+            append_only: None,
             require_signature: None,
             configure: true,
         }

@@ -11,6 +11,18 @@ The profile says where the server is and holds key and packet: --profile FILE, e
 WFLDB_PROFILE, else $XDG_CONFIG_HOME/wfldb/profile.json, else ~/.config/wfldb/profile.json. The file must be readable \
 by its owner only (mode 0600).";
 
+/// The rules of `aggregate`, as its long help states them.
+pub(super) const AGGREGATE_RULES: &str = "\
+Group the documents of a bucket and compute over the groups; one line of JSON for each group.
+
+  wfldb aggregate sales '[{\"match\":{\"kind\":\"sale\"}},
+    {\"group\":{\"by\":[\"city\",{\"field\":\"at\",\"bucket\":\"day\"}],
+     \"fields\":{\"n\":{\"count\":true},\"total\":{\"sum\":\"price\"}}}},
+    {\"sort\":[{\"total\":\"desc\"}]},{\"limit\":10}]'
+
+Stages: any number of `match` (selectors), one `group`, then `match`, `sort`, `skip`, `limit` of its rows. Functions: \
+count sum avg min max distinct percentiles first last. docs/PROTOCOL.md has all of it.";
+
 /// The rules of `cp`, as its long help states them.
 pub(super) const COPY_RULES: &str = "\
 Copy files up, down, or from key to key; with -r whole directory trees.

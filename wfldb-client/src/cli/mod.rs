@@ -1,6 +1,7 @@
 //! The commands of `wfldb`.
 
 mod agent;
+mod aggregate;
 mod args;
 mod batch;
 mod bucket;
@@ -73,6 +74,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Rb(args) => bucket::remove(&client, output, &args).await,
             Command::Ls(args) => list::ls(&client, output, &args).await,
             Command::Scan(args) => list::scan(&client, output, args).await,
+            Command::Aggregate(args) => aggregate::aggregate(&client, output, &args).await,
             Command::Put(args) => put::put(&client, output, args).await,
             Command::Get(args) => object::get(&client, output, args).await,
             Command::Cat(args) => object::cat(&client, output, &args).await,

@@ -317,7 +317,7 @@ impl Question<'_> {
                 )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) | Target::Find(bucket) => {
+            Target::Listing(bucket) | Target::Find(bucket) | Target::Aggregate(bucket) => {
                 (grant.bucket.covers(bucket), grant.ops.contains(op), true)
             }
             // It speaks of all documents and of the bucket's indexes.
@@ -405,7 +405,8 @@ impl Question<'_> {
             | Target::Find(bucket)
             | Target::Explain(bucket)
             | Target::Batch(bucket)
-            | Target::Indexes(bucket) => {
+            | Target::Indexes(bucket)
+            | Target::Aggregate(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

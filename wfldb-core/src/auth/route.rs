@@ -86,6 +86,8 @@ pub enum RouteKind {
     Explain,
     /// `/v1/{bucket}/_index`.
     Indexes,
+    /// `/v1/{bucket}/_aggregate`.
+    Aggregate,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -110,7 +112,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -129,6 +131,7 @@ impl RouteKind {
         Self::Find,
         Self::Explain,
         Self::Indexes,
+        Self::Aggregate,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -198,7 +201,7 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
                 Get | Head | Put | Delete => None,
             }
         }
-        RouteKind::Find | RouteKind::Explain => match method {
+        RouteKind::Find | RouteKind::Explain | RouteKind::Aggregate => match method {
             Post => Some(&[Op::Query]),
             Get | Head | Put | Delete => None,
         },
@@ -283,6 +286,7 @@ mod tests {
             (RouteKind::Find, "POST:query"),
             (RouteKind::Explain, "POST:query"),
             (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
+            (RouteKind::Aggregate, "POST:query"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -318,6 +322,7 @@ mod tests {
             (Method::Head, RouteKind::ObjectVersion),
             (Method::Get, RouteKind::ObjectVersions),
             (Method::Get, RouteKind::ObjectAt),
+            (Method::Post, RouteKind::Aggregate),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
             // Questions have a body, and change nothing.

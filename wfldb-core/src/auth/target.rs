@@ -24,6 +24,8 @@ pub enum Target {
     Explain(BucketName),
     /// The indexes of a bucket.
     Indexes(BucketName),
+    /// The documents of a bucket, grouped, as far as the caller may see them.
+    Aggregate(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -95,7 +97,8 @@ impl Target {
             | Self::Batch(bucket)
             | Self::Find(bucket)
             | Self::Explain(bucket)
-            | Self::Indexes(bucket) => Some(bucket),
+            | Self::Indexes(bucket)
+            | Self::Aggregate(bucket) => Some(bucket),
         }
     }
 
@@ -110,6 +113,7 @@ impl Target {
             | Self::Find(_)
             | Self::Explain(_)
             | Self::Indexes(_)
+            | Self::Aggregate(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -135,6 +139,7 @@ impl Target {
             Self::Find(bucket) => format!("/v1/{bucket}/_find"),
             Self::Explain(bucket) => format!("/v1/{bucket}/_explain"),
             Self::Indexes(bucket) => format!("/v1/{bucket}/_index"),
+            Self::Aggregate(bucket) => format!("/v1/{bucket}/_aggregate"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -163,6 +168,7 @@ impl Target {
             RouteKind::Find => matches!(self, Self::Find(_)),
             RouteKind::Explain => matches!(self, Self::Explain(_)),
             RouteKind::Indexes => matches!(self, Self::Indexes(_)),
+            RouteKind::Aggregate => matches!(self, Self::Aggregate(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

@@ -3,18 +3,25 @@
 
 mod collate;
 mod envelope;
+mod instant;
 mod json;
+mod lazy;
 mod order;
 mod path;
 mod sshsig;
+mod timed;
 
 pub use self::envelope::{
     DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT, MEMBERS, Sealed,
     Standing, payload, split_signature, verify, with_signature, without_envelope,
 };
+pub use self::instant::instant;
+pub(crate) use self::instant::{month_of, spell, start_of_month};
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
+pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_begin_of_text, write_key};
 pub use self::path::{FieldPath, PathError};
+pub use self::timed::{TimeFieldError, document_time};
 pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ObjectError;
+use crate::doc::FieldPath;
 use crate::encoding::JsonObject;
 use crate::limits::BUCKET_CONFIG_BYTES_MAX;
 use crate::time::UnixMillis;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// What a bucket holds; fixed when it is created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,6 @@ impl Retention {
 
     /// A version beyond the newest that are kept goes when it was written before this; `None`: whatever its age.
     pub fn goes_before(&self, now: UnixMillis) -> Option<UnixMillis> {
-        const DAY_MS: u64 = 24 * 3600 * 1000;
         let days = self.days?;
         Some(UnixMillis::new(
             now.get().saturating_sub(days.saturating_mul(DAY_MS)),
@@ -62,6 +64,26 @@ impl Retention {
 fn retention<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Retention>, D::Error> {
     let retention = Option::<JsonObject<Retention>>::deserialize(deserializer)?;
     Ok(retention.map(|JsonObject(retention)| retention))
+}
+
+/// A field in its written form.
+mod written_path {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::doc::FieldPath;
+
+    pub(super) fn serialize<S: Serializer>(path: &Option<FieldPath>, serializer: S) -> Result<S::Ok, S::Error> {
+        match path {
+            Some(path) => serializer.collect_str(path),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FieldPath>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| FieldPath::parse(&text).map_err(D::Error::custom))
+            .transpose()
+    }
 }
 
 /// The configuration of a bucket. The default is a plain bucket that keeps every version.
@@ -104,6 +126,15 @@ pub struct BucketConfig {
     /// Whether an index is made when a query would gain from one. Of buckets of documents.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_index: bool,
+    /// Of documents: the field that has each one's time.
+    #[serde(with = "written_path", skip_serializing_if = "Option::is_none")]
+    pub time_field: Option<FieldPath>,
+    /// For how many days after their time documents are kept, all versions of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_days: Option<u64>,
+    /// Of documents: what was stored is never changed and never deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub append_only: bool,
 }
 
 impl BucketConfig {
@@ -125,7 +156,30 @@ impl BucketConfig {
         if config.rate == Some(0) || config.versions.is_some_and(|versions| versions.keep == Some(0)) {
             return Err(ObjectError::BucketConfig);
         }
+        // Objects have no time; and what has no time is never too old.
+        let needs_documents = config.time_field.is_some() || config.append_only;
+        let days = config.time_days;
+        if needs_documents && config.kind != BucketKind::Documents
+            || days.is_some_and(|days| days == 0 || config.time_field.is_none())
+        {
+            return Err(ObjectError::BucketConfig);
+        }
         Ok(config)
+    }
+
+    /// Documents are too old when their time is before this.
+    pub fn too_old_before(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let days = self.time_days.filter(|_| self.time_field.is_some())?;
+        Some(now.minus_ms(days.saturating_mul(DAY_MS)))
+    }
+
+    /// Whether something that `self` keeps would go under `other`, or could be made to go.
+    pub fn is_lowered_by(&self, other: &Self) -> bool {
+        let kept = |config: &Self| config.time_days.unwrap_or(u64::MAX);
+        let versions = self.versions.unwrap_or_default();
+        versions.is_lowered_by(&other.versions.unwrap_or_default())
+            || kept(other) < kept(self)
+            || (self.append_only && !other.append_only)
     }
 
     /// The first member that asks for something this release does not carry out yet.
@@ -178,6 +232,29 @@ mod tests {
             (all, all, false),
         ] {
             assert_eq!(before.is_lowered_by(&after), lowered, "{before:?} {after:?}");
+        }
+    }
+
+    /// DEFECT: a promise to keep that whoever may configure, but not erase, takes back.
+    #[test]
+    fn an_append_only_bucket_and_the_age_of_its_documents_are_lowered_knowingly() {
+        let config = |json: &str| BucketConfig::parse_json(json.as_bytes()).unwrap();
+        let plain = config(r#"{"kind":"documents","time_field":"at.ms"}"#);
+        let kept = config(r#"{"kind":"documents","time_field":"at.ms","append_only":true,"time_days":30}"#);
+        let shorter = config(r#"{"kind":"documents","time_field":"at.ms","append_only":true,"time_days":7}"#);
+        assert!(kept.is_lowered_by(&plain) && kept.is_lowered_by(&shorter) && plain.is_lowered_by(&kept));
+        assert!(!shorter.is_lowered_by(&kept) && !kept.is_lowered_by(&kept));
+        let json = serde_json::to_string(&kept).unwrap();
+        assert!(json.contains(r#""time_field":"at.ms""#), "{json}");
+        assert_eq!(config(&json), kept);
+        for refused in [
+            r#"{"time_field":"at"}"#,
+            r#"{"append_only":true}"#,
+            r#"{"kind":"documents","time_days":1}"#,
+            r#"{"kind":"documents","time_field":"at","time_days":0}"#,
+            r#"{"kind":"documents","time_field":"a..b"}"#,
+        ] {
+            assert!(BucketConfig::parse_json(refused.as_bytes()).is_err(), "{refused}");
         }
     }
 

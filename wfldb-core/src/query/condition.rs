@@ -3,6 +3,7 @@
 //! Negations are gone from the tree as far as an operator has an opposite. So a condition on a field that is not there
 //! is never fulfilled, a negated one neither, with the one exception of `$exists: false`; as in CouchDB.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::Pattern;
@@ -163,6 +164,34 @@ impl JsonType {
 }
 
 impl Condition {
+    /// Whether a document fulfils it whose values are found one by one.
+    pub fn matches_of<'v>(&self, of: &mut dyn FnMut(&FieldPath) -> Option<Cow<'v, Value>>) -> bool {
+        match self {
+            Self::All(conditions) => conditions.iter().all(|condition| condition.matches_of(of)),
+            Self::Any(conditions) => conditions.iter().any(|condition| condition.matches_of(of)),
+            Self::Field(path, test) => match of(path) {
+                None => *test == Test::Exists(false),
+                Some(value) if is_key(path) => test.matches(&value, by_bytes),
+                Some(value) => test.matches(&value, compare),
+            },
+            // Only of elements and names, which stand below a test.
+            Self::Itself(_) => false,
+        }
+    }
+
+    /// Hands out each field that [`Self::matches_of`] may ask for.
+    pub fn paths(&self, found: &mut dyn FnMut(&FieldPath)) {
+        match self {
+            Self::All(conditions) | Self::Any(conditions) => {
+                for condition in conditions {
+                    condition.paths(found);
+                }
+            }
+            Self::Field(path, _) => found(path),
+            Self::Itself(_) => {}
+        }
+    }
+
     /// Whether a value fulfils it.
     pub fn matches(&self, value: &Value) -> bool {
         match self {

@@ -68,6 +68,7 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Explain => Target::Explain(BucketName::parse("photos").unwrap()),
                 RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
                 RouteKind::Indexes => Target::Indexes(BucketName::parse("photos").unwrap()),
+                RouteKind::Aggregate => Target::Aggregate(BucketName::parse("photos").unwrap()),
                 RouteKind::Stats => Target::Service(Service::Stats),
                 RouteKind::Admin => Target::Service(Service::Admin),
                 RouteKind::Backup => Target::Service(Service::Backup),

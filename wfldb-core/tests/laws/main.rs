@@ -8,6 +8,7 @@
     reason = "the tests read the corpus; the crate reads nothing"
 )]
 
+mod aggregate;
 mod audit;
 mod authorization;
 mod canonical;
@@ -15,6 +16,8 @@ mod chains;
 mod chunks;
 mod differential;
 mod doc;
+mod doc_lazy;
+mod envelope;
 mod encodings;
 mod envelope;
 mod indexes;

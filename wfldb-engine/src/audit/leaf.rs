@@ -69,7 +69,9 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         Mutation::DeleteObject(delete) => (Some(delete.bucket), Some(delete.key.as_str())),
         Mutation::EraseVersion(erase) => (Some(erase.bucket), Some(erase.key.as_str())),
         Mutation::Batch(batch) => (Some(batch.bucket), None),
-        Mutation::Expire { bucket, .. } | Mutation::Prune { bucket, .. } => (Some(*bucket), None),
+        Mutation::Expire { bucket, .. } | Mutation::Prune { bucket, .. } | Mutation::Age { bucket, .. } => {
+            (Some(*bucket), None)
+        }
         Mutation::PutBucket { id, name, .. } => (Some(*id), Some(name.as_str())),
         Mutation::DeleteBucket { name, .. } => (None, Some(name.as_str())),
         Mutation::DefineIndex { bucket, .. } | Mutation::DropIndex { bucket, .. } => {

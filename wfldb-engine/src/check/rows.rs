@@ -20,6 +20,7 @@ pub(super) struct Sum {
     bodies: u64,
     references: u64,
     tags: u64,
+    times: u64,
     /// Chunks that were counted and read, with their lengths.
     chunks: HashMap<ChunkHash, u64>,
 }
@@ -176,6 +177,13 @@ impl Check<'_> {
         if found != Some(expected) {
             self.find(FindingKind::Head, Some(place()), "its head is missing or another");
         }
+        if let Some(at) = row.time {
+            sum.times += 1;
+            let timed = self.snapshot.get(Space::Index, &key::timed(bucket, at, object))?;
+            if timed.as_deref() != Some(row.version.to_bytes().as_slice()) {
+                self.find(FindingKind::Index, Some(place()), "its time does not lead to it");
+            }
+        }
         for (name, value) in row.headers.tags.iter() {
             sum.tags += 1;
             let tag = key::tag(bucket, name, value, object);
@@ -258,6 +266,7 @@ impl Check<'_> {
     /// The number of rows of each kind, and the counters.
     fn add_up(&mut self, bucket: &BucketId, sum: &Sum) -> Result<(), StorageError> {
         let tags = [bucket.as_bytes().as_slice(), b"t"].concat();
+        let times = key::timed_all(bucket);
         for (kind, space, prefix, expected) in [
             (
                 FindingKind::Head,
@@ -273,6 +282,7 @@ impl Check<'_> {
                 sum.references,
             ),
             (FindingKind::Index, Space::Index, &tags, sum.tags),
+            (FindingKind::Index, Space::Index, &times, sum.times),
         ] {
             let mut rows = 0;
             for row in self.range(space, prefix) {

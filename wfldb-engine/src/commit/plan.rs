@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
-use wfldb_core::doc::DocumentSignature;
+use wfldb_core::doc::{DocumentSignature, FieldPath};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
 use wfldb_core::index::{IndexDefinition, IndexEntry, IndexName};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -86,6 +86,11 @@ pub(crate) enum Mutation {
     Prune {
         bucket: BucketId,
         keys: Vec<ObjectKey>,
+    },
+    /// Removes documents that are too old by their own time, found by a worker and checked again here.
+    Age {
+        bucket: BucketId,
+        aged: Vec<Aged>,
     },
     /// Removes rows of a detached bucket, found by the sweeper. Not a change: it has no log position.
     SweepRows {
@@ -187,8 +192,17 @@ pub(crate) struct DocumentPut {
     /// The newest version that the planner saw, a tombstone too. Where it is not the newest any more, the plan is stale.
     pub(crate) base: Option<VersionId>,
     pub(crate) signature: DocumentSignature,
+    /// Where the bucket wants one.
+    pub(crate) timed: Option<Timed>,
     /// What the planner knows of its rows in indexes.
     pub(crate) hints: IndexHints,
+}
+
+/// The time of a document, and by which field it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Timed {
+    pub(crate) field: FieldPath,
+    pub(crate) at: UnixMillis,
 }
 
 /// Where a new version comes from, as far as the commit has to look at it again.
@@ -311,6 +325,13 @@ pub(crate) enum DueWhat {
     Upload(UploadId),
 }
 
+/// A document that is too old, as its row in `index` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Aged {
+    pub(crate) at: UnixMillis,
+    pub(crate) key: ObjectKey,
+}
+
 /// What a plan did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Applied {
@@ -379,6 +400,7 @@ impl Mutation {
             | Self::Revoke(_)
             | Self::Expire { .. }
             | Self::Prune { .. }
+            | Self::Age { .. }
             | Self::DeleteBucket { .. }
             | Self::DropIndex { .. }
             | Self::ClearIndex { .. }
@@ -406,6 +428,7 @@ impl WritePlan {
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. }
             | Mutation::ClearIndex { bucket, .. }
+            | Mutation::Age { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
@@ -439,6 +462,7 @@ impl WritePlan {
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
             Mutation::BuildIndex(step) => step.cost_bytes(),
             Mutation::ClearIndex { rows, .. } => rows.iter().map(Bytes::len).sum(),
+            Mutation::Age { aged, .. } => aged.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::PutBucket { .. }

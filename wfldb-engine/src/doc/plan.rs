@@ -8,7 +8,7 @@ use wfldb_core::id::ContentHash;
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 
-use crate::commit::plan::{DocumentPut, Origin, PlannedBody, PutObject};
+use crate::commit::plan::{DocumentPut, Origin, PlannedBody, PutObject, Timed};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::index::IndexHints;
@@ -136,6 +136,13 @@ impl Inner {
         let text = Bytes::from(sealed.text);
         let len = text.len() as u64;
         let hints = hints(proof, bucket, &text, &found)?;
+        let timed = match &bucket.config.time_field {
+            Some(field) => Some(Timed {
+                field: field.clone(),
+                at: doc::document_time(field, &text)?,
+            }),
+            None => None,
+        };
         let mut headers = new.headers;
         headers.content_type = HeaderText::parse(CONTENT_TYPE).ok();
         let settled = settle(proof, &new.key, &headers, len)?;
@@ -154,6 +161,7 @@ impl Inner {
                 base: found.newest.map(|newest| newest.version),
                 signature: sealed.signature,
                 hints,
+                timed,
             })),
         })
     }

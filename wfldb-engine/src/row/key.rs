@@ -192,6 +192,35 @@ pub(crate) fn parse_index_work(row: &[u8]) -> Result<(BucketId, u32), RowError> 
     let (bucket, index) = rest.split_first_chunk::<16>().ok_or(damaged)?;
     let index = index.try_into().map_err(|_| damaged)?;
     Ok((BucketId::from_bytes(*bucket), u32::from_be_bytes(index)))
+/// `index`: bucket id, `s`: the documents that have a time, by it.
+pub(crate) fn timed_all(bucket: &BucketId) -> Bytes {
+    join(&[bucket.as_bytes(), b"s"])
+}
+
+/// `index`: [`timed_all`], time, key. The value is the newest version, which has that time.
+pub(crate) fn timed(bucket: &BucketId, at: UnixMillis, key: &ObjectKey) -> Bytes {
+    join(&[&timed_before(bucket, at), key.as_str().as_bytes()])
+}
+
+/// The documents of before `at`, as the end of a range that begins at [`timed_all`].
+pub(crate) fn timed_before(bucket: &BucketId, at: UnixMillis) -> Bytes {
+    join(&[&timed_all(bucket), &at.get().to_be_bytes()])
+}
+
+/// Time and key within a key of [`timed`].
+pub(crate) fn parse_timed(row: &[u8]) -> Result<(UnixMillis, ObjectKey), RowError> {
+    let damaged = RowError("time");
+    let rest = row
+        .get(16..)
+        .and_then(|rest| rest.strip_prefix(b"s"))
+        .ok_or(damaged)?;
+    let (at, key) = rest.split_first_chunk::<8>().ok_or(damaged)?;
+    let millis = u64::from_be_bytes(*at);
+    let at = UnixMillis::new(millis);
+    if at.get() != millis {
+        return Err(damaged);
+    }
+    Ok((at, parse_key(key, "time")?))
 }
 
 /// Beginning of the keys in `index` of what ends at a time, in all buckets: no bucket has the id of zeros.

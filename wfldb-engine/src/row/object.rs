@@ -35,6 +35,8 @@ pub(crate) struct ObjectRow {
     pub(crate) pruned: bool,
     /// Of a document: the store's signature, over what its bytes say.
     pub(crate) signature: Option<DocumentSignature>,
+    /// Of a document in a bucket with a time field: its own time.
+    pub(crate) time: Option<UnixMillis>,
 }
 
 impl ObjectRow {
@@ -97,6 +99,7 @@ impl ObjectRow {
                 ttl_seconds,
                 pruned: self.pruned,
                 signature: signature.as_ref(),
+                time_ms: self.time.map(UnixMillis::get),
             },
         );
         builder.finish(row, None);
@@ -139,6 +142,7 @@ impl ObjectRow {
                 key: signed.key().into(),
                 bytes: SignatureBytes::from_bytes(signed.bytes().into()),
             }),
+            time: row.time_ms().map(UnixMillis::new),
         })
     }
 }

@@ -8,6 +8,7 @@
     reason = "a slice off a boundary fails its test, as it should"
 )]
 
+mod aggregate;
 mod audit;
 mod backup;
 mod batch;
@@ -28,6 +29,7 @@ mod queries;
 mod random_damage;
 mod seeds;
 mod tags;
+mod timed;
 
 use std::path::Path;
 use std::sync::Arc;

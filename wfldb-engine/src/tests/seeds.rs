@@ -131,6 +131,7 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
             key: [5; 32],
             bytes: wfldb_core::id::SignatureBytes::from_bytes([6; 64]),
         }),
+        time: None,
     };
     row(b'o', "object", &stored.encode());
     let upload = UploadRow {

@@ -9,5 +9,5 @@ mod watch;
 pub(crate) use progress::Progress;
 pub(crate) use receive::{Frames, nothing, small};
 pub(crate) use reply::ReplyBody;
-pub(crate) use send::stream;
+pub(crate) use send::{Pieces, stream};
 pub(crate) use watch::Watch;

@@ -1,11 +1,11 @@
-//! Sending an object: blocking reads of pieces on a thread that may block, a short channel, hyper.
+//! Sending an object, or another long answer: blocking reads of pieces on a thread that may block, a short channel, hyper.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use wfldb_engine::ObjectReader;
+use wfldb_engine::{EngineError, ObjectReader};
 
 use super::reply::Piece;
 use super::{ReplyBody, Watch};
@@ -16,12 +16,24 @@ const PIECES_AHEAD: usize = 2;
 /// A peer that takes no piece of 1 MiB in this time reads slower than 16 KiB/s and is given up.
 const PATIENCE: Duration = Duration::from_secs(64);
 
+/// What is sent, piece by piece.
+pub(crate) trait Pieces: Send + 'static {
+    /// The next bytes; `None` at the end. May block.
+    fn next(&mut self) -> Result<Option<Bytes>, EngineError>;
+}
+
+impl Pieces for ObjectReader {
+    fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+        Self::next(self)
+    }
+}
+
 /// A body of `len` bytes: `first`, which was read already, and the rest of `reader`. It ends early when the packet that
 /// allowed it is revoked.
 pub(crate) fn stream(
     app: Arc<App>,
     first: Bytes,
-    reader: ObjectReader,
+    reader: impl Pieces,
     len: u64,
     watch: Option<Watch>,
 ) -> ReplyBody {
@@ -46,7 +58,7 @@ pub(crate) fn stream(
 }
 
 /// Ends early, and so breaks the body, when reading fails or the peer is gone or too slow.
-async fn pump(app: Arc<App>, first: Bytes, mut reader: ObjectReader, pieces: mpsc::Sender<Piece>) {
+async fn pump(app: Arc<App>, first: Bytes, mut reader: impl Pieces, pieces: mpsc::Sender<Piece>) {
     let mut next = first;
     loop {
         let Ok(Ok(slot)) = tokio::time::timeout(PATIENCE, pieces.reserve()).await else {

@@ -1,5 +1,6 @@
 //! Handlers: each converts a request in, makes its call of the engine, converts the answer out.
 
+mod aggregate;
 mod audit;
 mod backup;
 mod batch;
@@ -83,6 +84,7 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Indexes, Method::Get) => Box::pin(index::list(call)),
         (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
         (RouteKind::Indexes, Method::Delete) => Box::pin(index::drop(call)),
+        (RouteKind::Aggregate, Method::Post) => Box::pin(aggregate::aggregate(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -117,6 +119,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Explain
             | RouteKind::Batch
             | RouteKind::Indexes
+            | RouteKind::Aggregate
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -181,6 +184,8 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
             return Ok(());
         }
+        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) | Target::Aggregate(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

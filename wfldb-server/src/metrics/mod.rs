@@ -379,6 +379,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Find => "find",
         RouteKind::Explain => "explain",
         RouteKind::Batch => "batch",
+        RouteKind::Aggregate => "aggregate",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",

@@ -188,6 +188,7 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::Explain => format!("/v1/photos/_explain?link={link}"),
                 RouteKind::Batch => format!("/v1/photos/batch?link={link}"),
                 RouteKind::Indexes => format!("/v1/photos/_index?link={link}"),
+                RouteKind::Aggregate => format!("/v1/photos/_aggregate?link={link}"),
                 RouteKind::Stats => format!("/v1/_stats?link={link}"),
                 RouteKind::Admin => format!("/v1/_admin?link={link}"),
                 RouteKind::Backup => format!("/v1/_backup?link={link}"),

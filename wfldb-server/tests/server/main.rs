@@ -13,6 +13,7 @@
     reason = "tables of cases read best as one table, each case on its line"
 )]
 
+mod aggregate;
 mod audit;
 mod bad_input;
 mod batch;

@@ -28,12 +28,15 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
         if bucket.config.kind != config.kind {
             return Err(EngineError::KindFixed);
         }
-        let before = bucket.config.versions.unwrap_or_default();
         // SECURITY: what is kept less long goes for good, which only `erase` may ask for.
-        if !may_erase && before.is_lowered_by(&config.versions.unwrap_or_default()) {
+        if !may_erase && bucket.config.is_lowered_by(config) {
             return Err(EngineError::Forbidden);
         }
         let counters = counters_of(state, &bucket.id)?;
+        // Each version was given its time by the field.
+        if bucket.config.time_field != config.time_field && counters.versions > 0 {
+            return Err(EngineError::TimeFieldFixed);
+        }
         let row = BucketRow {
             config: config.clone(),
             ..(*bucket).clone()

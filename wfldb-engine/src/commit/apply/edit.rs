@@ -204,6 +204,7 @@ impl<'s> Edit<'s> {
         hints: Option<&IndexHints>,
     ) -> Result<(), EngineError> {
         self.index(object, old, new, hints)?;
+        self.move_time(object, old, new);
         let bucket = self.bucket.id;
         let head = key::head(&bucket, object);
         match new {

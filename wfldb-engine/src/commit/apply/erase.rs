@@ -183,6 +183,7 @@ impl Edit<'_> {
             charges: Vec::new(),
             pruned: false,
             signature: None,
+            time: None,
         })
     }
 }
@@ -247,7 +248,7 @@ pub(super) fn expire(
     Ok(finish(edit, plan, mark))
 }
 
-fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
+pub(super) fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
     if edit.has_effects() {
         let seq = edit.seq;
         edit.log(plan, mark, Some(Action::Lifecycle));

@@ -3,7 +3,8 @@
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
-//! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves).
+//! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves), documents by
+//! their time in `timed`.
 
 mod audit;
 mod bucket;
@@ -13,6 +14,7 @@ mod indexed;
 mod indexes;
 mod object;
 mod revoke;
+mod timed;
 mod upload;
 mod uses;
 
@@ -68,6 +70,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
         Mutation::AbortUpload(abort) => upload::abort(plan, abort, state, mark),
         Mutation::Expire { bucket, due } => erase::expire(plan, bucket, due, state, mark),
         Mutation::Prune { bucket, keys } => erase::prune(plan, bucket, keys, state, mark),
+        Mutation::Age { bucket, aged } => timed::age(plan, bucket, aged, state, mark),
         Mutation::Revoke(revoke) => revoke::revoke(plan, revoke, state, mark),
         Mutation::SweepRows {
             bucket,

@@ -43,6 +43,7 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         .check(live.map(|head| (&head.etag, &head.version)))
         .map_err(|_| EngineError::PreconditionFailed)?;
     check_history(edit, put)?;
+    edit.check_time(put)?;
     check_base(edit, put, head.as_ref())?;
     let config = &edit.bucket.config;
     if config.object_bytes_max.is_some_and(|max| put.len > max) {
@@ -83,6 +84,11 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         charges,
         pruned: false,
         signature: put.document.as_ref().map(|document| document.signature.clone()),
+        time: put
+            .document
+            .as_ref()
+            .and_then(|document| document.timed.as_ref())
+            .map(|timed| timed.at),
     };
     let action = match put.origin {
         Origin::Restored { .. } => Action::ObjectRestored,
@@ -211,6 +217,7 @@ fn remove(edit: &mut Edit<'_>, delete: &DeleteObject) -> Result<Option<ObjectRow
     let Some(head) = head.filter(|head| head.is_live(edit.at)) else {
         return Ok(None);
     };
+    edit.check_removal()?;
     let tombstone = edit.tombstone(&head)?;
     edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted, None)?;
     edit.prune_after(&delete.key)?;
