@@ -13,6 +13,8 @@
 //! The audit log comes as its server publishes it ([`Client::audit_resource`]), and a write can bring its receipt
 //! ([`Client::put_with_receipt`]).
 //!
+//! [`Client::watch`] follows the changes of a bucket, across broken connections and restarts.
+//!
 //! Reads use a session ([`ClientOptions::sessions`]): a tag in place of a signature each.
 //!
 //! Not here: documents. They come with later releases.
@@ -46,6 +48,7 @@ mod store;
 mod tls;
 pub mod tree;
 mod url_link;
+mod watch;
 
 pub use backup::{BackupFiles, TakenBackup};
 pub use batch::Batch;
@@ -65,8 +68,10 @@ pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
 pub use url_link::{LinkRequest, MadeLink};
+pub use watch::{Changes, WatchFrom, WatchOptions};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
+pub use wfldb_net::changes::{Change, KeyChange};
 pub use wfldb_net::dry_run::{DryRunAnswer, LinkAnswer, Need as DryRunNeed};
 pub use wfldb_net::keys::{RevocationForm, RevocationList, RevokeAsked, parse_key};
 pub use wfldb_net::multipart::{Part, PartRef, Parts};

@@ -71,6 +71,10 @@ pub const FEEDS_MAX: usize = 1024;
 pub const FEEDS_OF_ONE_KEY: usize = 16;
 /// How long a feed waits or lasts at most where its request says a time, in milliseconds: a day.
 pub const FEED_MS_MAX: u64 = 24 * 3600 * 1000;
+/// Shortest time between two signs of life of a feed that a request can ask for, in milliseconds.
+pub const HEARTBEAT_MS_MIN: u64 = 100;
+/// Longest, in milliseconds.
+pub const HEARTBEAT_MS_MAX: u64 = 60 * 1000;
 /// How long `feed=longpoll` waits at most, in milliseconds.
 pub const LONGPOLL_MS_MAX: u64 = 5 * 60 * 1000;
 

@@ -202,6 +202,13 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         ]);
                         Target::Key(bucket, key)
                     }
+                    RouteKind::Changes => {
+                        if given[0] {
+                            pairs.extend([("feed", "longpoll"), ("timeout", "1000")]);
+                        }
+                        pairs.extend([("limit", limit.as_str()), ("since", "now")]);
+                        Target::Changes(bucket)
+                    }
                     RouteKind::Batch => Target::Batch(bucket),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),

@@ -26,6 +26,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::UploadPart => key(&format!("{UPLOAD}&part=1")),
         RouteKind::Scan => "/v1/photos/scan".to_owned(),
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
+        RouteKind::Changes => "/v1/photos/_changes".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -98,6 +99,7 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::UploadPart
         | RouteKind::Scan
         | RouteKind::Batch
+        | RouteKind::Changes
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

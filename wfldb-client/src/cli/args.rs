@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use wfldb_client::WatchFrom;
 use wfldb_core::auth::Method;
 use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES};
+use super::help::{
+    ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES, WATCH_RULES,
+};
 use super::target::Target;
 
 /// The command line of `wfldb`.
@@ -105,6 +108,9 @@ pub(crate) enum Command {
     Stat(Stat),
     /// List the versions of an object, newest first
     Versions(Versions),
+    /// Print the changes of a bucket as they come
+    #[command(long_about = WATCH_RULES)]
+    Watch(Watch),
     /// Bring back a deleted object, or make an old version the newest
     Restore(Restore),
     /// Show figures of the store, or a bucket's configuration and usage
@@ -369,6 +375,23 @@ pub(crate) struct Stat {
 pub(crate) struct Versions {
     #[arg(value_name = "BUCKET/KEY")]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    pub(crate) bucket: Target,
+    /// Only keys that begin with this
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// Begin behind this seq; 0 for everything that there ever was
+    #[arg(long, value_name = "SEQ|now", default_value = "now", value_parser = super::watch::since)]
+    pub(crate) since: WatchFrom,
+    /// Print what is there and end
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// End after so many changes
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

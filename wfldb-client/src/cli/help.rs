@@ -88,6 +88,19 @@ metadata and what is left of its time to live stay. If the object changes meanwh
 The last tag of an object cannot be taken away: in the protocol a copy without tags takes those of its source. Store the \
 object again without tags (`wfldb get`, `wfldb put`) where that is needed.";
 
+/// The rules of `watch`, as its long help states them.
+pub(super) const WATCH_RULES: &str = "\
+Print the changes of a bucket as they come, in the order of their commits and each once, until it is interrupted. A \
+broken connection or a server that restarts is no end: it goes on where it was, and gives up after five minutes without \
+the server.
+
+Each line says the seq, when it was committed, what was done, how many bytes were stored, and the key. What was done: \
+put, delete, restore; and of versions that are gone for good erase (somebody's doing), prune (the bucket's retention) \
+and expire (the time to live). Lines with the same seq were committed together; with --json they are one object.
+
+To go on later, give the last seq that was seen: --since 17. It needs the operation `watch`; keys that the packet does \
+not let you watch do not appear.";
+
 /// What `delegate` does, as its long help states it.
 pub(super) const DELEGATE_RULES: &str = "\
 Pass this profile's packet on to another key, narrowed: less of its buckets, keys and operations, tighter limits, a \

@@ -23,6 +23,7 @@ mod store;
 mod tag;
 mod target;
 mod upload;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,6 +84,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Revoke(args) => revoke::revoke(&client, output, &args).await,
+            Command::Watch(args) => watch::watch(&client, output, args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

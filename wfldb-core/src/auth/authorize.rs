@@ -317,7 +317,9 @@ impl Question<'_> {
                 )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
+            Target::Listing(bucket) | Target::Changes(bucket) => {
+                (grant.bucket.covers(bucket), grant.ops.contains(op), true)
+            }
             // The key that a receipt is of is decided by itself; whoever may audit no key may not ask.
             Target::Audit(AuditPart::Receipt) => (true, grant.ops.contains(op), true),
             // Packets name `admin` for all buckets only; that is checked when they are read. The audit log is that of the
@@ -394,6 +396,7 @@ impl Question<'_> {
             Target::Bucket(bucket)
             | Target::Key(bucket, _)
             | Target::Listing(bucket)
+            | Target::Changes(bucket)
             | Target::Batch(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown

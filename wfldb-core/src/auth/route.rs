@@ -80,6 +80,8 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_changes`.
+    Changes,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +106,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +122,7 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Changes,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -143,6 +146,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         // Any grant shows its bucket in the list of buckets, so `list` stands for "has a grant" there.
         RouteKind::Buckets | RouteKind::Scan => match method {
             Get => Some(&[Op::List]),
+            Head | Put | Post | Delete => None,
+        },
+        RouteKind::Changes => match method {
+            Get => Some(&[Op::Watch]),
             Head | Put | Post | Delete => None,
         },
         RouteKind::Bucket => match method {
@@ -263,6 +270,7 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Changes, "GET:watch"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -300,6 +308,7 @@ mod tests {
             (Method::Get, RouteKind::ObjectAt),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
+            (Method::Get, RouteKind::Changes),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

@@ -16,6 +16,8 @@ pub enum Target {
     Key(BucketName, ObjectKey),
     /// The keys of a bucket, as far as the caller may see them.
     Listing(BucketName),
+    /// The changes of a bucket, of keys as far as the caller may see them.
+    Changes(BucketName),
     /// Several keys of a bucket, each decided by itself.
     Batch(BucketName),
     /// A service of the store as a whole.
@@ -83,9 +85,11 @@ impl Target {
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
             Self::Store | Self::Service(_) | Self::Audit(_) => None,
-            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
-                Some(bucket)
-            }
+            Self::Bucket(bucket)
+            | Self::Key(bucket, _)
+            | Self::Listing(bucket)
+            | Self::Changes(bucket)
+            | Self::Batch(bucket) => Some(bucket),
         }
     }
 
@@ -96,6 +100,7 @@ impl Target {
             Self::Store
             | Self::Bucket(_)
             | Self::Listing(_)
+            | Self::Changes(_)
             | Self::Batch(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
@@ -118,6 +123,7 @@ impl Target {
             Self::Bucket(bucket) => format!("/v1/{bucket}"),
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
+            Self::Changes(bucket) => format!("/v1/{bucket}/_changes"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
@@ -143,6 +149,7 @@ impl Target {
             | RouteKind::Upload
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
+            RouteKind::Changes => matches!(self, Self::Changes(_)),
             RouteKind::Batch => matches!(self, Self::Batch(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),

@@ -29,7 +29,11 @@ pub(super) fn upgrade(
     if file.format < 2 {
         make_index(storage)?;
     }
-    let mark = make_leaves(storage, mark)?;
+    let mark = if file.format < 3 {
+        make_leaves(storage, mark)?
+    } else {
+        mark
+    };
     make_places(storage)?;
     let upgraded = StoreFile {
         format: FORMAT,

@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod batch;
 mod cache;
+mod changes;
 mod check;
 mod copy;
 mod damage;

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod changes;
 mod dry_run;
 mod health;
 mod keys;
@@ -34,6 +35,7 @@ use crate::body;
 use crate::fault::Fault;
 use crate::respond::Reply;
 
+pub(crate) use changes::change_json;
 pub(crate) use health::health;
 
 /// A request whose form and timestamp are right, on its way to its handler.
@@ -74,6 +76,7 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Get) => Box::pin(multipart::list(call)),
         (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
+        (RouteKind::Changes, Method::Get) => Box::pin(changes::changes(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
@@ -106,6 +109,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::UploadPart
             | RouteKind::Scan
             | RouteKind::Batch
+            | RouteKind::Changes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -162,7 +166,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 /// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
+        Target::Key(name, _) | Target::Listing(name) | Target::Changes(name) | Target::Batch(name) => name,
         Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {

@@ -184,6 +184,7 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::Upload => format!("/v1/photos/cat?link={link}&multipart={id}"),
                 RouteKind::UploadPart => format!("/v1/photos/cat?link={link}&multipart={id}&part=1"),
                 RouteKind::Scan => format!("/v1/photos/scan?link={link}"),
+                RouteKind::Changes => format!("/v1/photos/_changes?link={link}"),
                 RouteKind::Batch => format!("/v1/photos/batch?link={link}"),
                 RouteKind::Stats => format!("/v1/_stats?link={link}"),
                 RouteKind::Admin => format!("/v1/_admin?link={link}"),
