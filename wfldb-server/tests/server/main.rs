@@ -16,6 +16,7 @@
 mod audit;
 mod bad_input;
 mod batch;
+mod changes;
 mod copy;
 mod delegation;
 mod erase;
