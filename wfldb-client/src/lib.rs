@@ -46,6 +46,7 @@ pub mod retry;
 mod session;
 mod store;
 mod tls;
+mod transfer;
 pub mod tree;
 mod url_link;
 mod watch;
@@ -67,6 +68,9 @@ pub use outgoing::Progress;
 pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
+pub use transfer::{
+    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError,
+};
 pub use url_link::{LinkRequest, MadeLink};
 pub use watch::{Changes, WatchFrom, WatchOptions};
 pub use wfldb_net::accept::Representation;

@@ -230,7 +230,7 @@ impl Reading<'_> {
                 });
             }
             let (change, len) = self.change(&page.bucket, seq, position)?;
-            page.changes.extend(self.visible(&page.bucket, &change)?);
+            page.changes.extend(self.visible(&page.bucket, seq, &change)?);
             page.last = seq;
             looked_at += 1;
             bytes += len;
@@ -260,7 +260,8 @@ impl Reading<'_> {
         let row = self.snapshot.get(Space::Log, &key::change(position))?;
         let row = row.ok_or(damaged)?;
         let change = ChangeRow::decode(&row)?;
-        if change.bucket == *bucket && change.seq == seq && change.position == position {
+        let is_of_bucket = change.touched().any(|touched| touched == (*bucket, seq));
+        if is_of_bucket && change.position == position {
             Ok((change, row.len()))
         } else {
             Err(EngineError::Corrupt("place of a change"))
@@ -268,7 +269,12 @@ impl Reading<'_> {
     }
 
     /// `None`: nothing of it is for the caller.
-    fn visible(&self, bucket: &BucketId, change: &ChangeRow) -> Result<Option<BucketChange>, EngineError> {
+    fn visible(
+        &self,
+        bucket: &BucketId,
+        seq: Seq,
+        change: &ChangeRow,
+    ) -> Result<Option<BucketChange>, EngineError> {
         let mut keys = Vec::new();
         for effect in change.effects() {
             let Some(kind) = ChangeKind::of(effect.action) else {
@@ -286,7 +292,7 @@ impl Reading<'_> {
             }
         }
         Ok((!keys.is_empty()).then_some(BucketChange {
-            seq: change.seq,
+            seq,
             at: change.at,
             keys,
         }))

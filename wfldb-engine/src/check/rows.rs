@@ -329,7 +329,8 @@ impl Check<'_> {
             last = seq;
             let change = self.snapshot.get(Space::Log, &key::change(position))?;
             let change = change.map(|change| ChangeRow::decode(&change));
-            if !matches!(change, Some(Ok(change)) if change.bucket == *bucket && change.seq == seq) {
+            let is_its = |change: &ChangeRow| change.touched().any(|touched| touched == (*bucket, seq));
+            if !matches!(change, Some(Ok(change)) if is_its(&change)) {
                 let place = Place::of(bucket).named(seq);
                 self.find(FindingKind::Index, Some(place), "its place in the log is another's");
             }

@@ -54,7 +54,7 @@ pub(crate) type Admit = Box<dyn FnMut(&WritePlan) -> Result<(), EngineError> + S
 /// Called with chunks that lost a reference by a batch that is durable.
 pub(crate) type OnFreed = Box<dyn FnMut(Vec<(BucketId, ChunkHash)>) + Send>;
 
-/// Called with the buckets that a batch changed, once it is durable and can be seen.
+/// Called once a batch that made the log longer is durable and can be seen, with the buckets that it changed.
 pub(crate) type OnChanged = Box<dyn FnMut(&[Changed]) + Send>;
 
 /// What the committer calls around its batches.
@@ -341,6 +341,7 @@ impl Worker {
         }
         let mut freed = Vec::new();
         let mut changed = Vec::new();
+        let before = self.mark.position;
         let durable = if overlay.is_empty() && !heartbeat {
             // Nothing to write; but answers such as "nothing was there" rest on what is durable already.
             let finished = overlay.finish();
@@ -369,7 +370,7 @@ impl Worker {
                 let more = lock(&self.shared.inbox).queue.plans() > 0;
                 self.shared.health.succeeded(more);
                 self.answer(answers);
-                if !changed.is_empty() {
+                if self.mark.position != before {
                     (self.hooks.on_changed)(&changed);
                 }
                 if !freed.is_empty() {

@@ -116,11 +116,13 @@ fn make_places(storage: &FjallStorage) -> Result<(), StorageError> {
     for row in snapshot.range(Space::Log, &key::change(LogPosition::new(0)), b"d", false) {
         let (_, row) = row?;
         let change = ChangeRow::decode(&row).map_err(damaged)?;
-        if live.contains(change.bucket.as_bytes().as_slice()) {
-            let place = key::bucket_change(&change.bucket, change.seq);
-            let position = Bytes::copy_from_slice(&change.position.get().to_be_bytes());
-            batch.writes.push((Space::Index, place, Some(position)));
-            commit_full(storage, &mut batch)?;
+        for (bucket, seq) in change.touched() {
+            if live.contains(bucket.as_bytes().as_slice()) {
+                let position = Bytes::copy_from_slice(&change.position.get().to_be_bytes());
+                let place = key::bucket_change(&bucket, seq);
+                batch.writes.push((Space::Index, place, Some(position)));
+                commit_full(storage, &mut batch)?;
+            }
         }
     }
     commit_rest(storage, batch)

@@ -143,13 +143,11 @@ fn log(plan: &WritePlan, mut change: ChangeRow, state: &mut Overlay, mark: &mut 
     mark.at = change.at;
     mark.position = change.position;
     mark.chain = *blake3::hash(&row).as_bytes();
-    if change.seq > Seq::default() {
-        let place = key::bucket_change(&change.bucket, change.seq);
+    for (bucket, seq) in change.touched() {
         let position = change.position.get().to_be_bytes();
-        state.put(Space::Index, place, position.to_vec());
+        state.put(Space::Index, key::bucket_change(&bucket, seq), position.to_vec());
+        state.change(bucket, seq);
     }
-    // One of no bucket too: workers follow the whole log.
-    state.change(change.bucket, change.seq);
     state.put(Space::Log, key::change(change.position), row);
     state.put(
         Space::Log,
