@@ -20,6 +20,7 @@ use crate::changes::News;
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
+use crate::doc::Signer;
 use crate::error::EngineError;
 use crate::lifecycle;
 use crate::link_uses::LinkUse;
@@ -120,6 +121,8 @@ pub(crate) struct Inner {
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) news: Arc<News>,
+    /// What documents are signed with.
+    pub(crate) signer: Signer,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -278,6 +281,7 @@ impl Engine {
             store: parts.store,
             audit,
             news,
+            signer: Signer::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

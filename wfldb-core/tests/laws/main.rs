@@ -15,6 +15,7 @@ mod chains;
 mod chunks;
 mod differential;
 mod doc;
+mod envelope;
 mod encodings;
 mod invariants;
 mod replay;

@@ -16,6 +16,7 @@ mod changes;
 mod check;
 mod copy;
 mod damage;
+mod documents;
 mod erase;
 mod fixture;
 mod laws;

@@ -5,6 +5,7 @@ mod backup;
 mod batch;
 mod bucket;
 mod changes;
+mod document;
 mod dry_run;
 mod health;
 mod keys;
