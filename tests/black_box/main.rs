@@ -27,3 +27,4 @@ mod sessions;
 mod tls;
 mod transfer;
 mod verbs;
+mod watch;

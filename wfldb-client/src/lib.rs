@@ -13,6 +13,8 @@
 //! The audit log comes as its server publishes it ([`Client::audit_resource`]), and a write can bring its receipt
 //! ([`Client::put_with_receipt`]).
 //!
+//! [`Client::watch`] follows the changes of a bucket, across broken connections and restarts.
+//!
 //! Reads use a session ([`ClientOptions::sessions`]): a tag in place of a signature each.
 //!
 //! Not here: documents. They come with later releases.
@@ -47,8 +49,10 @@ pub mod retry;
 mod session;
 mod store;
 mod tls;
+mod transfer;
 pub mod tree;
 mod url_link;
+mod watch;
 
 pub use aggregate::Aggregated;
 pub use backup::{BackupFiles, TakenBackup};
@@ -70,10 +74,15 @@ pub use profile::Profile;
 pub use query::{Documents, Query};
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
+pub use transfer::{
+    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError,
+};
 pub use url_link::{LinkRequest, MadeLink};
+pub use watch::{Changes, WatchFrom, WatchOptions};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
 pub use wfldb_net::find::{ExecutionStats, ExplainAnswer};
+pub use wfldb_net::changes::{Change, KeyChange};
 pub use wfldb_net::dry_run::{DryRunAnswer, LinkAnswer, Need as DryRunNeed};
 pub use wfldb_net::keys::{RevocationForm, RevocationList, RevokeAsked, parse_key};
 pub use wfldb_net::multipart::{Part, PartRef, Parts};

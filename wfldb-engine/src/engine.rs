@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::audit::{self, AuditLog};
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
+use crate::changes::News;
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
@@ -121,6 +122,7 @@ pub(crate) struct Inner {
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) news: Arc<News>,
     /// What documents are signed with.
     pub(crate) signer: Signer,
     // Held for as long as the store is open.
@@ -232,6 +234,8 @@ impl Engine {
             followed.wake();
             Ok(())
         };
+        let news = Arc::<News>::default();
+        let told = Arc::clone(&news);
         let chunks = open_chunks(dir, &storage, parts.options.compress)?;
         let store = Arc::clone(&chunks);
         let stamps = Arc::new(Stamps::new(parts.mark.number));
@@ -243,6 +247,7 @@ impl Engine {
                 admit: Box::new(admit),
                 on_durable: Box::new(on_durable),
                 on_freed: Box::new(move |freed| store.look_at(freed)),
+                on_changed: Box::new(move |changed| told.publish(changed)),
                 revocations: Arc::clone(&revocations),
             },
         )
@@ -278,6 +283,7 @@ impl Engine {
             garbage,
             store: parts.store,
             audit,
+            news,
             signer: Signer::default(),
             _lock: parts.lock,
         });
@@ -497,6 +503,7 @@ impl Inner {
         self.audit.worker().let_go();
         self.scrubber.let_go();
         self.garbage.stop();
+        self.news.close();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();

@@ -1,5 +1,6 @@
 //! The ways in for the targets of `fuzz/`: formats that are read from disk. In no other build than theirs.
 
+use wfldb_core::id::BucketId;
 use wfldb_core::time::UnixMillis;
 
 pub use crate::backup::fuzz::backup_manifest;
@@ -45,7 +46,7 @@ fn same<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Keys of rows; that of a due time has its value behind the first line break.
+/// Keys of rows; those of a due time and of a change's place have their value behind the first line break.
 fn keys(row: &[u8]) {
     if let Ok((bucket, object)) = key::parse_head(row) {
         assert_eq!(key::head(&bucket, &object), row);
@@ -70,6 +71,10 @@ fn keys(row: &[u8]) {
     if let (Ok((at, object)), Some(bucket)) = (key::parse_timed(row), row.first_chunk()) {
         let bucket = wfldb_core::id::BucketId::from_bytes(*bucket);
         assert_eq!(key::timed(&bucket, at, &object), row);
+    }
+    if let Ok((seq, _)) = key::parse_bucket_change(due, value) {
+        let bucket = due.first_chunk::<16>().map(|id| BucketId::from_bytes(*id));
+        assert!(bucket.is_some_and(|bucket| key::bucket_change(&bucket, seq) == due));
     }
 }
 

@@ -7,6 +7,7 @@ pub mod accept;
 pub mod active;
 pub mod batch;
 pub mod bucket;
+pub mod changes;
 pub mod codec;
 pub mod condition;
 pub mod control;

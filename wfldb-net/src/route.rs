@@ -4,18 +4,22 @@
 //! are looked at by [`Route::parameters`] only after the caller was found to be allowed.
 //! Not here: which operation a route needs (`wfldb_core::auth::required`).
 
+use std::time::Duration;
+
 use wfldb_core::Kind;
 use wfldb_core::audit::Resource;
 use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
-use wfldb_core::id::{LeafIndex, UploadId, VersionId};
+use wfldb_core::id::{BucketId, LeafIndex, UploadId, VersionId};
 use wfldb_core::index::IndexName;
-use wfldb_core::limits::{AUDIT_LEAVES_MAX, KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
+use wfldb_core::limits::{AUDIT_LEAVES_MAX, CHANGES_LIMIT_MAX, FEED_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN, KEY_BYTES_MAX, LONGPOLL_MS_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
 use wfldb_core::request::LINK_PARAMETER;
 use wfldb_core::revocation::Revoked;
 use wfldb_core::time::UnixMillis;
+
+use crate::changes::{ChangesQuery, FeedKind, HEARTBEAT, SinceQuery};
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
 const CURSOR_BYTES_MAX: usize = 2048;
@@ -61,7 +65,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 26] = [
+        const KNOWN: [&str; 30] = [
             "after",
             "at",
             "bucket",
@@ -69,8 +73,10 @@ impl Parameter {
             "copy_version",
             "cursor",
             "delimiter",
+            "feed",
             "force",
             "from",
+            "heartbeat",
             "key",
             "leaf",
             "limit",
@@ -81,8 +87,10 @@ impl Parameter {
             "part_bytes",
             "prefix",
             "reverse",
+            "since",
             "size",
             "tag",
+            "timeout",
             "to",
             "undelete",
             "version",
@@ -158,6 +166,8 @@ pub enum Parameters {
     IndexCreate(bool),
     /// `DELETE …/_index?name=`.
     IndexDrop(IndexName),
+    /// `_changes`.
+    Changes(ChangesQuery),
     /// `_keys`.
     Revocations(RevocationsQuery),
     /// `_audit/proof?leaf=&size=`.
@@ -363,6 +373,7 @@ fn object(
         "_explain" => return Ok((RouteKind::Explain, Target::Explain(bucket))),
         "_index" => return Ok((RouteKind::Indexes, Target::Indexes(bucket))),
         "_aggregate" => return Ok((RouteKind::Aggregate, Target::Aggregate(bucket))),
+        "_changes" => return Ok((RouteKind::Changes, Target::Changes(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -443,6 +454,7 @@ impl Route {
             | RouteKind::Session
             | RouteKind::Keys
             | RouteKind::AuditLog => Parameters::None,
+            RouteKind::Changes => Parameters::Changes(changes(&mut rest)?),
             RouteKind::AuditProof => Parameters::AuditProof(
                 LeafIndex::new(rest.parsed("leaf", leaves)?.ok_or_else(|| bad("leaf"))?),
                 rest.parsed("size", leaves)?,
@@ -528,6 +540,36 @@ impl Route {
     }
 }
 
+/// The parameters of `_changes`.
+fn changes(rest: &mut Rest<'_>) -> Result<ChangesQuery, RouteError> {
+    let kind = rest.parsed("feed", FeedKind::parse)?.unwrap_or_default();
+    let goes_on = matches!(kind, FeedKind::Continuous | FeedKind::EventSource);
+    let timeout_max = if goes_on { FEED_MS_MAX } else { LONGPOLL_MS_MAX };
+    let timeout = rest.parsed("timeout", |text| {
+        let within = |ms: &u64| kind != FeedKind::Normal && (1..=timeout_max).contains(ms);
+        decimal(text).filter(within).map(Duration::from_millis)
+    })?;
+    let heartbeat = rest.parsed("heartbeat", |text| {
+        let within = |ms: &u64| goes_on && (HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX).contains(ms);
+        decimal(text).filter(within).map(Duration::from_millis)
+    })?;
+    let limit = rest.parsed("limit", |text| {
+        let limit = decimal(text).and_then(|limit| usize::try_from(limit).ok());
+        limit.filter(|limit| (1..=CHANGES_LIMIT_MAX).contains(limit))
+    })?;
+    Ok(ChangesQuery {
+        since: rest.parsed("since", SinceQuery::parse)?.unwrap_or_default(),
+        bucket: rest.parsed("bucket", |text| BucketId::parse(text).ok())?,
+        prefix: rest
+            .parsed("prefix", |text| KeyPrefix::parse(text).ok())?
+            .unwrap_or_else(KeyPrefix::all),
+        limit,
+        kind,
+        timeout,
+        heartbeat: heartbeat.unwrap_or(HEARTBEAT),
+    })
+}
+
 /// A text that a position in a listing can have.
 fn bounded(text: &str) -> Option<String> {
     let valid = text.len() <= KEY_BYTES_MAX && !text.bytes().any(|byte| byte < 0x20 || byte == 0x7f);
@@ -535,7 +577,7 @@ fn bounded(text: &str) -> Option<String> {
 }
 
 /// A plain decimal number: no sign, no leading zero.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| plain)
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::{Deserialize, Deserializer, Serializer};
-use wfldb_core::id::{ContentHash, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ContentHash, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::time::UnixMillis;
 
@@ -24,6 +24,7 @@ macro_rules! wire {
     };
 }
 wire!(
+    BucketId,
     BucketName,
     ContentHash,
     ObjectKey,

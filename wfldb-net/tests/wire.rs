@@ -210,6 +210,13 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     }
                     RouteKind::Find => Target::Find(bucket),
                     RouteKind::Explain => Target::Explain(bucket),
+                    RouteKind::Changes => {
+                        if given[0] {
+                            pairs.extend([("feed", "longpoll"), ("timeout", "1000")]);
+                        }
+                        pairs.extend([("limit", limit.as_str()), ("since", "now")]);
+                        Target::Changes(bucket)
+                    }
                     RouteKind::Batch => Target::Batch(bucket),
                     RouteKind::Indexes => {
                         match method {

@@ -1,8 +1,8 @@
 //! What every request shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::watch;
 use wfldb_engine::Engine;
 
 use crate::auth::Gate;
@@ -24,8 +24,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Held while `/readyz` asks the engine.
     pub(crate) readiness: tokio::sync::Mutex<()>,
-    /// The server is stopping: what is running finishes, `/readyz` says no.
-    draining: AtomicBool,
+    /// The server is stopping: what is running finishes, `/readyz` says no, feeds end.
+    draining: watch::Sender<bool>,
 }
 
 impl App {
@@ -46,16 +46,23 @@ impl App {
             cursors,
             metrics: Metrics::new(),
             readiness: tokio::sync::Mutex::new(()),
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
         }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
+    }
+
+    /// Returns once the server is stopping.
+    pub(crate) async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender is here, so this ends for no other reason.
+        let _ = draining.wait_for(|draining| *draining).await;
     }
 
     pub(crate) fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
         // A stop does not wait for a backup; the next one removes what this one has made.
         self.engine.stop_backups();
     }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wfldb_core::auth::{Actor, Authorized, GrantId};
+use wfldb_core::auth::{Actor, Authorized, Forbidden, GrantId};
+use wfldb_core::limits::{FEEDS_MAX, FEEDS_OF_ONE_KEY};
 use wfldb_core::revocation::KeyBytes;
 
 use crate::fault::Fault;
@@ -34,6 +35,7 @@ pub(crate) struct Budget {
     bytes: Arc<Semaphore>,
     in_flight: Arc<Mutex<HashMap<Counted, u32>>>,
     in_flight_per_key: NonZeroU32,
+    feeds: Arc<Mutex<HashMap<KeyBytes, usize>>>,
 }
 
 /// What requests in flight are counted by.
@@ -52,7 +54,36 @@ impl Budget {
             bytes: Arc::new(Semaphore::new(BYTES_KIB_MAX)),
             in_flight: Arc::default(),
             in_flight_per_key,
+            feeds: Arc::default(),
         }
+    }
+
+    /// Counts a feed that waits for changes, at the key that asked for it and in all.
+    pub(crate) fn feed(&self, authorized: &Authorized) -> Result<Feeding, Fault> {
+        let key = match authorized.actor() {
+            Actor::Key(id) => *id.public_key().as_bytes(),
+            Actor::Local(_) | Actor::System(_) => return Err(Fault::Forbidden(Forbidden)),
+        };
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        if feeds.values().sum::<usize>() >= FEEDS_MAX {
+            return Err(Fault::Overloaded);
+        }
+        let own = feeds.entry(key).or_insert(0);
+        if *own >= FEEDS_OF_ONE_KEY {
+            return Err(Fault::Feeds);
+        }
+        *own += 1;
+        drop(feeds);
+        Ok(Feeding {
+            feeds: Arc::clone(&self.feeds),
+            key,
+        })
+    }
+
+    /// How many feeds there are.
+    pub(crate) fn feeds(&self) -> usize {
+        let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.values().sum()
     }
 
     /// Room for one job.
@@ -120,6 +151,25 @@ async fn acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaph
     match tokio::time::timeout(PATIENCE, wait).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(_)) | Err(_) => Err(Fault::Overloaded),
+    }
+}
+
+/// A feed that is counted until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Feeding {
+    feeds: Arc<Mutex<HashMap<KeyBytes, usize>>>,
+    key: KeyBytes,
+}
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = feeds.get_mut(&self.key) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                feeds.remove(&self.key);
+            }
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Rate,
     #[error("too many requests of this grant or key are in flight")]
     InFlight,
+    #[error("too many feeds of this key wait for changes")]
+    Feeds,
     #[error("the server is at its limit of work; try again")]
     Overloaded,
     #[error("header `{0}` has no meaning on this route")]
@@ -84,6 +86,8 @@ pub(crate) enum Fault {
     PartList(PartListError),
     #[error("the body is not what this route takes")]
     Body,
+    #[error("`last-event-id` takes the id of an event of this feed")]
+    LastEventId,
     #[error("the cursor is not one that was given for this request")]
     Cursor,
     #[error(transparent)]
@@ -136,6 +140,7 @@ impl Fault {
             | Self::Condition(_)
             | Self::IfRange
             | Self::ReceiptHeader
+            | Self::LastEventId
             | Self::Cursor
             | Self::Batch(BatchError::Malformed | BatchError::Entries)
             | Self::PartList(_)
@@ -151,7 +156,7 @@ impl Fault {
             Self::Fresh(error) => error.kind(),
             Self::BeforeStart | Self::SessionUnknown | Self::SignatureRequired => Kind::Unauthenticated,
             Self::Forbidden(error) => error.kind(),
-            Self::Rate | Self::InFlight => Kind::Throttled,
+            Self::Rate | Self::InFlight | Self::Feeds => Kind::Throttled,
             Self::ReplayMark(_) | Self::NoSessions | Self::Overloaded => Kind::Unavailable,
             Self::Object(error) => error.kind(),
             Self::ContentType => Kind::Unsupported,
@@ -176,7 +181,8 @@ impl Fault {
             | Self::HeaderNotServed(_)
             | Self::Condition(_)
             | Self::IfRange
-            | Self::ReceiptHeader => "BadHeader",
+            | Self::ReceiptHeader
+            | Self::LastEventId => "BadHeader",
             Self::TwoLengths => "TwoLengths",
             Self::Trailers => "TrailersNotAllowed",
             Self::HeadersTooLarge => "HeadersTooLarge",
@@ -190,7 +196,7 @@ impl Fault {
             Self::ReplayMark(_) | Self::NoSessions => "Unavailable",
             Self::Forbidden(error) => error.code(),
             Self::Rate => "RateExceeded",
-            Self::InFlight => "TooManyRequests",
+            Self::InFlight | Self::Feeds => "TooManyRequests",
             Self::Overloaded => "Overloaded",
             Self::HeaderNotSupportedYet(_) => "NotSupportedYet",
             Self::Object(error) => error.code(),

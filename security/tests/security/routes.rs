@@ -30,6 +30,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
         RouteKind::Indexes => "/v1/photos/_index".to_owned(),
         RouteKind::Aggregate => "/v1/photos/_aggregate".to_owned(),
+        RouteKind::Changes => "/v1/photos/_changes".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -112,6 +113,7 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Batch
         | RouteKind::Indexes
         | RouteKind::Aggregate
+        | RouteKind::Changes
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

@@ -5,15 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use wfldb_client::WatchFrom;
 use wfldb_core::auth::Method;
 use wfldb_core::doc::FieldPath;
 use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{
-    ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, TAG_RULES,
-};
+use super::help::{ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, EXPORT_RULES, IMPORT_RULES, LINK_RULES, TAG_RULES, WATCH_RULES};
 use super::target::Target;
 
 /// The command line of `wfldb`.
@@ -111,6 +110,15 @@ pub(crate) enum Command {
     Stat(Stat),
     /// List the versions of an object, newest first
     Versions(Versions),
+    /// Store the documents of a file: JSON Lines, a JSON array, BSON
+    #[command(long_about = IMPORT_RULES)]
+    Import(Import),
+    /// Write the documents of a bucket to a file, or to standard output
+    #[command(long_about = EXPORT_RULES)]
+    Export(Export),
+    /// Print the changes of a bucket as they come
+    #[command(long_about = WATCH_RULES)]
+    Watch(Watch),
     /// Bring back a deleted object, or make an old version the newest
     Restore(Restore),
     /// List, make or drop the indexes of a bucket of documents
@@ -471,6 +479,77 @@ pub(crate) struct Stat {
 pub(crate) struct Versions {
     #[arg(value_name = "BUCKET/KEY")]
     pub(crate) target: Target,
+}
+
+/// How documents stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// A JSON object on each line
+    Jsonl,
+    /// One JSON array of objects
+    Json,
+    /// One BSON document behind the other
+    Bson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    pub(crate) bucket: Target,
+    /// The file; `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Without it, what the file's name ends with tells: .jsonl, .ndjson, .json, .bson
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FileFormat>,
+    /// The member whose value is the key
+    #[arg(long, value_name = "FIELD", default_value = "_id")]
+    pub(crate) id: String,
+    /// Give a document without that member a key made of what it says
+    #[arg(long)]
+    pub(crate) make_ids: bool,
+    /// Leave documents as they are that are there already
+    #[arg(long)]
+    pub(crate) new_only: bool,
+    /// Go on when a document cannot be stored
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Batches on their way at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) in_flight: u8,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    pub(crate) bucket: Target,
+    /// The file; standard output when left out
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Without it, what the file's name ends with tells; else jsonl
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FileFormat>,
+    /// Only keys that begin with this
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// Without version, time, writer, hash and signature
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    pub(crate) bucket: Target,
+    /// Only keys that begin with this
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// Begin behind this seq; 0 for everything that there ever was
+    #[arg(long, value_name = "SEQ|now", default_value = "now", value_parser = super::watch::since)]
+    pub(crate) since: WatchFrom,
+    /// Print what is there and end
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// End after so many changes
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

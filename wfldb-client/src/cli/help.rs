@@ -100,6 +100,41 @@ metadata and what is left of its time to live stay. If the object changes meanwh
 The last tag of an object cannot be taken away: in the protocol a copy without tags takes those of its source. Store the \
 object again without tags (`wfldb get`, `wfldb put`) where that is needed.";
 
+/// The rules of `import`, as its long help states them.
+pub(super) const IMPORT_RULES: &str = "\
+Store the documents of a file in a bucket of kind `documents`: JSON Lines, one JSON array, or BSON as mongodump writes \
+it. A file of any length: it is read once, in batches of up to 1000 documents, each batch one commit, several on their \
+way at once.
+
+The key of a document is its `_id`, or the member that --id names: a text, a whole number or an object id. What an \
+export of wflDB has beside the document is left out. What BSON has and JSON lacks is stored as extended JSON, and \
+exported to BSON as what it was: dates, object ids, decimals, binary, long integers.
+
+A document that cannot be stored ends it, and is named with its line and the reason; what was stored before stays. \
+With --keep-going each of them is named and the rest is stored (exit code 1). Interrupted or done, it can be run again: \
+the same keys are stored anew, as new versions; with --new-only what is there stays as it is.";
+
+/// The rules of `export`, as its long help states them.
+pub(super) const EXPORT_RULES: &str = "\
+Write the documents of a bucket, in the order of their keys, to a file or to standard output: JSON Lines, one JSON \
+array, or BSON. Each is as it was when it was read; it is no snapshot of the bucket. JSON is in canonical form, so two \
+exports can be compared. The file appears when it is whole.
+
+With version, time, writer, hash and signature, as `wfldb get` has them, or with --plain without. Both can be imported.";
+
+/// The rules of `watch`, as its long help states them.
+pub(super) const WATCH_RULES: &str = "\
+Print the changes of a bucket as they come, in the order of their commits and each once, until it is interrupted. A \
+broken connection or a server that restarts is no end: it goes on where it was, and gives up after five minutes without \
+the server.
+
+Each line says the seq, when it was committed, what was done, how many bytes were stored, and the key. What was done: \
+put, delete, restore; and of versions that are gone for good erase (somebody's doing), prune (the bucket's retention) \
+and expire (the time to live). Lines with the same seq were committed together; with --json they are one object.
+
+To go on later, give the last seq that was seen: --since 17. It needs the operation `watch`; keys that the packet does \
+not let you watch do not appear.";
+
 /// What `delegate` does, as its long help states it.
 pub(super) const DELEGATE_RULES: &str = "\
 Pass this profile's packet on to another key, narrowed: less of its buckets, keys and operations, tighter limits, a \

@@ -24,8 +24,10 @@ mod show;
 mod spool;
 mod store;
 mod tag;
+mod transfer;
 mod target;
 mod upload;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,6 +91,9 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Revoke(args) => revoke::revoke(&client, output, &args).await,
+            Command::Import(args) => transfer::import(&client, output, &args).await,
+            Command::Export(args) => transfer::export(&client, output, &args).await,
+            Command::Watch(args) => watch::watch(&client, output, args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
             Command::Restore(args) => restore::restore(&client, output, &args).await,
         }

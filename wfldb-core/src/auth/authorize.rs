@@ -317,7 +317,7 @@ impl Question<'_> {
                 )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) | Target::Find(bucket) | Target::Aggregate(bucket) => {
+            Target::Listing(bucket) | Target::Find(bucket) | Target::Aggregate(bucket) | Target::Changes(bucket) => {
                 (grant.bucket.covers(bucket), grant.ops.contains(op), true)
             }
             // It speaks of all documents and of the bucket's indexes.
@@ -406,7 +406,8 @@ impl Question<'_> {
             | Target::Explain(bucket)
             | Target::Batch(bucket)
             | Target::Indexes(bucket)
-            | Target::Aggregate(bucket) => {
+            | Target::Aggregate(bucket)
+            | Target::Changes(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

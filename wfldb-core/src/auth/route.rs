@@ -88,6 +88,8 @@ pub enum RouteKind {
     Indexes,
     /// `/v1/{bucket}/_aggregate`.
     Aggregate,
+    /// `/v1/{bucket}/_changes`.
+    Changes,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -112,7 +114,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -132,6 +134,7 @@ impl RouteKind {
         Self::Explain,
         Self::Indexes,
         Self::Aggregate,
+        Self::Changes,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -155,6 +158,10 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         // Any grant shows its bucket in the list of buckets, so `list` stands for "has a grant" there.
         RouteKind::Buckets | RouteKind::Scan => match method {
             Get => Some(&[Op::List]),
+            Head | Put | Post | Delete => None,
+        },
+        RouteKind::Changes => match method {
+            Get => Some(&[Op::Watch]),
             Head | Put | Post | Delete => None,
         },
         RouteKind::Bucket => match method {
@@ -287,6 +294,7 @@ mod tests {
             (RouteKind::Explain, "POST:query"),
             (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
             (RouteKind::Aggregate, "POST:query"),
+            (RouteKind::Changes, "GET:watch"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -328,6 +336,7 @@ mod tests {
             // Questions have a body, and change nothing.
             (Method::Post, RouteKind::Find),
             (Method::Post, RouteKind::Explain),
+            (Method::Get, RouteKind::Changes),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

@@ -16,6 +16,8 @@ pub enum Target {
     Key(BucketName, ObjectKey),
     /// The keys of a bucket, as far as the caller may see them.
     Listing(BucketName),
+    /// The changes of a bucket, of keys as far as the caller may see them.
+    Changes(BucketName),
     /// Several keys of a bucket, each decided by itself.
     Batch(BucketName),
     /// A question about the documents of a bucket, as far as the caller may see them.
@@ -98,7 +100,8 @@ impl Target {
             | Self::Find(bucket)
             | Self::Explain(bucket)
             | Self::Indexes(bucket)
-            | Self::Aggregate(bucket) => Some(bucket),
+            | Self::Aggregate(bucket)
+            | Self::Changes(bucket) => Some(bucket),
         }
     }
 
@@ -109,6 +112,7 @@ impl Target {
             Self::Store
             | Self::Bucket(_)
             | Self::Listing(_)
+            | Self::Changes(_)
             | Self::Batch(_)
             | Self::Find(_)
             | Self::Explain(_)
@@ -135,6 +139,7 @@ impl Target {
             Self::Bucket(bucket) => format!("/v1/{bucket}"),
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
+            Self::Changes(bucket) => format!("/v1/{bucket}/_changes"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
             Self::Find(bucket) => format!("/v1/{bucket}/_find"),
             Self::Explain(bucket) => format!("/v1/{bucket}/_explain"),
@@ -164,6 +169,7 @@ impl Target {
             | RouteKind::Upload
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
+            RouteKind::Changes => matches!(self, Self::Changes(_)),
             RouteKind::Batch => matches!(self, Self::Batch(_)),
             RouteKind::Find => matches!(self, Self::Find(_)),
             RouteKind::Explain => matches!(self, Self::Explain(_)),

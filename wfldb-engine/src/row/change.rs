@@ -115,6 +115,12 @@ impl ChangeRow {
             .map_or_else(|| self.position.get().saturating_sub(1), |link| link.leaf)
     }
 
+    /// Each bucket that the change is one of, with its number there. A revocation is of none.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (BucketId, Seq)> + '_ {
+        let own = self.action != Action::Revoked;
+        own.then_some((self.bucket, self.seq)).into_iter()
+    }
+
     /// Everything that the change did to versions, in order.
     pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> + '_ {
         let main = self.version.map(|version| Effect {

@@ -91,6 +91,15 @@ fn holds_what_format_2_knew(engine: &Engine) {
     put(engine, "kept", "new", b"1").unwrap();
 }
 
+/// Formats before 4 did not say where they are. A defect it catches: an upgrade that leaves out some of them.
+fn lists_its_changes(engine: &Engine) {
+    let proof = Authorized::local("test", Op::Watch, Target::Changes(name("kept")));
+    let page = engine.changes(&proof, &crate::ChangesQuery::default()).unwrap();
+    let versions = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap().usage.versions;
+    let written = page.changes.iter().flat_map(|change| &change.keys);
+    assert!(written.count() as u64 >= versions && !page.more);
+}
+
 fn tagged(engine: &Engine, tags: &str) -> Vec<String> {
     let query = crate::ScanQuery {
         tags: wfldb_core::object::Tags::parse(tags).unwrap(),
@@ -102,6 +111,7 @@ fn tagged(engine: &Engine, tags: &str) -> Vec<String> {
 }
 
 fn holds_what_format_1_knew(engine: &Engine) {
+    lists_its_changes(engine);
     assert_eq!(engine.health().writable, Ok(()));
     assert_eq!(engine.realm().as_str(), "kept");
     assert_eq!(read(engine, "kept", "inline", Which::Newest).unwrap(), b"second");

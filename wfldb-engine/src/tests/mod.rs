@@ -13,6 +13,7 @@ mod audit;
 mod backup;
 mod batch;
 mod cache;
+mod changes;
 mod check;
 mod copy;
 mod damage;

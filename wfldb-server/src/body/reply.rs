@@ -50,6 +50,8 @@ impl std::fmt::Debug for Kept {
 enum Content {
     Whole(Bytes),
     Pieces(Receiver<Piece>),
+    /// Of no known length: an empty piece says that it ends in order.
+    Feed(Receiver<Piece>),
 }
 
 impl ReplyBody {
@@ -69,6 +71,18 @@ impl ReplyBody {
         Self {
             left: len,
             content: Content::Pieces(pieces),
+            sent: None,
+            in_flight: None,
+            kept: None,
+            cut: None,
+        }
+    }
+
+    /// What comes until an empty piece does. Without that it is an error of the body.
+    pub(crate) fn feed(pieces: Receiver<Piece>) -> Self {
+        Self {
+            left: u64::MAX,
+            content: Content::Feed(pieces),
             sent: None,
             in_flight: None,
             kept: None,
@@ -122,7 +136,7 @@ impl Body for ReplyBody {
         }
         let bytes = match &mut self.content {
             Content::Whole(bytes) => std::mem::take(bytes),
-            Content::Pieces(pieces) => match pieces.poll_recv(cx) {
+            Content::Pieces(pieces) | Content::Feed(pieces) => match pieces.poll_recv(cx) {
                 Poll::Pending => {
                     if let Some(progress) = self.progress() {
                         progress.awaited();
@@ -133,6 +147,11 @@ impl Body for ReplyBody {
                 Poll::Ready(Some((bytes, _permit))) => bytes,
             },
         };
+        if bytes.is_empty() && matches!(self.content, Content::Feed(_)) {
+            self.left = 0;
+            self.in_flight = None;
+            return Poll::Ready(None);
+        }
         let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
             return Poll::Ready(Some(Err(Broken)));
         };
@@ -151,6 +170,9 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        match self.content {
+            Content::Whole(_) | Content::Pieces(_) => SizeHint::with_exact(self.left),
+            Content::Feed(_) => SizeHint::default(),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod changes;
 mod document;
 mod dry_run;
 mod find;
@@ -38,6 +39,7 @@ use crate::body;
 use crate::fault::Fault;
 use crate::respond::Reply;
 
+pub(crate) use changes::change_json;
 pub(crate) use health::health;
 
 /// A request whose form and timestamp are right, on its way to its handler.
@@ -80,6 +82,7 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
         (RouteKind::Find, Method::Post) => Box::pin(find::find(call)),
         (RouteKind::Explain, Method::Post) => Box::pin(find::explain(call)),
+        (RouteKind::Changes, Method::Get) => Box::pin(changes::changes(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
         (RouteKind::Indexes, Method::Get) => Box::pin(index::list(call)),
         (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
@@ -120,6 +123,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Batch
             | RouteKind::Indexes
             | RouteKind::Aggregate
+            | RouteKind::Changes
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -180,12 +184,10 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         | Target::Listing(name)
         | Target::Batch(name)
         | Target::Find(name)
-        | Target::Explain(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
-            return Ok(());
-        }
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) | Target::Aggregate(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        | Target::Explain(name)
+        | Target::Aggregate(name)
+        | Target::Changes(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

@@ -57,6 +57,8 @@ pub(super) const UPLOAD: &[&str] = &["content-type", "expires", "x-wfldb-tags", 
 pub(super) const COMPLETE: &[&str] = &["content-type", "if-match", "if-none-match", "x-wfldb-if-version"];
 /// On a batch.
 pub(super) const BATCH: &[&str] = &["content-type", "x-wfldb-receipt"];
+/// On a feed of server-sent events.
+pub(super) const EVENTS: &[&str] = &["last-event-id"];
 /// Where the body is a structure.
 pub(super) const STRUCTURE: &[&str] = &["content-type"];
 

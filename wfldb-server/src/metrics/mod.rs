@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     certificates: Family<Outcome, Counter>,
     received: Counter,
     sent: Counter,
+    changes: Counter,
 }
 
 /// A counter of bytes.
@@ -113,6 +114,7 @@ impl Metrics {
             certificates: Family::default(),
             received: Counter::default(),
             sent: Counter::default(),
+            changes: Counter::default(),
         }
     }
 
@@ -174,8 +176,13 @@ impl Metrics {
         Counted(self.sent.clone())
     }
 
+    /// Changes that were put into answers.
+    pub(crate) fn changes(&self, count: usize) {
+        self.changes.inc_by(count as u64);
+    }
+
     /// The text of a scrape. Asks the engine and the operating system, so it may block.
-    pub(crate) fn text(&self, engine: &Engine) -> String {
+    pub(crate) fn text(&self, engine: &Engine, feeds: usize) -> String {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("wfldb");
         ours.register(
@@ -203,6 +210,8 @@ impl Metrics {
             self.received.clone(),
         );
         ours.register_with_unit("sent", "Bytes of answers", Unit::Bytes, self.sent.clone());
+        ours.register("changes_sent", "Changes that were put into answers", self.changes.clone());
+        ours.register("feeds", "Feeds that wait for changes", gauge(feeds as u64));
         register_engine(ours, engine);
         self.buckets.register(ours, engine);
         process::register(&mut registry);
@@ -380,6 +389,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Explain => "explain",
         RouteKind::Batch => "batch",
         RouteKind::Aggregate => "aggregate",
+        RouteKind::Changes => "changes",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",

@@ -186,6 +186,7 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::Scan => format!("/v1/photos/scan?link={link}"),
                 RouteKind::Find => format!("/v1/photos/_find?link={link}"),
                 RouteKind::Explain => format!("/v1/photos/_explain?link={link}"),
+                RouteKind::Changes => format!("/v1/photos/_changes?link={link}"),
                 RouteKind::Batch => format!("/v1/photos/batch?link={link}"),
                 RouteKind::Indexes => format!("/v1/photos/_index?link={link}"),
                 RouteKind::Aggregate => format!("/v1/photos/_aggregate?link={link}"),

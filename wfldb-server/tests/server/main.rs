@@ -17,6 +17,7 @@ mod aggregate;
 mod audit;
 mod bad_input;
 mod batch;
+mod changes;
 mod copy;
 mod delegation;
 mod erase;
