@@ -44,6 +44,7 @@ pub mod retry;
 mod session;
 mod store;
 mod tls;
+mod transaction;
 pub mod tree;
 mod url_link;
 
@@ -64,6 +65,7 @@ pub use outgoing::Progress;
 pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
+pub use transaction::{Committed, Transaction};
 pub use url_link::{LinkRequest, MadeLink};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};

@@ -31,6 +31,7 @@ mod space;
 mod stats;
 mod storage;
 mod store;
+mod tx;
 mod worker;
 
 #[cfg(test)]
@@ -62,3 +63,6 @@ pub use self::storage::{
     Storage, StorageError, StorageFigures,
 };
 pub use self::store::{OpenError, Prober, ReplayMark, probe_main};
+pub use self::tx::{
+    Changed, Committed, LockMode, LockWait, Transaction, TransactionWrite, TxKey, TxObject, TxPage, TxRange,
+};

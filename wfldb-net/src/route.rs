@@ -253,6 +253,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                     Service::DryRun => RouteKind::DryRun,
                     Service::Session => RouteKind::Session,
                     Service::Keys => RouteKind::Keys,
+                    Service::Tx => RouteKind::Tx,
                 };
                 (kind, Target::Service(service))
             }
@@ -418,6 +419,7 @@ impl Route {
             | RouteKind::DryRun
             | RouteKind::Session
             | RouteKind::Keys
+            | RouteKind::Tx
             | RouteKind::AuditLog => Parameters::None,
             RouteKind::AuditProof => Parameters::AuditProof(
                 LeafIndex::new(rest.parsed("leaf", leaves)?.ok_or_else(|| bad("leaf"))?),

@@ -63,7 +63,7 @@ pub(super) fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
 }
 
 /// Conditions that tell something about what is there need `get` as well.
-pub(super) fn check_conditions(proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
+pub(crate) fn check_conditions(proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
     if preconditions.need_get() && !proof.may_also(Op::Get) {
         Err(EngineError::Forbidden)
     } else {

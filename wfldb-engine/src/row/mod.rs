@@ -14,7 +14,7 @@ pub(crate) mod revocation;
 mod upload;
 
 pub(crate) use self::bucket::BucketRow;
-pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
+pub(crate) use self::change::{Action, BucketChange, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
 pub(crate) use self::link_use::{LinkUseRow, LinksRow, decode_share as link_share};
 pub(crate) use self::mark::CommitMark;

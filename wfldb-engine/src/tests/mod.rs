@@ -25,6 +25,7 @@ mod multipart;
 mod random_damage;
 mod seeds;
 mod tags;
+mod tx;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
-//! in `revoke`, uses of links in `uses`.
+//! in `revoke`, uses of links in `uses`, transactions over several buckets in `transaction`.
 
 mod audit;
 mod bucket;
@@ -11,6 +11,7 @@ mod edit;
 mod erase;
 mod object;
 mod revoke;
+mod transaction;
 mod upload;
 mod uses;
 
@@ -61,6 +62,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),
         Mutation::EraseVersion(erase) => erase::erase(plan, erase, state, mark),
         Mutation::Batch(batch) => object::batch(plan, batch, state, mark),
+        Mutation::Transaction(tx) => transaction::commit(plan, tx, state, mark),
         Mutation::StartUpload(start) => upload::start(plan, start, state, mark),
         Mutation::PutPart(part) => upload::put_part(plan, part, state, mark),
         Mutation::AbortUpload(abort) => upload::abort(plan, abort, state, mark),
