@@ -277,7 +277,8 @@ fn histories_of_threads_are_serialisable() {
                                     match (write.version, write.etag) {
                                         (None, _) => ran.writes.retain(|(written, _)| *written != name),
                                         (Some(version), None) => {
-                                            drop(deleted.lock().unwrap().insert(version, id))
+                                            let before = deleted.lock().unwrap().insert(version, id);
+                                            assert_eq!(before, None);
                                         }
                                         (Some(_), Some(_)) => {}
                                     }
