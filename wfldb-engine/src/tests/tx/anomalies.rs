@@ -174,10 +174,10 @@ fn what_was_absent_is_read_too() {
 #[test]
 fn plans_of_the_same_group_are_seen() {
     let (_dir, storage, engine) = two_buckets();
-    put(&engine, "aaa", "x", b"1").unwrap();
+    put(&engine, "bbb", "x", b"1").unwrap();
     storage.inject(crate::Fault::Stall);
     // The committer holds the first, and whatever comes meanwhile is one group.
-    let stalled = engine.delete(&object("aaa", "x", Op::Delete), Preconditions::default());
+    let stalled = engine.delete(&object("bbb", "x", Op::Delete), Preconditions::default());
     until(|| engine.inner.committer().waiting() == 0);
     let count = |n: u8, key: &str, range: bool| {
         let mut tx = begin(&engine);

@@ -37,6 +37,9 @@ fn writer_of(body: &[u8]) -> Writer {
     std::str::from_utf8(body).unwrap().parse().unwrap()
 }
 
+/// Who wrote which tombstone, by bucket and version.
+type Deleted = BTreeMap<(String, wfldb_core::id::VersionId), Writer>;
+
 /// A transaction that is under way, with what it has seen so far.
 struct Running {
     tx: Transaction,
@@ -153,7 +156,7 @@ fn just_before(key: &str) -> String {
 }
 
 /// The order of each key, from its versions: whoever wrote it stands in its body, whoever deleted it is found by `deleted`.
-fn orders(engine: &Engine, history: &[Ran], deleted: &BTreeMap<wfldb_core::id::VersionId, Writer>) -> Orders {
+fn orders(engine: &Engine, history: &[Ran], deleted: &Deleted) -> Orders {
     let mut orders = Orders::new();
     for bucket in BUCKETS {
         for key in KEYS {
@@ -163,7 +166,7 @@ fn orders(engine: &Engine, history: &[Ran], deleted: &BTreeMap<wfldb_core::id::V
             assert!(!page.more);
             let order = page.items.iter().rev().map(|item| {
                 if item.deleted {
-                    (deleted[&item.version], false)
+                    (deleted[&(bucket.to_owned(), item.version)], false)
                 } else {
                     let which = Which::Version(item.version);
                     (writer_of(&read(engine, bucket, key, which).unwrap()), true)
@@ -188,7 +191,7 @@ fn interleaved(seed: u64, transactions: usize) -> (Result<Option<Vec<Writer>>, S
     let mut next = 1;
     let mut running: Vec<(Running, usize)> = Vec::new();
     let mut history = Vec::new();
-    let mut deleted = BTreeMap::new();
+    let mut deleted = Deleted::new();
     while next <= transactions || !running.is_empty() {
         if next <= transactions && (running.len() < 2 || (running.len() < 4 && dice.roll(3) == 0)) {
             let length = 2 + dice.roll(5);
@@ -211,7 +214,7 @@ fn interleaved(seed: u64, transactions: usize) -> (Result<Option<Vec<Writer>>, S
             for (name, put) in &ran.writes {
                 let (bucket, key) = name.split_once('/').unwrap();
                 if let Some((version, true)) = newest(bucket, key).filter(|_| !put) {
-                    deleted.insert(version, ran.id);
+                    deleted.insert((bucket.to_owned(), version), ran.id);
                 }
             }
             history.push(ran);
@@ -247,7 +250,7 @@ fn histories_of_threads_are_serialisable() {
         let (_dir, _, engine) = two_buckets();
         let ids = AtomicUsize::new(1);
         let history = Mutex::new(Vec::new());
-        let deleted = Mutex::new(BTreeMap::new());
+        let deleted = Mutex::new(Deleted::new());
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let (engine, ids, history, deleted) = (&engine, &ids, &history, &deleted);
@@ -277,7 +280,8 @@ fn histories_of_threads_are_serialisable() {
                                     match (write.version, write.etag) {
                                         (None, _) => ran.writes.retain(|(written, _)| *written != name),
                                         (Some(version), None) => {
-                                            let before = deleted.lock().unwrap().insert(version, id);
+                                            let at = (write.bucket.to_string(), version);
+                                            let before = deleted.lock().unwrap().insert(at, id);
                                             assert_eq!(before, None);
                                         }
                                         (Some(_), Some(_)) => {}
