@@ -67,6 +67,16 @@ impl Batch {
         self.action(key, put)
     }
 
+    /// Then stores a document (JSON of an object) at a key of a bucket of documents.
+    #[must_use]
+    pub fn put_document(self, key: ObjectKey, json: impl Into<Bytes>) -> Self {
+        let put = BatchAction::Document {
+            json: json.into(),
+            tags: Tags::default(),
+        };
+        self.action(key, put)
+    }
+
     /// Then deletes a key by a tombstone, if something is there.
     #[must_use]
     pub fn delete(self, key: ObjectKey) -> Self {
@@ -105,6 +115,9 @@ impl Batch {
     fn safety(&self) -> Safety {
         let safeties = self.entries.iter().map(|entry| match &entry.action {
             BatchAction::Put { body, .. } => put_safety(&entry.preconditions, Some(ContentHash::of(body))),
+            BatchAction::Document { json, .. } => {
+                put_safety(&entry.preconditions, Some(ContentHash::of(json)))
+            }
             BatchAction::Delete => delete_safety(&entry.preconditions),
             BatchAction::Check => Safety::Read,
         });
@@ -198,6 +211,8 @@ fn agrees(batch: &Batch, results: &BatchResults) -> Result<(), Error> {
     for (entry, result) in pairs {
         let etag = match &entry.action {
             BatchAction::Put { body, .. } => Some(ContentHash::of(body)),
+            // The server makes its bytes.
+            BatchAction::Document { .. } => result.etag,
             BatchAction::Delete | BatchAction::Check => None,
         };
         same &= entry.key == result.key && etag == result.etag;

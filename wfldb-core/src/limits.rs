@@ -120,6 +120,8 @@ pub const TX_LOCKS_MAX: usize = 1000;
 
 /// Largest document, in its canonical form with its envelope. One is whole in memory while it is planned.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// How often a write of a document is planned at most, while others of the same key come first.
+pub const DOCUMENT_PLANS_MAX: usize = 64;
 /// Deepest nesting of JSON in documents and requests about them.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Largest whole number, and its negative, that every reader of JSON reads exactly: 2^53 − 1.

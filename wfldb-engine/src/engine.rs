@@ -19,6 +19,7 @@ use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
+use crate::doc::Signer;
 use crate::error::EngineError;
 use crate::lifecycle;
 use crate::link_uses::LinkUse;
@@ -120,6 +121,8 @@ pub(crate) struct Inner {
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
+    /// What documents are signed with.
+    pub(crate) signer: Signer,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -275,6 +278,7 @@ impl Engine {
             locks: Arc::default(),
             store: parts.store,
             audit,
+            signer: Signer::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

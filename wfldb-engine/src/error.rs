@@ -1,6 +1,7 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::doc::{EnvelopeError, JsonError};
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -28,6 +29,25 @@ pub enum EngineError {
     /// A condition of the request does not hold.
     #[error("a precondition does not hold")]
     PreconditionFailed,
+    /// Another version came first, so what was planned stands on nothing. Planned again it may succeed.
+    #[error("another write of the same document came first")]
+    Stale,
+    /// What is no document that could be stored.
+    // Without the place, which has names of the caller's.
+    #[error("{}", .0.fault)]
+    Json(#[from] JsonError),
+    /// A document whose own envelope, or whose size, does not fit.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// In a bucket of documents this does not exist: parts, metadata, bytes that are no JSON.
+    #[error("a bucket of documents has no such thing")]
+    NotForDocuments,
+    /// Only in a bucket of documents this exists.
+    #[error("the bucket does not hold documents")]
+    NotDocuments,
+    /// There is no node key, and none can be made.
+    #[error("there is no node key to sign documents with")]
+    NoNodeKey,
     /// One entry of a batch was refused, and with it the whole batch.
     #[error("entry {index} of the batch: {error}")]
     Entry {
@@ -157,16 +177,25 @@ impl EngineError {
             | Self::NoSuchSavepoint
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
+            Self::Envelope(error) => match error {
+                EnvelopeError::Reserved(_) | EnvelopeError::WrongId => Kind::Invalid,
+                EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
+                EnvelopeError::TooLarge => Kind::TooLarge,
+            },
             Self::BucketNotEmpty
             | Self::KindFixed
             | Self::NotDeleted
+            | Self::BackupRunning
             | Self::TransactionConflict(_)
             | Self::Deadlock
             | Self::LockTimeout
-            | Self::BackupRunning => Kind::Conflict,
+            | Self::Stale => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
+            | Self::Json(_)
+            | Self::NotForDocuments
+            | Self::NotDocuments
             | Self::HashMismatch
             | Self::LengthMismatch
             | Self::RepeatedKey
@@ -176,9 +205,32 @@ impl EngineError {
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
             Self::OutcomeUnknown | Self::Corrupt(_) | Self::Read(_) | Self::BackupFailed(_) => Kind::Internal,
-            Self::ReadOnly | Self::Busy | Self::Closing | Self::NoCheckpoint | Self::LinksFull => {
-                Kind::Unavailable
-            }
+            Self::ReadOnly
+            | Self::Busy
+            | Self::Closing
+            | Self::NoCheckpoint
+            | Self::NoNodeKey
+            | Self::LinksFull => Kind::Unavailable,
+        }
+    }
+
+    /// Where in the JSON that was sent the fault is (RFC 6901), if it is in one.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Entry { error, .. } => error.pointer(),
+            Self::Json(error) => Some(error.pointer.clone()),
+            Self::Envelope(error) => Some(error.pointer()),
+            _ => None,
+        }
+    }
+
+    /// Whether the same write, planned again, may succeed: another one of the same document came in between.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        match self {
+            Self::Entry { error, .. } => error.is_stale(),
+            error => matches!(error, Self::Stale),
         }
     }
 
@@ -192,6 +244,18 @@ impl EngineError {
             Self::KindFixed => "KindFixed",
             Self::NotDeleted => "NotDeleted",
             Self::PreconditionFailed => "PreconditionFailed",
+            Self::Stale => "Conflict",
+            Self::Json(_) => "BadJson",
+            Self::Envelope(error) => match error {
+                EnvelopeError::Reserved(_) => "ReservedMember",
+                EnvelopeError::WrongId => "WrongId",
+                EnvelopeError::NotCurrent(_) => "NotCurrent",
+                EnvelopeError::NoVersionLeft => "NoVersionLeft",
+                EnvelopeError::TooLarge => "TooLarge",
+            },
+            Self::NotForDocuments => "NotForDocuments",
+            Self::NotDocuments => "NotDocuments",
+            Self::NoNodeKey => "NoNodeKey",
             Self::Entry { error, .. } => error.code(),
             Self::TransactionConflict(_) => "TransactionConflict",
             Self::Deadlock => "Deadlock",

@@ -14,11 +14,13 @@ mod check;
 mod chunk;
 mod commit;
 mod compact;
+mod doc;
 mod engine;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
+mod index;
 mod lifecycle;
 mod link_uses;
 mod object;
@@ -47,6 +49,7 @@ pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
+pub use self::doc::Document;
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::object::{
@@ -62,7 +65,9 @@ pub use self::storage::{
     Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,
     Storage, StorageError, StorageFigures,
 };
-pub use self::store::{OpenError, Prober, ReplayMark, probe_main};
+pub use self::store::{
+    FileError, Folder, NodeKeyError, OpenError, Prober, ReplayMark, load_node_key, probe_main,
+};
 pub use self::tx::{
     Changed, Committed, LockMode, LockWait, Transaction, TransactionWrite, TxKey, TxObject, TxPage, TxRange,
 };

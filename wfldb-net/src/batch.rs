@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use wfldb_core::encoding::{JsonObject, base64url};
 use wfldb_core::id::{ContentHash, VersionId};
@@ -36,6 +37,13 @@ pub enum BatchAction {
         body: Bytes,
         /// As `content-type` of a PUT.
         content_type: Option<HeaderText>,
+        /// As `x-wfldb-tags` of a PUT.
+        tags: Tags,
+    },
+    /// Stores a new version of a document.
+    Document {
+        /// Its JSON.
+        json: Bytes,
         /// As `x-wfldb-tags` of a PUT.
         tags: Tags,
     },
@@ -106,7 +114,7 @@ pub(crate) struct JsonEntry {
     pub(crate) op: JsonOp,
     pub(crate) key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) body: Option<String>,
+    pub(crate) body: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) body_base64: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,6 +154,10 @@ pub fn to_json(entries: &[BatchEntry]) -> Vec<u8> {
     serde_json::to_vec(&JsonBatchOut { ops }).unwrap_or_default()
 }
 
+fn is_object(body: &RawValue) -> bool {
+    body.get().starts_with('{')
+}
+
 impl JsonEntry {
     pub(crate) fn parsed(self) -> Result<BatchEntry, BatchError> {
         let malformed = || BatchError::Malformed;
@@ -181,9 +193,25 @@ impl JsonEntry {
         let action = match self.op {
             JsonOp::Delete => BatchAction::Delete,
             JsonOp::Check => BatchAction::Check,
+            JsonOp::Put if self.body.as_deref().is_some_and(is_object) => {
+                if self.body_base64.is_some() || self.content_type.is_some() {
+                    return Err(malformed());
+                }
+                BatchAction::Document {
+                    json: Bytes::from(
+                        self.body
+                            .map(|body| String::from(Box::<str>::from(body)))
+                            .unwrap_or_default(),
+                    ),
+                    tags: Tags::from_pairs(self.tags.unwrap_or_default()).map_err(|_| malformed())?,
+                }
+            }
             JsonOp::Put => BatchAction::Put {
                 body: match (self.body, self.body_base64) {
-                    (Some(text), None) => Bytes::from(text),
+                    (Some(text), None) => {
+                        let text: String = serde_json::from_str(text.get()).map_err(|_| malformed())?;
+                        Bytes::from(text)
+                    }
                     (None, Some(encoded)) => {
                         Bytes::from(base64url::decode(&encoded).map_err(|_| malformed())?)
                     }
@@ -231,10 +259,22 @@ impl JsonEntry {
             } => {
                 json.op = JsonOp::Put;
                 match std::str::from_utf8(body) {
-                    Ok(text) => json.body = Some(text.to_owned()),
+                    Ok(text) => json.body = serde_json::value::to_raw_value(text).ok(),
                     Err(_) => json.body_base64 = Some(base64url::encode(body)),
                 }
                 json.content_type = content_type.as_ref().map(|text| text.as_str().to_owned());
+                let tags = tags
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+                json.tags = Some(tags.collect::<BTreeMap<_, _>>()).filter(|tags| !tags.is_empty());
+            }
+            BatchAction::Document { json: text, tags } => {
+                json.op = JsonOp::Put;
+                // What is no JSON goes as text, and is refused for it.
+                let text = String::from_utf8_lossy(text).into_owned();
+                json.body = RawValue::from_string(text.clone())
+                    .or_else(|_| serde_json::value::to_raw_value(&text))
+                    .ok();
                 let tags = tags
                     .iter()
                     .map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -153,6 +153,10 @@ pub fn encode_problem(problem: &Problem) -> Vec<u8> {
         request_id: Some(builder.create_string(&problem.request_id)),
         hint: problem.hint.as_ref().map(|hint| builder.create_string(hint)),
         entry: problem.entry,
+        pointer: problem
+            .pointer
+            .as_ref()
+            .map(|pointer| builder.create_string(pointer)),
     };
     let body = wire::Problem::create(&mut builder, &args).as_union_value();
     finish(builder, wire::Body::Problem, body)
@@ -256,6 +260,7 @@ pub fn decode_problem(bytes: &[u8]) -> Result<Problem, CodecError> {
         request_id: problem.request_id().to_owned().into(),
         hint: problem.hint().map(|hint| hint.to_owned().into()),
         entry: problem.entry(),
+        pointer: problem.pointer().map(|pointer| pointer.to_owned().into()),
     })
 }
 

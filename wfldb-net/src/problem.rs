@@ -41,6 +41,9 @@ pub struct Problem {
     /// Of a batch: the entry that was refused, from 0.
     #[serde(default)]
     pub entry: Option<u32>,
+    /// Where in the JSON that was sent the fault is (RFC 6901); of a batch, in the entry's document.
+    #[serde(default)]
+    pub pointer: Option<Cow<'static, str>>,
 }
 
 impl Problem {
@@ -59,6 +62,7 @@ impl Problem {
             request_id: request_id.into(),
             hint: None,
             entry: None,
+            pointer: None,
         }
     }
 
@@ -95,6 +99,8 @@ impl Serialize for Problem {
             hint: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             entry: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pointer: Option<&'a str>,
         }
         let members = Members {
             type_uri: self.type_uri(),
@@ -105,6 +111,7 @@ impl Serialize for Problem {
             request_id: &self.request_id,
             hint: self.hint.as_deref(),
             entry: self.entry,
+            pointer: self.pointer.as_deref(),
         };
         members.serialize(serializer)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use wfldb_core::encoding::{JsonObject, base64url};
 use wfldb_core::id::{ContentHash, TxId, VersionId};
 use wfldb_core::limits::{
@@ -178,7 +179,7 @@ struct JsonTxOpMembers {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wait_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
+    body: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -436,7 +437,7 @@ impl JsonTxOp {
             TxAction::Write(entry) => {
                 let of = JsonEntry::of(entry);
                 json.op = match entry.action {
-                    BatchAction::Put { .. } => JsonTxWord::Put,
+                    BatchAction::Put { .. } | BatchAction::Document { .. } => JsonTxWord::Put,
                     BatchAction::Delete | BatchAction::Check => JsonTxWord::Delete,
                 };
                 json.key = Some(of.key);
@@ -544,9 +545,9 @@ pub struct TxItem {
     /// Its newest version; `None` of what the transaction itself is to write.
     #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionId>,
-    /// BLAKE3 of the bytes.
-    #[serde(with = "text")]
-    pub etag: ContentHash,
+    /// BLAKE3 of the bytes; `None` of a document that is still to be made.
+    #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
+    pub etag: Option<ContentHash>,
     /// Length in bytes.
     pub size: u64,
 }
@@ -636,6 +637,7 @@ mod tests {
             r#"{"op":"scan","bucket":"aaa","limit":1001}"#,
             r#"{"op":"scan","bucket":"aaa","after":"\u0000"}"#,
             r#"{"op":"put","bucket":"aaa","key":"k"}"#,
+            r#"{"op":"put","bucket":"aaa","key":"k","body":1}"#,
             r#"{"op":"put","bucket":"aaa","key":"k","body":"","mode":"shared"}"#,
             r#"{"op":"put","bucket":"aaa","key":"k","body":"","body_base64":""}"#,
             r#"{"op":"delete","bucket":"aaa","key":"k","body":""}"#,
@@ -665,6 +667,7 @@ mod tests {
             r#"{"op":"get","bucket":"aaa","key":"k"}"#,
             r#"{"op":"scan","bucket":"aaa","prefix":"a/","after":"a/b","before":"a/x","limit":7}"#,
             r#"{"op":"put","bucket":"aaa","key":"k","body":"ä","content_type":"text/plain","tags":{"a":"b"},"if_none_match":"*"}"#,
+            r#"{"op":"put","bucket":"aaa","key":"k","body":{"a":[1,{"b":null}]},"tags":{"a":"b"}}"#,
             r#"{"op":"put","bucket":"aaa","key":"k","body_base64":"AP8","if_version":"01JGFJJZ00AAAAAAAAAAAAAAAA"}"#,
             r#"{"op":"delete","bucket":"aaa","key":"k","if_match":"*"}"#,
             r#"{"op":"lock","bucket":"aaa","key":"k","mode":"exclusive","wait_ms":0}"#,

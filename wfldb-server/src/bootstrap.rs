@@ -11,7 +11,7 @@ use wfldb_core::name::Realm;
 use wfldb_core::packet::{self, Claims, Grant, PacketError};
 use wfldb_core::time::UnixMillis;
 
-use crate::folder::{FileError, Folder};
+use wfldb_engine::{FileError, Folder};
 
 /// How long the first profile is valid.
 const PROFILE_SECONDS: u64 = 365 * 24 * 3600;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use wfldb_core::Kind;
 use wfldb_core::auth::{Forbidden, Method};
+use wfldb_core::limits::FIELD_PATH_BYTES_MAX;
 use wfldb_core::object::ObjectError;
 use wfldb_core::packet::PacketError;
 use wfldb_core::request::{FreshError, RequestError};
@@ -297,6 +298,13 @@ impl Fault {
         let mut problem = Problem::new(kind, self.code(), self.detail(kind), request_id);
         if let Self::Engine(EngineError::Entry { index, .. }) = self {
             problem.entry = u32::try_from(*index).ok();
+        }
+        if let Self::Engine(error) = self {
+            // One as long as a document would be no help.
+            let pointer = error
+                .pointer()
+                .filter(|pointer| pointer.len() <= FIELD_PATH_BYTES_MAX);
+            problem.pointer = pointer.map(Cow::Owned);
         }
         match (self.hint(), self.changed()) {
             (Some(hint), _) => problem.with_hint(hint),

@@ -18,7 +18,7 @@ use wfldb_core::id::{ByteLen, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::TrustedRoots;
 use wfldb_core::time::UnixMillis;
-use wfldb_engine::{Engine, EngineError, EngineOptions, OpenError};
+use wfldb_engine::{Engine, EngineError, EngineOptions, NodeKeyError, OpenError, load_node_key};
 
 use crate::app::App;
 use crate::auth::{Gate, Rates, Replay, Sessions};
@@ -28,7 +28,6 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::listen::Port;
-use crate::node_key::{self, NodeKeyError};
 use crate::tls::{Tls, TlsError, TlsFiles};
 use crate::{listen, metrics, tls, watchdog};
 
@@ -359,7 +358,7 @@ fn open(config: &Config, clock: Arc<Clock>) -> Result<Opened, StartError> {
         Some(begun) if engine.trust().contains(&begun.root()) => Some(begun),
         _ => bootstrap::resume(data, engine.trust())?,
     };
-    let node = node_key::load(data)?;
+    let node = load_node_key(data)?;
     Ok((engine, unfinished, node))
 }
 

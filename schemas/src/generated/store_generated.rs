@@ -310,6 +310,108 @@ pub mod wfldb {
             }
         }
 
+        /// An Ed25519 signature and the public key that it is by.
+        // struct Signature, aligned to 1
+        #[repr(transparent)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct Signature(pub [u8; 96]);
+        impl Default for Signature {
+            fn default() -> Self {
+                Self([0; 96])
+            }
+        }
+        impl ::core::fmt::Debug for Signature {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                f.debug_struct("Signature")
+                    .field("key", &self.key())
+                    .field("bytes", &self.bytes())
+                    .finish()
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for Signature {}
+        impl<'a> ::flatbuffers::Follow<'a> for Signature {
+            type Inner = &'a Signature;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { <&'a Signature>::follow(buf, loc) }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for &'a Signature {
+            type Inner = &'a Signature;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { ::flatbuffers::follow_cast_ref::<Signature>(buf, loc) }
+            }
+        }
+        impl<'b> ::flatbuffers::Push for Signature {
+            type Output = Signature;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                let src = unsafe {
+                    ::core::slice::from_raw_parts(
+                        self as *const Signature as *const u8,
+                        <Self as ::flatbuffers::Push>::size(),
+                    )
+                };
+                dst.copy_from_slice(src);
+            }
+            #[inline]
+            fn alignment() -> ::flatbuffers::PushAlignment {
+                ::flatbuffers::PushAlignment::new(1)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for Signature {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.in_buffer::<Self>(pos)
+            }
+        }
+
+        impl<'a> Signature {
+            #[allow(clippy::too_many_arguments)]
+            pub fn new(key: &[u8; 32], bytes: &[u8; 64]) -> Self {
+                let mut s = Self([0; 96]);
+                s.set_key(key);
+                s.set_bytes(bytes);
+                s
+            }
+
+            pub fn key(&'a self) -> ::flatbuffers::Array<'a, u8, 32> {
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid array in this slot
+                use ::flatbuffers::Follow;
+                unsafe { ::flatbuffers::Array::follow(&self.0, 0) }
+            }
+
+            pub fn set_key(&mut self, items: &[u8; 32]) {
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid array in this slot
+                unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 0, items) };
+            }
+
+            pub fn bytes(&'a self) -> ::flatbuffers::Array<'a, u8, 64> {
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid array in this slot
+                use ::flatbuffers::Follow;
+                unsafe { ::flatbuffers::Array::follow(&self.0, 32) }
+            }
+
+            pub fn set_bytes(&mut self, items: &[u8; 64]) {
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid array in this slot
+                unsafe { ::flatbuffers::emplace_scalar_array(&mut self.0, 32, items) };
+            }
+        }
+
         pub enum PairOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -478,6 +580,7 @@ pub mod wfldb {
             pub const VT_CHARGES: ::flatbuffers::VOffsetT = 34;
             pub const VT_TTL_SECONDS: ::flatbuffers::VOffsetT = 36;
             pub const VT_PRUNED: ::flatbuffers::VOffsetT = 38;
+            pub const VT_SIGNATURE: ::flatbuffers::VOffsetT = 40;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -494,6 +597,9 @@ pub mod wfldb {
                 builder.add_len(args.len);
                 builder.add_position(args.position);
                 builder.add_seq(args.seq);
+                if let Some(x) = args.signature {
+                    builder.add_signature(x);
+                }
                 if let Some(x) = args.charges {
                     builder.add_charges(x);
                 }
@@ -691,6 +797,14 @@ pub mod wfldb {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<bool>(ObjectRow::VT_PRUNED, Some(false)).unwrap() }
             }
+            /// Of a document: the store's signature of it.
+            #[inline]
+            pub fn signature(&self) -> Option<&'a Signature> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Signature>(ObjectRow::VT_SIGNATURE, None) }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ObjectRow<'_> {
@@ -738,6 +852,7 @@ pub mod wfldb {
                     )?
                     .visit_field::<u64>("ttl_seconds", Self::VT_TTL_SECONDS, false)?
                     .visit_field::<bool>("pruned", Self::VT_PRUNED, false)?
+                    .visit_field::<Signature>("signature", Self::VT_SIGNATURE, false)?
                     .finish();
                 Ok(())
             }
@@ -765,6 +880,7 @@ pub mod wfldb {
             pub charges: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Hash>>>,
             pub ttl_seconds: u64,
             pub pruned: bool,
+            pub signature: Option<&'a Signature>,
         }
         impl<'a> Default for ObjectRowArgs<'a> {
             #[inline]
@@ -788,6 +904,7 @@ pub mod wfldb {
                     charges: None,
                     ttl_seconds: 0,
                     pruned: false,
+                    signature: None,
                 }
             }
         }
@@ -897,6 +1014,11 @@ pub mod wfldb {
                 self.fbb_.push_slot::<bool>(ObjectRow::VT_PRUNED, pruned, false);
             }
             #[inline]
+            pub fn add_signature(&mut self, signature: &Signature) {
+                self.fbb_
+                    .push_slot_always::<&Signature>(ObjectRow::VT_SIGNATURE, signature);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ObjectRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ObjectRowBuilder {
@@ -933,6 +1055,7 @@ pub mod wfldb {
                 ds.field("charges", &self.charges());
                 ds.field("ttl_seconds", &self.ttl_seconds());
                 ds.field("pruned", &self.pruned());
+                ds.field("signature", &self.signature());
                 ds.finish()
             }
         }

@@ -2191,6 +2191,7 @@ pub mod wfldb {
                 pub const VT_REQUEST_ID: ::flatbuffers::VOffsetT = 14;
                 pub const VT_HINT: ::flatbuffers::VOffsetT = 16;
                 pub const VT_ENTRY: ::flatbuffers::VOffsetT = 18;
+                pub const VT_POINTER: ::flatbuffers::VOffsetT = 20;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2207,6 +2208,9 @@ pub mod wfldb {
                     args: &'args ProblemArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Problem<'bldr>> {
                     let mut builder = ProblemBuilder::new(_fbb);
+                    if let Some(x) = args.pointer {
+                        builder.add_pointer(x);
+                    }
                     if let Some(x) = args.entry {
                         builder.add_entry(x);
                     }
@@ -2312,6 +2316,17 @@ pub mod wfldb {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u32>(Problem::VT_ENTRY, None) }
                 }
+                /// Where in the JSON that was sent the fault is (RFC 6901).
+                #[inline]
+                pub fn pointer(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(Problem::VT_POINTER, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Problem<'_> {
@@ -2333,6 +2348,11 @@ pub mod wfldb {
                         )?
                         .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("hint", Self::VT_HINT, false)?
                         .visit_field::<u32>("entry", Self::VT_ENTRY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>(
+                            "pointer",
+                            Self::VT_POINTER,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -2346,6 +2366,7 @@ pub mod wfldb {
                 pub request_id: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub hint: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub entry: Option<u32>,
+                pub pointer: Option<::flatbuffers::WIPOffset<&'a str>>,
             }
             impl<'a> Default for ProblemArgs<'a> {
                 #[inline]
@@ -2359,6 +2380,7 @@ pub mod wfldb {
                         request_id: None, // required field
                         hint: None,
                         entry: None,
+                        pointer: None,
                     }
                 }
             }
@@ -2407,6 +2429,11 @@ pub mod wfldb {
                     self.fbb_.push_slot_always::<u32>(Problem::VT_ENTRY, entry);
                 }
                 #[inline]
+                pub fn add_pointer(&mut self, pointer: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(Problem::VT_POINTER, pointer);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> ProblemBuilder<'a, 'b, A> {
@@ -2439,6 +2466,7 @@ pub mod wfldb {
                     ds.field("request_id", &self.request_id());
                     ds.field("hint", &self.hint());
                     ds.field("entry", &self.entry());
+                    ds.field("pointer", &self.pointer());
                     ds.finish()
                 }
             }

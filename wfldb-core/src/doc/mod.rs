@@ -1,13 +1,20 @@
-//! The rules of documents: which JSON they are, how values are ordered, how members are named. Pure, like all of this
-//! crate; where documents are stored is the engine's.
+//! The rules of documents: which JSON they are, what the store adds to them and signs, how values are ordered, how
+//! members are named. Pure, like all of this crate; where documents are stored is the engine's.
 
+mod envelope;
 mod json;
 mod order;
 mod path;
+mod sshsig;
 
+pub use self::envelope::{
+    DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT, MEMBERS, Sealed,
+    Standing, payload, split_signature, verify, with_signature, without_envelope,
+};
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::order::{compare, write_key};
 pub use self::path::{FieldPath, PathError};
+pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.
 pub type Value = serde_json::Value;

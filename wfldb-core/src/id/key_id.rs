@@ -90,13 +90,13 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}{}",
-            self.role.prefix(),
-            encode_checked(self.role.prefix(), self.key.as_bytes())
-        )
+        f.write_str(&text_of(self.role, self.key.as_bytes()))
     }
+}
+
+/// The text of a key's id, for bytes that are known to be a key: decoding them costs more than the text.
+pub(crate) fn text_of(role: Role, key: &[u8; 32]) -> String {
+    [role.prefix(), &encode_checked(role.prefix(), key)].concat()
 }
 
 impl fmt::Debug for KeyId {

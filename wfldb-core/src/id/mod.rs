@@ -13,6 +13,7 @@ mod signature;
 mod version;
 
 pub use hash::{ChunkHash, ContentHash, PacketHash};
+pub(crate) use key_id::text_of as key_id_text;
 pub use key_id::{KeyId, Role};
 pub use nonce::Nonce;
 pub use number::{ByteLen, CommitNumber, LeafIndex, LogPosition, Seq};

@@ -127,9 +127,7 @@ impl BucketConfig {
 
     /// The first member that asks for something this release does not carry out yet.
     pub fn unsupported(&self) -> Option<&'static str> {
-        if self.kind == BucketKind::Documents {
-            Some("kind")
-        } else if self.mirror {
+        if self.mirror {
             Some("mirror")
         } else if self.audit_reads {
             Some("audit_reads")

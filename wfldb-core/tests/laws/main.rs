@@ -16,6 +16,7 @@ mod chunks;
 mod differential;
 mod doc;
 mod encodings;
+mod envelope;
 mod invariants;
 mod replay;
 mod revocation;

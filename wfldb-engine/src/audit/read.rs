@@ -15,10 +15,11 @@ use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 
 impl Engine {
-    /// Signs the checkpoints of the audit log with this key from now on. Until it is called, and in a store that
-    /// contradicts the checkpoint that it holds, leaves and tiles are written and nothing is signed. Only the first call
-    /// counts.
+    /// Signs the checkpoints of the audit log with this key from now on, and documents. Until it is called, and in a
+    /// store that contradicts the checkpoint that it holds, leaves and tiles are written and no checkpoint is signed;
+    /// documents are with the key of the store's directory. Only the first call counts.
     pub fn sign_audit_log(&self, key: SecretKey) {
+        self.inner.signer.give(key.clone());
         let name = LogName::of_store(&self.inner.realm, &self.inner.store);
         // A second key would make a second log of one name.
         if self.inner.audit.signer.set(NoteSigner::new(name, key)).is_ok() {

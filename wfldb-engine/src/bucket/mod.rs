@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::id::BucketId;
 use wfldb_core::name::BucketName;
-use wfldb_core::object::BucketConfig;
+use wfldb_core::object::{BucketConfig, BucketKind};
 use wfldb_core::time::UnixMillis;
 
 use crate::commit::plan::{Applied, Mutation};
@@ -209,6 +209,20 @@ impl Engine {
     pub fn bucket_rate(&self, name: &BucketName) -> Result<(BucketId, Option<u64>), EngineError> {
         let bucket = self.inner.bucket(name)?;
         Ok((bucket.id, bucket.config.rate))
+    }
+
+    /// What a bucket that is in memory holds; `None` when it is not, and [`Engine::bucket_kind`] has to ask.
+    #[must_use]
+    pub fn known_bucket_kind(&self, name: &BucketName) -> Option<BucketKind> {
+        Some(self.inner.cache.bucket(name)?.config.kind)
+    }
+
+    /// What a bucket holds. May block.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`; when the storage cannot be read.
+    pub fn bucket_kind(&self, name: &BucketName) -> Result<BucketKind, EngineError> {
+        Ok(self.inner.bucket(name)?.config.kind)
     }
 
     /// What buckets hold, at most `max` of them by name, for figures. What cannot be read is left out.

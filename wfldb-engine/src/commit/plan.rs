@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
+use wfldb_core::doc::DocumentSignature;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LeafIndex, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
@@ -15,6 +16,7 @@ use wfldb_core::time::UnixMillis;
 
 use crate::audit::Sealed;
 use crate::error::EngineError;
+use crate::index::IndexHints;
 use crate::link_uses::LinkUse;
 use crate::row::{EvidenceRow, PartRow, UploadRow};
 use crate::tx::ReadSet;
@@ -134,6 +136,18 @@ pub(crate) struct PutObject {
     pub(crate) create_only: bool,
     pub(crate) charges: Vec<Charge>,
     pub(crate) origin: Origin,
+    /// In a bucket of documents, and only there.
+    pub(crate) document: Option<Box<DocumentPut>>,
+}
+
+/// What a version of a document is beside its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct DocumentPut {
+    /// The newest version that the planner saw, a tombstone too. Where it is not the newest any more, the plan is stale.
+    pub(crate) base: Option<VersionId>,
+    pub(crate) signature: DocumentSignature,
+    /// What the planner knows of its rows in indexes.
+    pub(crate) hints: IndexHints,
 }
 
 /// Where a new version comes from, as far as the commit has to look at it again.

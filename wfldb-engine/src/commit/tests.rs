@@ -66,6 +66,7 @@ fn put(key: u8, n: u8, charges: Vec<Charge>) -> Mutation {
         create_only: false,
         charges,
         origin: Origin::Sent,
+        document: None,
     }))
 }
 

@@ -8,7 +8,7 @@ use wfldb_core::auth::{Authorized, Op, Target, Written};
 use wfldb_core::id::{BucketId, ContentHash, Seq, VersionId};
 use wfldb_core::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHUNK_BYTES, INLINE_BYTES_MAX};
 use wfldb_core::name::ObjectKey;
-use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
 
 use super::write::{check_conditions, settle};
 use crate::bucket::bucket_of;
@@ -16,10 +16,12 @@ use crate::chunk::Pins;
 use crate::commit::plan::{
     Applied, Batch, BatchEntry, DeleteObject, Mutation, Origin, PlannedBody, PutObject,
 };
+use crate::doc::{NewVersion, parse};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
 use crate::row::BucketRow;
+use crate::storage::Snapshot;
 
 /// One entry of a batch, about one key of its bucket.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub struct BatchOp {
 pub enum BatchAction {
     /// Stores a new version.
     Put {
-        /// Its bytes.
+        /// Its bytes; in a bucket of documents its JSON.
         body: Bytes,
         /// What is kept with them.
         headers: Box<ObjectHeaders>,
@@ -101,9 +103,11 @@ impl Inner {
             self.admit_bytes()?;
         }
         let bucket = self.bucket(name)?;
+        // Documents are planned on what is there.
+        let snapshot = (bucket.config.kind == BucketKind::Documents).then(|| self.storage.snapshot());
         let mut entries = Vec::with_capacity(ops.len());
         for (index, (op, proof)) in ops.into_iter().zip(&proofs).enumerate() {
-            let planned = self.plan_entry(&bucket, proof, op, pins);
+            let planned = self.plan_entry(&bucket, snapshot.as_deref(), proof, op, pins);
             entries.push(planned.map_err(|error| entry(index, error))?);
         }
         let bucket = bucket.id;
@@ -113,6 +117,7 @@ impl Inner {
     fn plan_entry(
         &self,
         bucket: &BucketRow,
+        documents: Option<&dyn Snapshot>,
         proof: &Authorized,
         op: BatchOp,
         pins: &mut Pins,
@@ -134,6 +139,17 @@ impl Inner {
             }
             BatchAction::Check => return Ok(BatchEntry::Check { key, preconditions }),
         };
+        if let Some(snapshot) = documents {
+            let new = NewVersion {
+                key,
+                body: parse(&body)?,
+                headers: *headers,
+                preconditions,
+                origin: Origin::Sent,
+            };
+            let put = self.plan_document(snapshot, proof, bucket, new)?;
+            return Ok(BatchEntry::Put(Box::new(put)));
+        }
         let planned = planned_bytes(self, bucket.id, &body, pins)?;
         Ok(BatchEntry::Put(Box::new(PutObject {
             bucket: bucket.id,
@@ -146,6 +162,7 @@ impl Inner {
             create_only: proof.create_only(),
             charges: proof.charges().to_vec(),
             origin: Origin::Sent,
+            document: None,
         })))
     }
 }

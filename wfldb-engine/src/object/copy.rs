@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use wfldb_core::auth::{Authorized, Op, Target, Written};
+use wfldb_core::doc::{self, Object};
 use wfldb_core::id::{BucketId, VersionId};
-use wfldb_core::limits::OBJECT_BYTES_MAX;
+use wfldb_core::limits::{DOCUMENT_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::{BucketName, ObjectKey};
-use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
 
 use super::read::inline_body;
 use super::write::{PutOutcome, check_conditions, planned_body, put_outcome, settle};
-use crate::bucket::{bucket_of, resolve_id};
+use crate::bucket::{bucket_of, resolve, resolve_id};
 use crate::chunk::Pins;
 use crate::commit::plan::{Mutation, Origin, PlannedBody, PutObject};
+use crate::doc::{NewVersion, parse};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -74,10 +76,22 @@ impl Inner {
         check_conditions(proof, &preconditions)?;
         self.admit_bytes()?;
         let snapshot = self.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
+        let into = resolve(&*snapshot, name)?;
+        let bucket = into.id;
         let from = resolve_id(&*snapshot, &source.bucket)?;
         let row = self.source(&*snapshot, &from, source)?;
         let headers = merged(row.headers.clone(), headers);
+        if into.config.kind == BucketKind::Documents {
+            let new = NewVersion {
+                key,
+                body: self.copied_document(&*snapshot, from, source, row)?,
+                headers,
+                preconditions,
+                origin: Origin::Sent,
+            };
+            let put = self.plan_document(&*snapshot, proof, &into, new)?;
+            return Ok(Mutation::PutObject(Box::new(put)));
+        }
         if row.len > OBJECT_BYTES_MAX {
             return Err(EngineError::TooLarge);
         }
@@ -106,7 +120,28 @@ impl Inner {
             create_only: settled.create_only(),
             charges: settled.charges().to_vec(),
             origin,
+            document: None,
         })))
+    }
+
+    /// The members that a copy takes over: all of an object that is JSON, of a document those that are the user's.
+    fn copied_document(
+        &self,
+        snapshot: &dyn Snapshot,
+        from: BucketId,
+        source: &CopySource,
+        row: ObjectRow,
+    ) -> Result<Object, EngineError> {
+        if row.len > DOCUMENT_BYTES_MAX as u64 {
+            return Err(EngineError::TooLarge);
+        }
+        let is_document = row.signature.is_some();
+        let document = parse(&self.whole_body(snapshot, from, &source.key, row)?)?;
+        Ok(if is_document {
+            doc::without_envelope(document)
+        } else {
+            document
+        })
     }
 
     fn source(

@@ -11,6 +11,7 @@ mod tagged;
 mod upload;
 mod write;
 
+use wfldb_core::doc::DocumentSignature;
 use wfldb_core::id::{ContentHash, LogPosition, Seq, VersionId};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::ObjectHeaders;
@@ -25,8 +26,8 @@ pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
 pub use self::read::{ObjectReader, Which};
 pub(crate) use self::read::{inline_body, read_chunks};
 pub use self::upload::{FinishedUpload, Upload};
-pub(crate) use self::write::check_conditions;
 pub use self::write::{DeleteOutcome, PutOutcome};
+pub(crate) use self::write::{check_conditions, put_outcome, settle};
 use crate::row::ObjectRow;
 
 /// One version of an object, without its bytes.
@@ -50,6 +51,8 @@ pub struct ObjectMeta {
     pub modified: UnixMillis,
     /// What was stored with it.
     pub headers: ObjectHeaders,
+    /// Of a document: the store's signature.
+    pub signature: Option<DocumentSignature>,
 }
 
 impl ObjectMeta {
@@ -73,6 +76,7 @@ impl ObjectMeta {
             len: row.len,
             modified: row.modified,
             headers: row.headers,
+            signature: row.signature,
         }
     }
 }

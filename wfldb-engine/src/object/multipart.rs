@@ -7,7 +7,7 @@ use wfldb_core::id::{BucketId, ContentHash, UploadId, VersionId};
 use wfldb_core::limits::{
     OBJECT_BYTES_MAX, PART_BYTES_MAX, PART_BYTES_MIN, PART_BYTES_STEP, PARTS_MAX, UPLOAD_MS,
 };
-use wfldb_core::object::{ContentDigest, ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, ContentDigest, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::assemble::{Assembled, assemble, chunk_bytes_of, list_hash};
@@ -294,7 +294,11 @@ impl Inner {
             return Err(EngineError::InvalidPart);
         }
         self.admit_bytes()?;
-        let bucket = self.bucket(name)?.id;
+        let bucket = self.bucket(name)?;
+        if bucket.config.kind == BucketKind::Documents {
+            return Err(EngineError::NotForDocuments);
+        }
+        let bucket = bucket.id;
         // A type that the grants do not allow is refused before gigabytes are sent.
         settle(proof, object, &headers, 0)?;
         let row = UploadRow {
@@ -359,6 +363,7 @@ impl Inner {
                 parts: list.iter().map(|(_, etag)| *etag).collect(),
                 list: hash,
             },
+            document: None,
         })))
     }
 }

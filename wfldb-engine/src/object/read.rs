@@ -12,7 +12,7 @@ use super::ObjectMeta;
 use crate::bucket::{admits, bucket_of};
 use crate::cache::{CachedBody, CachedObject};
 use crate::chunk::{ChunkError, ChunkReader, ChunkStore};
-use crate::engine::Engine;
+use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::row::{ObjectRow, key};
 use crate::storage::{Snapshot, Space, prefix_end};
@@ -82,6 +82,31 @@ pub(crate) fn inline_body(
     Ok(body)
 }
 
+/// A live version with its bytes, or where they are.
+fn opened(
+    snapshot: &dyn Snapshot,
+    bucket: &BucketId,
+    object: &ObjectKey,
+    row: ObjectRow,
+) -> Result<CachedObject, EngineError> {
+    let body = if row.inline {
+        CachedBody::Inline(inline_body(snapshot, bucket, &row)?)
+    } else {
+        let chunk_bytes = u64::from(row.chunk_bytes);
+        if chunk_bytes == 0 || row.len.div_ceil(chunk_bytes) != row.chunks.len() as u64 {
+            return Err(EngineError::Corrupt("manifest"));
+        }
+        CachedBody::Chunked {
+            chunk_bytes: row.chunk_bytes,
+            chunks: Arc::from(row.chunks.as_slice()),
+        }
+    };
+    Ok(CachedObject {
+        meta: Arc::new(ObjectMeta::new(object.clone(), row)),
+        body,
+    })
+}
+
 /// The version of a key that was current at `time`.
 fn version_at(
     snapshot: &dyn Snapshot,
@@ -149,26 +174,11 @@ impl Engine {
         if !row.is_live(seen_at) || !row.is_live(now) {
             return Err(EngineError::NoSuchKey);
         }
-        let body = if row.inline {
-            CachedBody::Inline(inline_body(&*snapshot, &bucket, &row)?)
-        } else {
-            let chunk_bytes = u64::from(row.chunk_bytes);
-            if chunk_bytes == 0 || row.len.div_ceil(chunk_bytes) != row.chunks.len() as u64 {
-                return Err(EngineError::Corrupt("manifest"));
-            }
-            CachedBody::Chunked {
-                chunk_bytes: row.chunk_bytes,
-                chunks: Arc::from(row.chunks.as_slice()),
-            }
-        };
-        let opened = CachedObject {
-            meta: Arc::new(ObjectMeta::new(object.clone(), row)),
-            body,
-        };
+        let opened = opened(&*snapshot, &bucket, object, row)?;
         if which == Which::Newest {
             self.inner.cache.keep_object(at, &bucket, &opened);
         }
-        Ok(self.reader(bucket, opened))
+        Ok(self.inner.reader(bucket, opened))
     }
 
     /// The newest version of the object that `proof` names, if it is in memory: for an async thread too. When it is
@@ -186,14 +196,32 @@ impl Engine {
         let now = self.inner.now();
         let opened = self.inner.cache.object(&bucket.id, object);
         let opened = opened.filter(|opened| opened.meta.expires().is_none_or(|expires| now < expires));
-        Ok(opened.map(|opened| self.reader(bucket.id, opened)))
+        Ok(opened.map(|opened| self.inner.reader(bucket.id, opened)))
+    }
+}
+
+impl Inner {
+    /// The body of a version, which the caller found small enough.
+    pub(super) fn whole_body(
+        &self,
+        snapshot: &dyn Snapshot,
+        bucket: BucketId,
+        object: &ObjectKey,
+        row: ObjectRow,
+    ) -> Result<Vec<u8>, EngineError> {
+        let mut reader = self.reader(bucket, opened(snapshot, &bucket, object, row)?);
+        let mut whole = Vec::new();
+        while let Some(piece) = reader.next()? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole)
     }
 
     fn reader(&self, bucket: BucketId, opened: CachedObject) -> ObjectReader {
         let body = match opened.body {
             CachedBody::Inline(bytes) => Body::Inline(bytes),
             CachedBody::Chunked { chunk_bytes, chunks } => Body::Chunked(Chunked {
-                store: Arc::clone(&self.inner.chunks),
+                store: Arc::clone(&self.chunks),
                 bucket,
                 chunk_bytes: u64::from(chunk_bytes),
                 chunks,
@@ -220,6 +248,14 @@ impl ObjectReader {
     #[must_use]
     pub fn inline(&self) -> bool {
         matches!(self.body, Body::Inline(_))
+    }
+
+    /// The whole body of what is inline, checked.
+    pub(crate) fn inline_bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            Body::Inline(bytes) => Some(bytes),
+            Body::Chunked(_) => None,
+        }
     }
 
     /// Restricts the read to the bytes `start..end`, cut to the object's length. Before the first `next` only.

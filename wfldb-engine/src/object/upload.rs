@@ -9,7 +9,7 @@ use wfldb_core::chunk;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash};
 use wfldb_core::limits::{CHUNK_BYTES, INLINE_BYTES_MAX, OBJECT_BYTES_MAX};
 use wfldb_core::name::BucketName;
-use wfldb_core::object::ContentDigest;
+use wfldb_core::object::{BucketKind, ContentDigest};
 
 use crate::bucket::{admits, bucket_of};
 use crate::chunk::{ChunkBuffer, ChunkError, ChunkWriter, Pins};
@@ -106,6 +106,9 @@ impl Engine {
         digest: ContentDigest,
     ) -> Result<Upload, EngineError> {
         admits(bucket, proof)?;
+        if bucket.config.kind == BucketKind::Documents {
+            return Err(EngineError::NotForDocuments);
+        }
         let key = proof.key().ok_or(EngineError::Forbidden)?;
         key.check_writable().map_err(|_| EngineError::ReservedKey)?;
         let len = digest.len();

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use wfldb_core::auth::{Authorized, ObjectAttributes, Op, Target, Written};
+use wfldb_core::doc;
 use wfldb_core::id::{ContentHash, Seq, VersionId};
 use wfldb_core::name::ObjectKey;
-use wfldb_core::object::{HeaderText, ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 use super::upload::FinishedUpload;
-use crate::bucket::{bucket_of, resolve_id};
+use crate::bucket::{bucket_of, resolve, resolve_id};
 use crate::chunk::Pins;
 use crate::commit::plan::{Applied, DeleteObject, EraseVersion, Mutation, Origin, PlannedBody, PutObject};
+use crate::doc::{NewVersion, document_of};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -43,7 +45,7 @@ pub struct DeleteOutcome {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every answer's end")]
-pub(super) fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
+pub(crate) fn put_outcome(applied: Applied) -> Result<PutOutcome, EngineError> {
     match applied {
         Applied::Object {
             version,
@@ -112,6 +114,7 @@ impl Engine {
                 create_only: proof.create_only(),
                 charges: proof.charges().to_vec(),
                 origin: Origin::Sent,
+                document: None,
             })))
         })();
         self.inner.submit(proof, planned, Some(pins), put_outcome)
@@ -199,7 +202,8 @@ impl Inner {
         let key = proof.key().ok_or(EngineError::Forbidden)?.clone();
         self.admit_bytes()?;
         let snapshot = self.storage.snapshot();
-        let bucket = resolve_id(&*snapshot, name)?;
+        let bucket_row = resolve(&*snapshot, name)?;
+        let bucket = bucket_row.id;
         let prefix = key::versions_of(&bucket, &key);
         let mut versions = snapshot.range(Space::Versions, &prefix, &prefix_end(&prefix), false);
         let (_, newest) = versions.next().transpose()?.ok_or(EngineError::NoSuchKey)?;
@@ -214,6 +218,22 @@ impl Inner {
             return Err(EngineError::NoSuchKey);
         }
         drop(versions);
+        let origin = Origin::Restored {
+            tombstone: tombstone.version,
+            version: restored.version,
+        };
+        if bucket_row.config.kind == BucketKind::Documents {
+            let stored = document_of(&*snapshot, &bucket_row, &restored)?;
+            let new = NewVersion {
+                key,
+                body: doc::without_envelope(stored),
+                headers: restored.headers,
+                preconditions: Preconditions::default(),
+                origin,
+            };
+            let put = self.plan_document(&*snapshot, proof, &bucket_row, new)?;
+            return Ok(Mutation::PutObject(Box::new(put)));
+        }
         let settled = settle(proof, &key, &restored.headers, restored.len)?;
         let body = planned_body(&*snapshot, bucket, &restored, pins)?;
         Ok(Mutation::PutObject(Box::new(PutObject {
@@ -226,16 +246,14 @@ impl Inner {
             preconditions: Preconditions::default(),
             create_only: settled.create_only(),
             charges: settled.charges().to_vec(),
-            origin: Origin::Restored {
-                tombstone: tombstone.version,
-                version: restored.version,
-            },
+            origin,
+            document: None,
         })))
     }
 }
 
 /// The proof for writing an object whose length and type are known only now, decided by all limits of its grants.
-pub(super) fn settle(
+pub(crate) fn settle(
     proof: &Authorized,
     key: &ObjectKey,
     headers: &ObjectHeaders,

@@ -2,7 +2,8 @@
 
 use flatbuffers::FlatBufferBuilder;
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::{ChunkHash, ContentHash, LogPosition, Seq, VersionId};
+use wfldb_core::doc::DocumentSignature;
+use wfldb_core::id::{ChunkHash, ContentHash, LogPosition, Seq, SignatureBytes, VersionId};
 use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 use wfldb_schemas::store;
@@ -32,6 +33,8 @@ pub(crate) struct ObjectRow {
     pub(crate) charges: Vec<GrantId>,
     /// A version right before this one was removed, so that what was current then cannot be told any more.
     pub(crate) pruned: bool,
+    /// Of a document: the store's signature, over what its bytes say.
+    pub(crate) signature: Option<DocumentSignature>,
 }
 
 impl ObjectRow {
@@ -70,6 +73,8 @@ impl ObjectRow {
         let chunks = (!chunks.is_empty()).then(|| builder.create_vector(&chunks));
         let charges: Vec<_> = self.charges.iter().map(|grant| hash(grant.as_bytes())).collect();
         let charges = (!charges.is_empty()).then(|| builder.create_vector(&charges));
+        let signature = self.signature.as_ref();
+        let signature = signature.map(|signed| store::Signature::new(&signed.key, signed.bytes.as_bytes()));
         let row = store::ObjectRow::create(
             &mut builder,
             &store::ObjectRowArgs {
@@ -91,6 +96,7 @@ impl ObjectRow {
                 charges,
                 ttl_seconds,
                 pruned: self.pruned,
+                signature: signature.as_ref(),
             },
         );
         builder.finish(row, None);
@@ -129,6 +135,10 @@ impl ObjectRow {
                 .map(|grant| GrantId::from_bytes(hash_bytes(grant)))
                 .collect(),
             pruned: row.pruned(),
+            signature: row.signature().map(|signed| DocumentSignature {
+                key: signed.key().into(),
+                bytes: SignatureBytes::from_bytes(signed.bytes().into()),
+            }),
         })
     }
 }

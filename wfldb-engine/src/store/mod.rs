@@ -5,7 +5,7 @@
 //! HWM            the durable mark: where the log stood when the last write was answered
 //! REPLAY         the time at or above every request that was accepted
 //! lock           held by the process that has the store open
-//! keys/          store.secret (0600): opaque keys are derived from it
+//! keys/          store.secret (0600): opaque keys are derived from it; node.key (0600): what the store signs with
 //! db/            fjall
 //! chunks/        chunk files
 //! probe/         a copy of db/ made of links, opened first; kept only when the store is damaged
@@ -13,8 +13,10 @@
 
 mod create;
 mod file;
+mod folder;
 mod layout;
 mod leaves;
+mod node_key;
 mod open;
 mod probe;
 mod replay;
@@ -26,7 +28,9 @@ pub(crate) use self::create::random;
 #[cfg(test)]
 pub(crate) use self::file::FORMAT;
 pub(crate) use self::file::StoreFile;
+pub use self::folder::{FileError, Folder};
 pub(crate) use self::layout::{Layout, remove_all, sync_dir, write_synced};
+pub use self::node_key::{NodeKeyError, load_node_key};
 pub(crate) use self::open::{READ_ONLY_ASKED, open};
 pub(crate) use self::probe::{Probed, copy_database, run_probe};
 pub use self::probe::{Prober, probe_main};

@@ -15,6 +15,7 @@ mod cache;
 mod check;
 mod copy;
 mod damage;
+mod documents;
 mod erase;
 mod fixture;
 mod laws;

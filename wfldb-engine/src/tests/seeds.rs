@@ -127,6 +127,10 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
         chunks: vec![chunk],
         charges: vec![grant],
         pruned: true,
+        signature: Some(wfldb_core::doc::DocumentSignature {
+            key: [5; 32],
+            bytes: wfldb_core::id::SignatureBytes::from_bytes([6; 64]),
+        }),
     };
     row(b'o', "object", &stored.encode());
     let upload = UploadRow {

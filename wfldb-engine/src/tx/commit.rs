@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use wfldb_core::auth::{Authorized, Service, Target};
 use wfldb_core::id::{BucketId, ContentHash, LeafIndex, Seq, VersionId};
+use wfldb_core::limits::DOCUMENT_PLANS_MAX;
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::Preconditions;
 
-use super::Transaction;
 use super::writes::{Write, WriteAction};
+use super::{Changed, Transaction};
 use crate::chunk::Pins;
 use crate::commit::plan::{
     Applied, BatchEntry, BucketWrites, DeleteObject, Mutation, Origin, PutObject, Transaction as Plan,
 };
+use crate::doc::{NewVersion, parse};
 use crate::engine::random;
 use crate::error::EngineError;
 use crate::object::planned_bytes;
 use crate::pending::Pending;
+use crate::row::{BucketRow, key};
+use crate::storage::{Snapshot, Space};
 
 /// What a transaction did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,16 +49,29 @@ pub struct TransactionWrite {
 
 impl Transaction {
     /// Commits: all of it at one place of the log, if everything that was read is still so, or nothing. One that writes
-    /// nothing has nothing to be held against: it saw one state of the store.
+    /// nothing has nothing to be held against: it saw one state of the store. Blocks.
     ///
     /// `proof` is one for [`Service::Tx`] of the transaction's caller, whose request becomes the evidence of the change.
-    /// Writes files when a body is larger than 64 KiB.
+    /// Writes files when a body is larger than 64 KiB. A document is planned on what is there by then, and again when
+    /// another write of it comes first.
     ///
     /// # Errors
     /// `TransactionConflict` with what was overtaken; `Entry` with the place of the first write that is refused (of all
     /// puts and deletes of the transaction, from 0) and why, for what a put or a delete can be refused for; and those of
     /// every write.
-    pub fn commit(self, proof: &Authorized) -> Pending<Committed> {
+    pub fn commit(self, proof: &Authorized) -> Result<Committed, EngineError> {
+        for _ in 1..DOCUMENT_PLANS_MAX {
+            match self.submit(proof).wait() {
+                Err(error) if error.is_stale() => {}
+                done => return done,
+            }
+        }
+        self.submit(proof).wait()
+    }
+
+    /// As [`Transaction::commit`], for who awaits it. Where the answer is stale ([`EngineError::is_stale`]) the documents
+    /// are to be planned again: the same once more, a bounded number of times. Reads the storage.
+    pub fn submit(&self, proof: &Authorized) -> Pending<Committed> {
         let mut pins = Pins::new(Arc::clone(&self.inner.chunks));
         let planned = self.plan(proof, &mut pins);
         if self.writes.is_empty() && planned.is_ok() {
@@ -93,10 +110,18 @@ impl Transaction {
             self.inner.admit_bytes()?;
         }
         let mut buckets = Vec::new();
+        // Documents are planned on what is there now. What of it the transaction has read, its commit looks at first.
+        let latest = self.inner.storage.snapshot();
         for (bucket, writes) in self.writes.buckets() {
+            let row = self.row(&*latest, bucket)?;
             let mut entries = Vec::with_capacity(writes.len());
             for (object, write) in writes {
-                entries.push((write.place, self.entry(*bucket, object, write, pins)?));
+                let entry = self.entry(&*latest, &row, object, write, pins);
+                let entry = entry.map_err(|error| EngineError::Entry {
+                    index: write.place,
+                    error: Box::new(error),
+                })?;
+                entries.push((write.place, entry));
             }
             buckets.push(BucketWrites {
                 bucket: *bucket,
@@ -109,13 +134,26 @@ impl Transaction {
         })))
     }
 
+    /// A bucket as it is now.
+    fn row(&self, latest: &dyn Snapshot, bucket: &BucketId) -> Result<BucketRow, EngineError> {
+        let Some(row) = latest.get(Space::Meta, &key::bucket_row(bucket))? else {
+            let names = self.reads.names();
+            let name = names.into_iter().find(|(id, _)| id == bucket);
+            let (_, name) = name.ok_or(EngineError::NoSuchBucket)?;
+            return Err(Changed::Bucket(name).into());
+        };
+        Ok(BucketRow::decode(&row)?)
+    }
+
     fn entry(
         &self,
-        bucket: BucketId,
+        latest: &dyn Snapshot,
+        row: &BucketRow,
         object: &ObjectKey,
         write: &Write,
         pins: &mut Pins,
     ) -> Result<BatchEntry, EngineError> {
+        let bucket = row.id;
         // The transaction's own look at the key decided about them, and is held against the state with all that it read.
         let preconditions = Preconditions::default();
         Ok(match &write.action {
@@ -125,6 +163,21 @@ impl Transaction {
                 preconditions,
                 create_only: write.create_only,
             }),
+            WriteAction::Put(put) if put.planned_by.is_some() => {
+                let new = NewVersion {
+                    key: object.clone(),
+                    body: parse(&put.body)?,
+                    headers: put.headers.clone(),
+                    preconditions,
+                    origin: Origin::Sent,
+                };
+                let by = put.planned_by.as_ref().ok_or(EngineError::Forbidden)?;
+                let planned = self.inner.plan_document(latest, by, row, new)?;
+                BatchEntry::Put(Box::new(PutObject {
+                    create_only: planned.create_only || write.create_only,
+                    ..planned
+                }))
+            }
             WriteAction::Put(put) => BatchEntry::Put(Box::new(PutObject {
                 bucket,
                 key: object.clone(),
@@ -136,6 +189,7 @@ impl Transaction {
                 create_only: write.create_only,
                 charges: put.charges.clone(),
                 origin: Origin::Sent,
+                document: None,
             })),
         })
     }

@@ -17,11 +17,12 @@ mod writes;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wfldb_core::auth::{Actor, Authorized, Op, Service, Target};
+use wfldb_core::auth::{Actor, Authorized, Op, Service, Target, Written};
+use wfldb_core::doc;
 use wfldb_core::id::{BucketId, ContentHash, PacketHash, VersionId};
 use wfldb_core::limits::TX_BYTES_MAX;
 use wfldb_core::name::{BucketName, ObjectKey};
-use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
 pub use self::commit::{Committed, TransactionWrite};
@@ -49,13 +50,13 @@ const ATTEMPTS_MAX: u32 = 32;
 pub struct TxObject {
     /// Its version; `None` of what the transaction itself is to write.
     pub version: Option<VersionId>,
-    /// BLAKE3 of the bytes.
-    pub etag: ContentHash,
+    /// BLAKE3 of the stored bytes; `None` of a document that is still to be made.
+    pub etag: Option<ContentHash>,
     /// When it was committed; `None` as for the version.
     pub modified: Option<UnixMillis>,
     /// What is kept with it.
     pub headers: ObjectHeaders,
-    /// The bytes.
+    /// The bytes; of a document its JSON, with `_sig` where it is stored, and as it was given where it is not.
     pub body: Bytes,
 }
 
@@ -144,7 +145,7 @@ impl Engine {
         loop {
             let mut tx = self.begin(proof)?;
             let again = match body(&mut tx) {
-                Ok(value) => match tx.commit(proof).wait() {
+                Ok(value) => match tx.commit(proof) {
                     Ok(committed) => return Ok((value, committed)),
                     Err(error @ EngineError::TransactionConflict(_)) => error.into(),
                     Err(error) => return Err(error.into()),
@@ -209,7 +210,10 @@ impl Transaction {
             None => return Err(self.overtaken(Changed::Key(name.clone(), object.clone()))),
         };
         let row = ObjectRow::decode(&row.ok_or(EngineError::Corrupt("version"))?)?;
-        let body = if row.inline {
+        let body = if let Some(signature) = &row.signature {
+            let text = inline_body(&*self.snapshot, &bucket.id, &row)?;
+            doc::with_signature(&text, signature).into()
+        } else if row.inline {
             inline_body(&*self.snapshot, &bucket.id, &row)?
         } else {
             let read = read_chunks(&self.inner.chunks, bucket.id, &row);
@@ -227,7 +231,7 @@ impl Transaction {
         };
         Ok(Some(TxObject {
             version: Some(row.version),
-            etag: row.etag,
+            etag: Some(row.etag),
             modified: Some(row.modified),
             headers: row.headers,
             body,
@@ -238,8 +242,9 @@ impl Transaction {
     /// sees the key; that it saw it so is part of what it has read.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `ReservedKey`, `PreconditionFailed`, `Forbidden`, `TransactionLimit`. What the bucket's and the
-    /// grants' quotas allow is decided in the commit.
+    /// `NoSuchBucket`, `ReservedKey`, `PreconditionFailed`, `Forbidden`, `TransactionLimit`; `Json` in a bucket of documents
+    /// for what is none. What the bucket's and the grants' quotas allow is decided in the commit, and so is the envelope of
+    /// a document.
     pub fn put(
         &mut self,
         proof: &Authorized,
@@ -251,14 +256,43 @@ impl Transaction {
             return Err(EngineError::Forbidden);
         }
         let (bucket, object) = self.writable(proof, Op::Put, preconditions)?;
+        let planned_by = if bucket.config.kind == BucketKind::Documents {
+            // What is no document is refused here, what its commit makes of it there.
+            doc::parse_object(&body)?;
+            let target = Target::Key(bucket.name.clone(), object.clone());
+            let by = proof.further(Op::Put, target, Written::Later);
+            Some(Arc::new(by.map_err(|_| EngineError::Forbidden)?))
+        } else {
+            None
+        };
         let put = PendingPut {
+            planned_by,
             etag: ContentHash::of(&body),
             body,
             headers,
             charges: proof.charges().to_vec(),
         };
         let action = WriteAction::Put(Box::new(put));
-        self.writes.write(bucket, object, action, proof.create_only())
+        self.writes.write(bucket.id, object, action, proof.create_only())
+    }
+
+    /// As [`Transaction::put`], where the bucket has to hold documents.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`]; `NotDocuments`.
+    pub fn put_document(
+        &mut self,
+        proof: &Authorized,
+        json: Bytes,
+        headers: ObjectHeaders,
+        preconditions: &Preconditions,
+    ) -> Result<(), EngineError> {
+        self.check_owner(proof)?;
+        let bucket = self.bucket(bucket_of(proof, Op::Put)?)?;
+        if bucket.config.kind != BucketKind::Documents {
+            return Err(EngineError::NotDocuments);
+        }
+        self.put(proof, json, headers, preconditions)
     }
 
     /// Is to add a tombstone to the key that `proof` (for `delete`) names, if something is there then.
@@ -268,7 +302,7 @@ impl Transaction {
     pub fn delete(&mut self, proof: &Authorized, preconditions: &Preconditions) -> Result<(), EngineError> {
         let (bucket, object) = self.writable(proof, Op::Delete, preconditions)?;
         self.writes
-            .write(bucket, object, WriteAction::Delete, proof.create_only())
+            .write(bucket.id, object, WriteAction::Delete, proof.create_only())
     }
 
     /// Sets a savepoint. One of the same name is hidden while this one is there.
@@ -392,7 +426,7 @@ impl Transaction {
         proof: &Authorized,
         op: Op,
         preconditions: &Preconditions,
-    ) -> Result<(BucketId, ObjectKey), EngineError> {
+    ) -> Result<(BucketRow, ObjectKey), EngineError> {
         self.check_owner(proof)?;
         let name = bucket_of(proof, op)?;
         let object = proof.key().ok_or(EngineError::Forbidden)?.clone();
@@ -416,7 +450,7 @@ impl Transaction {
                 .check(head)
                 .map_err(|_| EngineError::PreconditionFailed)?;
         }
-        Ok((bucket.id, object))
+        Ok((bucket, object))
     }
 }
 
@@ -434,7 +468,7 @@ impl TxObject {
     fn pending(put: &PendingPut) -> Self {
         Self {
             version: None,
-            etag: put.etag,
+            etag: put.planned_by.is_none().then_some(put.etag),
             modified: None,
             headers: put.headers.clone(),
             body: put.body.clone(),

@@ -45,8 +45,8 @@ pub struct TxKey {
     pub key: ObjectKey,
     /// Its newest version; `None` of what the transaction itself is to write.
     pub version: Option<VersionId>,
-    /// BLAKE3 of the bytes.
-    pub etag: ContentHash,
+    /// BLAKE3 of the stored bytes; `None` of a document that is still to be made.
+    pub etag: Option<ContentHash>,
     /// Length in bytes.
     pub len: u64,
 }
@@ -126,7 +126,7 @@ impl Transaction {
                     item = Some(TxKey {
                         key: object.clone(),
                         version: None,
-                        etag: put.etag,
+                        etag: put.planned_by.is_none().then_some(put.etag),
                         len: put.body.len() as u64,
                     });
                 }
@@ -150,7 +150,7 @@ impl Transaction {
             } else {
                 page.items.push(TxKey {
                     version: Some(found.version),
-                    etag: found.etag,
+                    etag: Some(found.etag),
                     len: found.len,
                     key: object,
                 });

@@ -2,9 +2,10 @@
 //! it is rolled back to a savepoint. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use wfldb_core::auth::Charge;
+use wfldb_core::auth::{Authorized, Charge};
 use wfldb_core::id::{BucketId, ContentHash};
 use wfldb_core::limits::{TX_BYTES_MAX, TX_SAVEPOINTS_MAX, TX_WRITES_MAX};
 use wfldb_core::name::ObjectKey;
@@ -36,6 +37,8 @@ pub(super) struct PendingPut {
     pub(super) etag: ContentHash,
     pub(super) headers: ObjectHeaders,
     pub(super) charges: Vec<Charge>,
+    /// In a bucket of documents: what the version is planned by, in the commit.
+    pub(super) planned_by: Option<Arc<Authorized>>,
 }
 
 impl Write {

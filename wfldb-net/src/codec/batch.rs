@@ -31,6 +31,13 @@ fn batch_entry<'a>(
     let (op, body, content_type, tags) = match &entry.action {
         BatchAction::Delete => (wire::BatchKind::Delete, None, None, None),
         BatchAction::Check => (wire::BatchKind::Check, None, None, None),
+        // Here a document is its bytes: what they are, its bucket says.
+        BatchAction::Document { json, tags } => (
+            wire::BatchKind::Put,
+            Some(builder.create_vector(json)),
+            None,
+            super::tags(builder, tags.iter()),
+        ),
         BatchAction::Put {
             body,
             content_type,

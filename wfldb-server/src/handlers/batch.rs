@@ -7,15 +7,14 @@ use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::{Authorized, ObjectAttributes, Op, Target, Written};
 use wfldb_core::limits::BATCH_BYTES_MAX;
 use wfldb_core::name::{BucketName, ObjectKey};
-use wfldb_core::object::{HeaderText, ObjectHeaders};
-use wfldb_engine::{BatchAction, BatchOp};
+use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders};
+use wfldb_engine::{BatchAction, BatchOp, Engine, EngineError};
 use wfldb_net::accept;
 use wfldb_net::batch::{self, BatchEntry, BatchResult, BatchResults};
 use wfldb_net::codec;
 
 use super::bucket::is_json;
-use super::{Call, admit, audit, blocking, request, signed, whole_body};
-use crate::app::App;
+use super::{Call, admit, audit, document, request, signed, whole_body};
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
@@ -55,12 +54,19 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
             app.gate
                 .further(&authorized, entries.iter().map(|entry| access(bucket, entry)))?;
         }
+        let documents = |entry: &BatchEntry| matches!(entry.action, batch::BatchAction::Document { .. });
+        if entries.iter().any(documents)
+            && document::kind(&app, &authorized).await? != Some(BucketKind::Documents)
+        {
+            return Err(Fault::Engine(EngineError::NotDocuments));
+        }
         let shown = shown(&authorized, &entries);
-        let ops = entries.into_iter().map(op).collect();
+        let ops: Vec<BatchOp> = entries.into_iter().map(op).collect();
         let wants_receipt = audit::wants_receipt(&authorized)?;
-        let carry_out = move |app: &Arc<App>| Ok((app.engine.batch(&authorized, ops), authorized));
-        let (pending, authorized) = blocking(&app, carry_out).await?;
-        let done = pending.await?;
+        let carry_out = |engine: &Engine, (authorized, ops): &(Authorized, Vec<BatchOp>)| {
+            engine.batch(authorized, ops.clone())
+        };
+        let (done, (authorized, _)) = document::settled(&app, (authorized, ops), carry_out).await?;
         // One change, so any version that it wrote leads to its leaf.
         let written = shown.iter().zip(&done.results).find_map(|((key, _), written)| {
             let (version, _) = written.filter(|_| wants_receipt)?;
@@ -95,7 +101,9 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
 /// SECURITY: that there was something to delete is told to those only who could find out anyway.
 fn shown(authorized: &Authorized, entries: &[BatchEntry]) -> Vec<(ObjectKey, bool)> {
     let reveals = |entry: &BatchEntry| match entry.action {
-        batch::BatchAction::Put { .. } | batch::BatchAction::Check => true,
+        batch::BatchAction::Put { .. } | batch::BatchAction::Document { .. } | batch::BatchAction::Check => {
+            true
+        }
         batch::BatchAction::Delete => authorized.bucket().is_some_and(|bucket| {
             let target = Target::Key(bucket.clone(), entry.key.clone());
             let may = |op| authorized.further(op, target.clone(), Written::Later).is_ok();
@@ -120,6 +128,13 @@ fn access<'a>(bucket: &BucketName, entry: &'a BatchEntry) -> (Op, Target, Writte
             };
             (Op::Put, Written::Known(written))
         }
+        batch::BatchAction::Document { json, .. } => {
+            let written = ObjectAttributes {
+                content_type: Some("application/json"),
+                len: json.len() as u64,
+            };
+            (Op::Put, Written::Known(written))
+        }
         batch::BatchAction::Delete => (Op::Delete, Written::Later),
         batch::BatchAction::Check => (Op::Get, Written::Later),
     };
@@ -139,6 +154,13 @@ fn op(entry: BatchEntry) -> BatchOp {
                 body,
                 headers: Box::new(ObjectHeaders {
                     content_type,
+                    tags,
+                    ..ObjectHeaders::default()
+                }),
+            },
+            batch::BatchAction::Document { json, tags } => BatchAction::Put {
+                body: json,
+                headers: Box::new(ObjectHeaders {
                     tags,
                     ..ObjectHeaders::default()
                 }),

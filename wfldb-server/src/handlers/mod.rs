@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod document;
 mod dry_run;
 mod health;
 mod keys;

@@ -10,13 +10,13 @@ use wfldb_core::auth::{Authorized, Forbidden, Method, Op, Target, Written};
 use wfldb_core::id::ContentHash;
 use wfldb_core::object::{ObjectHeaders, Preconditions, parse_etag};
 use wfldb_core::request::RequestHead;
-use wfldb_engine::{CopySource, EngineError, ObjectMeta, ObjectReader, Which};
+use wfldb_engine::{CopySource, Engine, EngineError, ObjectMeta, ObjectReader, Which};
 use wfldb_net::condition::{Outcome, ReadConditions};
 use wfldb_net::range::ByteRange;
 use wfldb_net::route::Parameters;
 
 use super::put::stored_reply;
-use super::{Call, admit, audit, blocking, request, signed};
+use super::{Call, admit, audit, blocking, document, request, signed};
 use crate::app::App;
 use crate::auth::Admitted;
 use crate::body::{self, ReplyBody, Watch};
@@ -120,6 +120,15 @@ impl Asked {
         let content = match self.conditions.evaluate(&meta.etag, meta.modified) {
             Outcome::Failed => return Err(Fault::Precondition),
             Outcome::NotModified => Content::NotModified,
+            Outcome::Proceed if meta.signature.is_some() => {
+                let document = reader
+                    .document()
+                    .ok_or(Fault::Engine(EngineError::Corrupt("document")))?;
+                Content::Document {
+                    len: document.json.len(),
+                    json: (!self.to_head).then_some(document.json),
+                }
+            }
             Outcome::Proceed => {
                 let same = self.if_range.is_none_or(|etag| etag == meta.etag);
                 let range = range(request(&self.authorized)?, meta.len, same)?;
@@ -160,6 +169,11 @@ struct Opened {
 
 enum Content {
     NotModified,
+    /// Whole; there are no ranges of it.
+    Document {
+        len: usize,
+        json: Option<Bytes>,
+    },
     Bytes {
         range: Option<ByteRange>,
         len: u64,
@@ -201,6 +215,20 @@ impl Opened {
                 let mut reply = respond::empty(StatusCode::NOT_MODIFIED);
                 set_kept(&mut reply, &meta, &["cache-control", "expires"]);
                 respond::set_version(&mut reply, &meta.etag, meta.version, meta.seq, meta.modified);
+                reply
+            }
+            Content::Document { len, json } => {
+                let mut reply = respond::empty(StatusCode::OK);
+                set_kept(&mut reply, &meta, &[]);
+                respond::set_version(&mut reply, &meta.etag, meta.version, meta.seq, meta.modified);
+                reply.headers_mut().insert(
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                );
+                respond::set(&mut reply, header::CONTENT_LENGTH, &len.to_string());
+                if let Some(json) = json {
+                    *reply.body_mut() = ReplyBody::whole(json).holding(in_flight);
+                }
                 reply
             }
             Content::Bytes { range, len, body } => {
@@ -344,8 +372,8 @@ pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
         let _in_flight = app.budget.enter(&authorized)?;
         signed::check(request(&authorized)?, signed::NONE)?;
         body?;
-        let pending = blocking(&app, move |app| Ok(app.engine.undelete(&authorized))).await?;
-        let restored = pending.await?;
+        let undelete = |engine: &Engine, authorized: &Authorized| engine.undelete(authorized);
+        let (restored, _) = document::settled(&app, authorized, undelete).await?;
         let mut reply = respond::empty(StatusCode::OK);
         respond::set_version(
             &mut reply,
@@ -358,6 +386,9 @@ pub(super) async fn undelete(call: Call) -> Result<Reply, Fault> {
     };
     rest.instrument(debug_span!("handlers::object::undelete")).await
 }
+
+/// What a copy is made of.
+type Copying = (Authorized, CopySource, ObjectHeaders, Preconditions);
 
 /// `POST /v1/{bucket}/{key}?copy=`.
 pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
@@ -387,12 +418,11 @@ pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
         };
         let reveals = authorized.reveals_existence();
         let wants_receipt = audit::wants_receipt(&authorized)?;
-        let copy = move |app: &Arc<App>| {
-            let pending = app.engine.copy(&authorized, &source, headers, conditions);
-            Ok((pending, authorized))
+        let copy = |engine: &Engine, (authorized, source, headers, conditions): &Copying| {
+            engine.copy(authorized, source, headers.clone(), conditions.clone())
         };
-        let (pending, authorized) = blocking(&app, copy).await?;
-        let stored = pending.await?;
+        let copying = (authorized, source, headers, conditions);
+        let (stored, (authorized, ..)) = document::settled(&app, copying, copy).await?;
         let reply = stored_reply(&stored, reveals);
         if wants_receipt {
             return audit::add_receipt(&app, reply, authorized, stored.version).await;

@@ -10,10 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::Authorized;
-use wfldb_core::object::{ObjectHeaders, Preconditions};
+use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
 use wfldb_engine::{EngineError, Pending, PutOutcome, Upload};
 
-use super::{Call, admit, audit, blocking, object, request, signed};
+use super::{Call, admit, audit, blocking, document, object, request, signed};
 use crate::app::App;
 use crate::body::{self, Frames};
 use crate::budget::InFlight;
@@ -65,6 +65,9 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
     let authorized = admit(&app, knock).await?.authorized;
     let rest = async {
         let (authorized, _) = link::check(&app, authorized).await?;
+        if document::kind(&app, &authorized).await? == Some(BucketKind::Documents) {
+            return Box::pin(document::put(&app, authorized, body)).await;
+        }
         let begun = begin(&app, authorized).await?;
         receive(&app, begun, body).await
     };

@@ -10,13 +10,13 @@ use wfldb_core::id::{Seq, TxId};
 use wfldb_core::limits::{BATCH_BYTES_MAX, TX_BYTES_MAX};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::{HeaderText, ObjectHeaders};
-use wfldb_engine::{Committed, EngineError, LockMode, Transaction, TxObject, TxRange};
+use wfldb_engine::{Committed, Engine, EngineError, LockMode, Transaction, TxObject, TxRange};
 use wfldb_net::batch::BatchAction;
 use wfldb_net::header as ours;
 use wfldb_net::tx::{TxAction, TxAnswer, TxBucket, TxItem, TxOp, TxRequest, TxResult, TxWrite};
 
 use super::bucket::is_json;
-use super::{Call, admit, audit, blocking, limit_bucket, request, signed, whole_body};
+use super::{Call, admit, audit, blocking, document, limit_bucket, request, signed, whole_body};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
@@ -108,9 +108,8 @@ async fn carry_out(app: &Arc<App>, authorized: Authorized, asked: TxRequest) -> 
             app.transactions.end(&open);
             let tx = tx.ok_or(EngineError::NoSuchTransaction)?;
             drop(work);
-            let commit = move |_: &Arc<App>| Ok((tx.commit(&authorized), authorized));
-            let (pending, authorized) = blocking(app, commit).await?;
-            let done = pending.await?;
+            let commit = |_: &Engine, (tx, authorized): &(Transaction, Authorized)| tx.submit(authorized);
+            let (done, (_, authorized)) = document::settled(app, (tx, authorized), commit).await?;
             let leaf = done.leaf.filter(|_| wants_receipt);
             let mut reply = answer(&TxAnswer {
                 results,
@@ -190,6 +189,13 @@ fn access(op: &TxOp, exclusive_by: Op) -> (Op, Target, Written<'_>) {
                 let written = ObjectAttributes {
                     content_type: content_type.as_ref().map(HeaderText::as_str),
                     len: body.len() as u64,
+                };
+                (Op::Put, &entry.key, Written::Known(written))
+            }
+            BatchAction::Document { json, .. } => {
+                let written = ObjectAttributes {
+                    content_type: Some("application/json"),
+                    len: json.len() as u64,
                 };
                 (Op::Put, &entry.key, Written::Known(written))
             }
@@ -392,6 +398,13 @@ fn do_step(tx: &mut Transaction, proof: &Authorized, action: TxAction) -> Result
                     };
                     tx.put(proof, body, headers, &entry.preconditions)?;
                 }
+                BatchAction::Document { json, tags } => {
+                    let headers = ObjectHeaders {
+                        tags,
+                        ..ObjectHeaders::default()
+                    };
+                    tx.put_document(proof, json, headers, &entry.preconditions)?;
+                }
                 BatchAction::Delete => tx.delete(proof, &entry.preconditions)?,
                 BatchAction::Check => return Err(EngineError::Forbidden),
             }
@@ -409,7 +422,7 @@ fn found(object: &TxObject) -> TxResult {
     TxResult {
         found: Some(true),
         version: object.version,
-        etag: Some(object.etag),
+        etag: object.etag,
         size: Some(object.body.len() as u64),
         content_type: content_type.map(|text| text.as_str().to_owned()),
         tags: Some(tags.collect()),

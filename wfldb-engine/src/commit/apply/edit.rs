@@ -15,6 +15,7 @@ use super::counters_of;
 use crate::commit::overlay::Overlay;
 use crate::commit::plan::{Due, DueWhat, WritePlan};
 use crate::error::EngineError;
+use crate::index::IndexHints;
 use crate::row::{
     Action, BucketChange, BucketCounters, BucketRow, ChangeRow, CommitMark, Effect, ObjectRow, counters, key,
 };
@@ -217,7 +218,8 @@ impl<'s> Edit<'s> {
         old: Option<&ObjectRow>,
         row: &ObjectRow,
         action: Action,
-    ) {
+        hints: Option<&IndexHints>,
+    ) -> Result<(), EngineError> {
         let version_key = key::version(self.id(), object, &row.version);
         self.state.put(Space::Versions, version_key, row.encode());
         if let Some(at) = row.expires() {
@@ -227,8 +229,9 @@ impl<'s> Edit<'s> {
         }
         self.counters.versions += 1;
         self.written += 1;
-        self.move_head(object, old, (!row.deleted).then_some(row));
+        self.move_head(object, old, (!row.deleted).then_some(row), hints)?;
         self.note(action, object, row);
+        Ok(())
     }
 
     pub(super) fn note(&mut self, action: Action, object: &ObjectKey, row: &ObjectRow) {
@@ -249,7 +252,14 @@ impl<'s> Edit<'s> {
     }
 
     /// Replaces the key's row in `heads`, and what `index` says of its tags.
-    pub(super) fn move_head(&mut self, object: &ObjectKey, old: Option<&ObjectRow>, new: Option<&ObjectRow>) {
+    pub(super) fn move_head(
+        &mut self,
+        object: &ObjectKey,
+        old: Option<&ObjectRow>,
+        new: Option<&ObjectRow>,
+        hints: Option<&IndexHints>,
+    ) -> Result<(), EngineError> {
+        self.index(object, old, new, hints)?;
         let bucket = self.bucket.id;
         let head = key::head(&bucket, object);
         match new {
@@ -277,6 +287,7 @@ impl<'s> Edit<'s> {
         }
         let objects = self.counters.objects + u64::from(new.is_some());
         self.counters.objects = objects.saturating_sub(u64::from(old.is_some()));
+        Ok(())
     }
 
     /// Charges `len` bytes to every grant, each once, and answers which they are.

@@ -159,7 +159,7 @@ impl Edit<'_> {
         let head = self.head(object)?;
         if head.as_ref().is_some_and(|head| head.version == *version) {
             let tombstone = self.tombstone(&row)?;
-            self.add_version(object, head.as_ref(), &tombstone, Action::ObjectDeleted);
+            self.add_version(object, head.as_ref(), &tombstone, Action::ObjectDeleted, None)?;
         }
         self.remove_version(object, &row, Action::VersionExpired)?;
         self.prune_after(object)
@@ -182,6 +182,7 @@ impl Edit<'_> {
             chunks: Vec::new(),
             charges: Vec::new(),
             pruned: false,
+            signature: None,
         })
     }
 }
@@ -199,7 +200,7 @@ pub(super) fn erase(
     };
     edit.remove_version(&erase.key, &row, Action::VersionErased)?;
     let newest = edit.newest(&erase.key)?.filter(|row| !row.deleted);
-    edit.move_head(&erase.key, head.as_ref(), newest.as_ref());
+    edit.move_head(&erase.key, head.as_ref(), newest.as_ref(), None)?;
     let seq = edit.seq;
     edit.log(plan, mark, None);
     Ok(Applied::Erased { seq })

@@ -9,6 +9,7 @@ mod audit;
 mod bucket;
 mod edit;
 mod erase;
+mod indexed;
 mod object;
 mod revoke;
 mod transaction;

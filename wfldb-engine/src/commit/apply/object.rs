@@ -1,7 +1,7 @@
 //! New versions and tombstones, alone and in batches.
 
 use wfldb_core::name::ObjectKey;
-use wfldb_core::object::Preconditions;
+use wfldb_core::object::{BucketKind, Preconditions};
 
 use super::edit::Edit;
 use super::upload;
@@ -43,6 +43,7 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         .check(live.map(|head| (&head.etag, &head.version)))
         .map_err(|_| EngineError::PreconditionFailed)?;
     check_history(edit, put)?;
+    check_base(edit, put, head.as_ref())?;
     let config = &edit.bucket.config;
     if config.object_bytes_max.is_some_and(|max| put.len > max) {
         return Err(EngineError::TooLarge);
@@ -81,6 +82,7 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         chunks,
         charges,
         pruned: false,
+        signature: put.document.as_ref().map(|document| document.signature.clone()),
     };
     let action = match put.origin {
         Origin::Restored { .. } => Action::ObjectRestored,
@@ -91,7 +93,8 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         .bytes
         .checked_add(put.len)
         .ok_or(EngineError::QuotaExceeded)?;
-    edit.add_version(&put.key, head.as_ref(), &row, action);
+    let hints = put.document.as_ref().map(|document| &document.hints);
+    edit.add_version(&put.key, head.as_ref(), &row, action, hints)?;
     edit.prune_after(&put.key)?;
     // What retention has just removed makes room for what came.
     check_quota(edit)?;
@@ -132,6 +135,28 @@ fn check_history(edit: &Edit<'_>, put: &PutObject) -> Result<(), EngineError> {
     match edit.version(key, source)? {
         Some(_) => Ok(()),
         None => Err(EngineError::NoSuchKey),
+    }
+}
+
+/// A document was signed as the one after `base`, so it can come after nothing else.
+fn check_base(edit: &Edit<'_>, put: &PutObject, head: Option<&ObjectRow>) -> Result<(), EngineError> {
+    let holds_documents = edit.bucket.config.kind == BucketKind::Documents;
+    let Some(document) = put.document.as_ref().filter(|_| holds_documents) else {
+        // An assertion on what planners do: a bucket's kind never changes.
+        return if holds_documents || put.document.is_some() {
+            Err(EngineError::NotForDocuments)
+        } else {
+            Ok(())
+        };
+    };
+    let newest = match head {
+        Some(head) => Some(head.version),
+        None => edit.newest(&put.key)?.map(|newest| newest.version),
+    };
+    if newest == document.base {
+        Ok(())
+    } else {
+        Err(EngineError::Stale)
     }
 }
 
@@ -187,7 +212,7 @@ fn remove(edit: &mut Edit<'_>, delete: &DeleteObject) -> Result<Option<ObjectRow
         return Ok(None);
     };
     let tombstone = edit.tombstone(&head)?;
-    edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted);
+    edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted, None)?;
     edit.prune_after(&delete.key)?;
     Ok(Some(tombstone))
 }

@@ -187,7 +187,7 @@ fn plans_of_the_same_group_are_seen() {
             get(&mut tx, "aaa", key).unwrap();
         }
         set(&mut tx, "aaa", key, &[n]).unwrap();
-        tx.commit(&begins())
+        tx.submit(&begins())
     };
     let waiting: Vec<_> = (0..12)
         .map(|n| count(n, &format!("k{}", n % 2), n >= 6))

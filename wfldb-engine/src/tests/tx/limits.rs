@@ -236,7 +236,7 @@ fn every_access_takes_its_own_proof_of_the_same_caller() {
     assert!(forbidden(tx.get(&other).map(drop)));
     set(&mut tx, "aaa", "x", b"").unwrap();
     let other = Authorized::local("other", Op::List, Target::Service(Service::Tx));
-    assert!(forbidden(tx.commit(&other).wait().map(drop)));
+    assert!(forbidden(tx.commit(&other).map(drop)));
     assert!(read(&engine, "aaa", "x", Which::Newest).is_err());
 }
 

@@ -1,8 +1,9 @@
 //! Transactions: what each law of them forbids by name (`anomalies`), generated histories held against a checker that
-//! knows nothing of the engine (`histories`, `serial`), all or nothing over several buckets (`whole`), and what one
+//! knows nothing of the engine (`histories`, `serial`), all or nothing over several buckets (`whole`), documents, locks, and what one
 //! can be (`limits`).
 
 mod anomalies;
+mod documents;
 mod histories;
 mod limits;
 mod locks;
@@ -56,7 +57,7 @@ pub(super) fn keys(tx: &mut Transaction, bucket: &str, prefix: &str) -> Result<V
 }
 
 pub(super) fn commit(tx: Transaction) -> Result<Committed, EngineError> {
-    tx.commit(&begins()).wait()
+    tx.commit(&begins())
 }
 
 pub(super) fn is_conflict<T>(result: &Result<T, EngineError>) -> bool {

@@ -1,4 +1,4 @@
-//! The server's own key, `DIR/keys/node.key`: what it signs with in its own name.
+//! The store's own key, `DIR/keys/node.key`: what it signs with in its own name.
 //!
 //! Made at the first start that finds none. It stays with the directory: backups do not hold it, so a restored store
 //! has another.
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use wfldb_core::id::SecretKey;
 
-use crate::folder::{FileError, Folder};
+use super::folder::{FileError, Folder};
 
 const NAME: &str = "node.key";
 
@@ -28,9 +28,12 @@ pub enum NodeKeyError {
     Open(String),
 }
 
-/// Reads the key, or makes it. `None`, with a line in the log, when it is missing and cannot be made: a store must open
-/// on a disk that is full too.
-pub(crate) fn load(data: &Path) -> Result<Option<SecretKey>, NodeKeyError> {
+/// Reads the node key of the store in `data`, or makes it. `None`, with a line in the log, when it is missing and cannot
+/// be made: a store must open on a disk that is full too.
+///
+/// # Errors
+/// When there is a file that cannot be read, is no key, or may be read by others.
+pub fn load_node_key(data: &Path) -> Result<Option<SecretKey>, NodeKeyError> {
     let folder = Folder::new(data.join("keys"));
     let path = folder.path(NAME);
     let metadata = match fs::metadata(&path) {
@@ -38,7 +41,7 @@ pub(crate) fn load(data: &Path) -> Result<Option<SecretKey>, NodeKeyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(create(&folder).map_or_else(
                 |reason| {
-                    tracing::warn!(%reason, "the node key cannot be made; no sessions are opened");
+                    tracing::warn!(%reason, "the node key cannot be made; nothing is signed with it");
                     None
                 },
                 Some,
@@ -82,16 +85,16 @@ mod tests {
     #[test]
     fn the_key_is_made_once_for_its_owner_only_and_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let first = load(dir.path()).unwrap().unwrap();
-        let again = load(dir.path()).unwrap().unwrap();
+        let first = load_node_key(dir.path()).unwrap().unwrap();
+        let again = load_node_key(dir.path()).unwrap().unwrap();
         assert_eq!(first.key_id(Role::Node), again.key_id(Role::Node));
         let path = dir.path().join("keys/node.key");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(load(dir.path()), Err(NodeKeyError::Open(_))));
+        assert!(matches!(load_node_key(dir.path()), Err(NodeKeyError::Open(_))));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "wsk1x").unwrap();
-        assert!(matches!(load(dir.path()), Err(NodeKeyError::NotAKey(_))));
+        assert!(matches!(load_node_key(dir.path()), Err(NodeKeyError::NotAKey(_))));
     }
 
     #[test]
@@ -99,6 +102,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // What stands in the way of the new file.
         fs::create_dir_all(dir.path().join("keys/node.key.new/x")).unwrap();
-        assert!(load(dir.path()).unwrap().is_none());
+        assert!(load_node_key(dir.path()).unwrap().is_none());
     }
 }

@@ -19,18 +19,26 @@ pub struct FileError {
 
 /// A directory for its owner only.
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// The one at `path`, which need not be there.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// Where a file of it is.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub(crate) fn create(&self) -> Result<(), FileError> {
+    /// Makes it, and what is above it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn create(&self) -> Result<(), FileError> {
         let mut builder = DirBuilder::new();
         builder
             .recursive(true)
@@ -40,7 +48,10 @@ impl Folder {
     }
 
     /// Writes a file for its owner only, whole or not at all.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
         let (path, fresh) = (self.path(name), self.path(&format!("{name}.new")));
         let write = || {
             match fs::remove_file(&fresh) {
@@ -61,14 +72,21 @@ impl Folder {
     }
 
     /// Reads a file as text that is wiped when it is dropped.
-    pub(crate) fn read(&self, name: &str) -> Result<Zeroizing<String>, FileError> {
+    ///
+    /// # Errors
+    /// When the file system refuses, or it is no text.
+    pub fn read(&self, name: &str) -> Result<Zeroizing<String>, FileError> {
         let path = self.path(name);
         fs::read_to_string(&path)
             .map(Zeroizing::new)
             .map_err(failed(&path))
     }
 
-    pub(crate) fn remove(&self, name: &str) -> Result<(), FileError> {
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), FileError> {
         let path = self.path(name);
         fs::remove_file(&path)
             .and_then(|()| self.sync())

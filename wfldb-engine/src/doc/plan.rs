@@ -1,0 +1,132 @@
+//! Planning a version of a document: what it stands on is read from a snapshot, and it is spelled, hashed and signed
+//! here, off the committer.
+
+use bytes::Bytes;
+use wfldb_core::auth::Authorized;
+use wfldb_core::doc::{self, Draft, Envelope, Object, Sealed, Standing};
+use wfldb_core::id::ContentHash;
+use wfldb_core::name::ObjectKey;
+use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
+
+use crate::commit::plan::{DocumentPut, Origin, PlannedBody, PutObject};
+use crate::engine::Inner;
+use crate::error::EngineError;
+use crate::index::IndexHints;
+use crate::object::{inline_body, settle};
+use crate::row::{BucketRow, ObjectRow, key};
+use crate::storage::{Snapshot, Space, prefix_end};
+
+/// The type of every document.
+const CONTENT_TYPE: &str = "application/json";
+
+/// A document that somebody wants to store.
+pub(crate) struct NewVersion {
+    pub(crate) key: ObjectKey,
+    pub(crate) body: Object,
+    pub(crate) headers: ObjectHeaders,
+    pub(crate) preconditions: Preconditions,
+    pub(crate) origin: Origin,
+}
+
+/// What is there of a key.
+struct Found {
+    /// The newest version, a tombstone too.
+    newest: Option<ObjectRow>,
+    /// The newest document, be it deleted.
+    below: Option<(ObjectRow, Object, Envelope)>,
+}
+
+/// The members of a stored document, without `_sig`.
+pub(crate) fn document_of(
+    snapshot: &dyn Snapshot,
+    bucket: &BucketRow,
+    row: &ObjectRow,
+) -> Result<Object, EngineError> {
+    let text = inline_body(snapshot, &bucket.id, row)?;
+    doc::parse_object(&text).map_err(|_| EngineError::Corrupt("document"))
+}
+
+fn find(snapshot: &dyn Snapshot, bucket: &BucketRow, object: &ObjectKey) -> Result<Found, EngineError> {
+    let head = snapshot.get(Space::Heads, &key::head(&bucket.id, object))?;
+    let (newest, below) = if let Some(head) = head {
+        let head = ObjectRow::decode(&head)?;
+        (Some(head.clone()), Some(head))
+    } else {
+        let prefix = key::versions_of(&bucket.id, object);
+        let mut newest = None;
+        let mut below = None;
+        // Only a tombstone has no head, and below it is a document, as a rule.
+        for row in snapshot.range(Space::Versions, &prefix, &prefix_end(&prefix), false) {
+            let row = ObjectRow::decode(&row?.1)?;
+            newest.get_or_insert_with(|| row.clone());
+            if !row.deleted {
+                below = Some(row);
+                break;
+            }
+        }
+        (newest, below)
+    };
+    let below = below.map(|row| {
+        let document = document_of(snapshot, bucket, &row)?;
+        let envelope = Envelope::of(&document).map_err(|_| EngineError::Corrupt("document"))?;
+        Ok::<_, EngineError>((row, document, envelope))
+    });
+    Ok(Found {
+        newest,
+        below: below.transpose()?,
+    })
+}
+
+impl Inner {
+    /// Plans a version of a document. `proof` is for `put`; whether it allows an object of that size is decided here.
+    pub(crate) fn plan_document(
+        &self,
+        snapshot: &dyn Snapshot,
+        proof: &Authorized,
+        bucket: &BucketRow,
+        new: NewVersion,
+    ) -> Result<PutObject, EngineError> {
+        if bucket.config.kind != BucketKind::Documents {
+            return Err(EngineError::NotDocuments);
+        }
+        if !new.headers.meta.is_empty() {
+            return Err(EngineError::NotForDocuments);
+        }
+        let found = find(snapshot, bucket, &new.key)?;
+        let now = self.now();
+        let live = |row: &ObjectRow| Some(row.version) == found.newest.as_ref().map(|newest| newest.version);
+        let current = found
+            .below
+            .as_ref()
+            .filter(|(row, ..)| live(row) && row.is_live(now));
+        let standing = Standing {
+            current: current.and_then(|(row, document, _)| Some((document, row.signature.as_ref()?))),
+            below: found.below.as_ref().map(|(_, _, envelope)| envelope),
+        };
+        let by = proof.actor().to_string();
+        let draft = Draft::of(&bucket.name, &new.key, new.body, standing, now, &by)?;
+        let sealed: Sealed = draft.sign(self.signer.key(self.dir())?)?;
+        let text = Bytes::from(sealed.text);
+        let len = text.len() as u64;
+        let mut headers = new.headers;
+        headers.content_type = HeaderText::parse(CONTENT_TYPE).ok();
+        let settled = settle(proof, &new.key, &headers, len)?;
+        Ok(PutObject {
+            bucket: bucket.id,
+            key: new.key,
+            etag: ContentHash::of(&text),
+            len,
+            body: PlannedBody::Inline(text),
+            headers,
+            preconditions: new.preconditions,
+            create_only: settled.create_only(),
+            charges: settled.charges().to_vec(),
+            origin: new.origin,
+            document: Some(Box::new(DocumentPut {
+                base: found.newest.map(|newest| newest.version),
+                signature: sealed.signature,
+                hints: IndexHints,
+            })),
+        })
+    }
+}

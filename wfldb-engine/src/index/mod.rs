@@ -1,0 +1,5 @@
+//! Indexes of documents.
+
+mod hints;
+
+pub(crate) use self::hints::IndexHints;
