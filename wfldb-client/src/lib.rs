@@ -49,6 +49,7 @@ pub mod retry;
 mod session;
 mod store;
 mod tls;
+mod transaction;
 mod transfer;
 pub mod tree;
 mod url_link;
@@ -74,9 +75,8 @@ pub use profile::Profile;
 pub use query::{Documents, Query};
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
-pub use transfer::{
-    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError,
-};
+pub use transfer::{DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError};
+pub use transaction::{Committed, Transaction};
 pub use url_link::{LinkRequest, MadeLink};
 pub use watch::{Changes, WatchFrom, WatchOptions};
 pub use wfldb_net::accept::Representation;

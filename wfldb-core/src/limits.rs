@@ -94,6 +94,45 @@ pub const BATCH_ENTRIES_MAX: usize = 1000;
 /// Largest batch as sent, and most bytes of all its bodies together.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Most keys that a transaction reads by name.
+pub const TX_KEYS_READ_MAX: usize = 4096;
+/// Most ranges of keys that a transaction reads.
+pub const TX_RANGES_MAX: usize = 128;
+/// Most keys in all ranges that a transaction reads: its commit walks them again.
+pub const TX_KEYS_SCANNED_MAX: usize = 10_000;
+/// Most keys that a transaction writes.
+pub const TX_WRITES_MAX: usize = 1000;
+/// Most bytes that a transaction holds: what it is to write, and what was to be written before its savepoints.
+pub const TX_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most buckets that a transaction reads or writes.
+pub const TX_BUCKETS_MAX: usize = 16;
+/// Most savepoints of a transaction at once, and deepest nesting.
+pub const TX_SAVEPOINTS_MAX: usize = 64;
+/// How long a transaction may lie idle where its caller says nothing, in milliseconds.
+pub const TX_IDLE_MS: u64 = 30_000;
+/// How short that can be asked to be.
+pub const TX_IDLE_MS_MIN: u64 = 1_000;
+/// How long that can be asked to be.
+pub const TX_IDLE_MS_MAX: u64 = 300_000;
+/// How long a transaction lasts at most over the wire, in milliseconds: it keeps a state of the store.
+pub const TX_MS_MAX: u64 = 600_000;
+/// How long a request waits for a lock where its caller says nothing, in milliseconds.
+pub const TX_LOCK_MS: u64 = 10_000;
+/// How long it can be asked to wait.
+pub const TX_LOCK_MS_MAX: u64 = 60_000;
+/// Most operations in one request to a transaction.
+pub const TX_OPS_MAX: usize = 1000;
+/// Longest name of a savepoint, in bytes.
+pub const TX_SAVEPOINT_BYTES_MAX: usize = 64;
+/// Transactions of one public key at once, over the wire.
+pub const TX_OF_ONE_KEY: usize = 16;
+/// Transactions of a server at once.
+pub const TX_OPEN_MAX: usize = 1024;
+/// Bytes of what all of them are to write.
+pub const TX_OPEN_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Most locks of a transaction.
+pub const TX_LOCKS_MAX: usize = 1000;
+
 /// Largest document, in its canonical form with its envelope. One is whole in memory while it is planned.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// How often a write of a document is planned at most, while others of the same key come first.
@@ -245,6 +284,8 @@ const _: () = {
     // The longest key of a row in an index is far from what the storage refuses, and one bit stands for each field.
     assert!(64 + INDEX_FIELDS_MAX * (INDEX_FIELD_BYTES_MAX + 32) + KEY_BYTES_MAX < 32 * 1024);
     assert!(INDEX_FIELDS_MAX <= 8 && INDEXES_AUTOMATIC_MAX < INDEXES_MAX);
+    // A transaction in one bucket is a batch, in size too.
+    assert!(TX_WRITES_MAX <= BATCH_ENTRIES_MAX && TX_BYTES_MAX <= BATCH_BYTES_MAX);
     // A bundle gives the length of an entry in 16 bits.
     assert!(AUDIT_ENTRY_BYTES_MAX <= u16::MAX as usize);
     // A receipt of a batch that writes the most effects with the longest keys, and its packet.

@@ -33,6 +33,7 @@ use crate::scrub::{self, ScrubFigures};
 use crate::space::SpaceGuard;
 use crate::storage::{Space, Storage, prefix_end};
 use crate::store::{self, HighWaterMark, OpenError, ReplayMark};
+use crate::tx::Locks;
 use crate::worker::Worker;
 
 /// An open store. Clones share it.
@@ -119,6 +120,7 @@ pub(crate) struct Inner {
     pub(crate) scrub: ScrubFigures,
     pub(crate) revocations: Arc<RevocationView>,
     pub(crate) garbage: GarbageWorker,
+    pub(crate) locks: Arc<Locks>,
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
@@ -281,6 +283,7 @@ impl Engine {
             scrub: ScrubFigures::default(),
             revocations,
             garbage,
+            locks: Arc::default(),
             store: parts.store,
             audit,
             news,

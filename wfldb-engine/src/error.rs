@@ -8,6 +8,7 @@ use wfldb_core::query::QueryError;
 
 use crate::row::RowError;
 use crate::storage::StorageError;
+use crate::tx::Changed;
 
 /// An error of the engine. `Display` is for logs; what a client may see is `code`, and the server's own words.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -88,6 +89,24 @@ pub enum EngineError {
         /// Why.
         error: Box<EngineError>,
     },
+    /// What a transaction read has changed since; it can be tried again from the start.
+    #[error("{0} was changed since the transaction read it")]
+    TransactionConflict(Box<Changed>),
+    /// Waiting for the lock would have closed a circle of transactions, of which this one is the youngest.
+    #[error("the transaction was ended to resolve a deadlock")]
+    Deadlock,
+    /// The lock was not to be had in time.
+    #[error("the lock was not to be had in time")]
+    LockTimeout,
+    /// There is no such transaction: it is over, or another caller's.
+    #[error("no such transaction")]
+    NoSuchTransaction,
+    /// The transaction has no savepoint of that name.
+    #[error("no such savepoint")]
+    NoSuchSavepoint,
+    /// The transaction has read or written as much as one can, or there are as many as can be.
+    #[error("a limit of transactions is reached: {0}")]
+    TransactionLimit(&'static str),
     /// Two entries of a batch have the same key.
     #[error("a key occurs twice in the batch")]
     RepeatedKey,
@@ -215,6 +234,8 @@ impl EngineError {
             | Self::NoSuchKey
             | Self::VersionPruned
             | Self::NoSuchUpload
+            | Self::NoSuchTransaction
+            | Self::NoSuchSavepoint
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
             Self::TooOld | Self::SinceUnknown => Kind::Gone,
@@ -223,11 +244,16 @@ impl EngineError {
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
-            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning | Self::Stale => {
-                Kind::Conflict
-            }
             Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
             Self::Unindexable(_) => Kind::Invalid,
+            Self::BucketNotEmpty
+            | Self::KindFixed
+            | Self::NotDeleted
+            | Self::BackupRunning
+            | Self::TransactionConflict(_)
+            | Self::Deadlock
+            | Self::LockTimeout
+            | Self::Stale => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
@@ -238,10 +264,10 @@ impl EngineError {
             | Self::LengthMismatch
             | Self::RepeatedKey
             | Self::InvalidPart => Kind::Invalid,
-            Self::TooLarge | Self::OverBudget => Kind::TooLarge,
             Self::TooManyGroups(error) => error.kind(),
             Self::TimeField(error) => error.kind(),
             Self::TimeFieldFixed | Self::AppendOnly => Kind::Conflict,
+            Self::TooLarge | Self::OverBudget | Self::TransactionLimit(_) => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,
             Self::StorageFull | Self::BackupFull | Self::RevocationsFull => Kind::StorageFull,
@@ -312,6 +338,12 @@ impl EngineError {
             Self::NotDocuments => "NotDocuments",
             Self::NoNodeKey => "NoNodeKey",
             Self::Entry { error, .. } => error.code(),
+            Self::TransactionConflict(_) => "TransactionConflict",
+            Self::Deadlock => "Deadlock",
+            Self::LockTimeout => "LockTimeout",
+            Self::NoSuchTransaction => "NoSuchTransaction",
+            Self::NoSuchSavepoint => "NoSuchSavepoint",
+            Self::TransactionLimit(_) => "TransactionTooLarge",
             Self::RepeatedKey => "RepeatedKey",
             Self::VersionPruned => "VersionPruned",
             Self::NoSuchUpload => "NoSuchUpload",

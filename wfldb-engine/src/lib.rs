@@ -36,6 +36,7 @@ mod space;
 mod stats;
 mod storage;
 mod store;
+mod tx;
 mod worker;
 
 #[cfg(test)]
@@ -75,4 +76,7 @@ pub use self::storage::{
 };
 pub use self::store::{
     FileError, Folder, NodeKeyError, OpenError, Prober, ReplayMark, load_node_key, probe_main,
+};
+pub use self::tx::{
+    Changed, Committed, LockMode, LockWait, Transaction, TransactionWrite, TxKey, TxObject, TxPage, TxRange,
 };

@@ -21,6 +21,8 @@ pub struct Pending<T> {
 enum State {
     Refused(EngineError),
     Waiting(oneshot::Receiver<Outcome>),
+    /// Nothing has to be waited for.
+    Done,
     Answered,
 }
 
@@ -41,6 +43,17 @@ impl<T> Pending<T> {
         }
     }
 
+    /// The answer to what needs no commit.
+    pub(crate) fn done(answer: T) -> Self
+    where
+        T: Send + 'static,
+    {
+        Self {
+            state: State::Done,
+            finish: Box::new(|_| Ok(answer)),
+        }
+    }
+
     /// Blocks until the answer is there. Not for an async thread.
     ///
     /// # Errors
@@ -51,6 +64,7 @@ impl<T> Pending<T> {
             State::Waiting(outcome) => outcome
                 .blocking_recv()
                 .unwrap_or(Err(EngineError::OutcomeUnknown)),
+            State::Done => Ok(Applied::Nothing),
             State::Answered => Err(EngineError::OutcomeUnknown),
         };
         self.answered(outcome)
@@ -81,6 +95,7 @@ impl<T> Future for Pending<T> {
                 Poll::Ready(outcome) => outcome.unwrap_or(Err(EngineError::OutcomeUnknown)),
             },
             State::Refused(error) => Err(error.clone()),
+            State::Done => Ok(Applied::Nothing),
             State::Answered => Err(EngineError::OutcomeUnknown),
         };
         self.state = State::Answered;

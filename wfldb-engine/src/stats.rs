@@ -53,6 +53,14 @@ pub struct EngineStats {
     pub chunks_written_compressed: u64,
     /// How much smaller those are than they would be with plain bytes.
     pub chunk_bytes_saved: u64,
+    /// Transactions that are under way.
+    pub transactions_open: u64,
+    /// Transactions that wrote something and were committed.
+    pub transactions_committed: u64,
+    /// Transactions that were refused since something that they had read was overtaken.
+    pub transactions_conflicts: u64,
+    /// Transactions that were ended to resolve a deadlock.
+    pub transactions_deadlocks: u64,
 }
 
 impl Engine {
@@ -86,6 +94,10 @@ impl Engine {
             chunks_written_raw: chunks.plain.load(Ordering::Relaxed),
             chunks_written_compressed: chunks.packed.load(Ordering::Relaxed),
             chunk_bytes_saved: chunks.saved_bytes.load(Ordering::Relaxed),
+            transactions_open: self.inner.locks.open(),
+            transactions_committed: committed.transactions.load(Ordering::Relaxed),
+            transactions_conflicts: committed.conflicts.load(Ordering::Relaxed),
+            transactions_deadlocks: self.inner.locks.deadlocks(),
         }
     }
 }

@@ -101,31 +101,32 @@ struct JsonBatchOut {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum JsonOp {
+pub(crate) enum JsonOp {
     Put,
     Delete,
     Check,
 }
 
+/// An entry as JSON has it; a transaction's writes have the same members.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct JsonEntry {
-    op: JsonOp,
-    key: String,
+pub(crate) struct JsonEntry {
+    pub(crate) op: JsonOp,
+    pub(crate) key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Option<Box<RawValue>>,
+    pub(crate) body: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
+    pub(crate) body_base64: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
+    pub(crate) content_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    tags: Option<BTreeMap<String, String>>,
+    pub(crate) tags: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    if_match: Option<String>,
+    pub(crate) if_match: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    if_none_match: Option<String>,
+    pub(crate) if_none_match: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    if_version: Option<String>,
+    pub(crate) if_version: Option<String>,
 }
 
 /// Reads a batch from JSON.
@@ -158,7 +159,7 @@ fn is_object(body: &RawValue) -> bool {
 }
 
 impl JsonEntry {
-    fn parsed(self) -> Result<BatchEntry, BatchError> {
+    pub(crate) fn parsed(self) -> Result<BatchEntry, BatchError> {
         let malformed = || BatchError::Malformed;
         // The header's form has quotes, that of JSON has none.
         let if_match = self.if_match.as_deref().map(|value| match value {
@@ -232,7 +233,7 @@ impl JsonEntry {
         })
     }
 
-    fn of(entry: &BatchEntry) -> Self {
+    pub(crate) fn of(entry: &BatchEntry) -> Self {
         let conditions = &entry.preconditions;
         let mut json = Self {
             op: JsonOp::Check,

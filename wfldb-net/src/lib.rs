@@ -27,3 +27,4 @@ pub mod session;
 pub mod status;
 mod text;
 pub mod tls;
+pub mod tx;

@@ -270,6 +270,7 @@ pub fn parse(method: &str, path_and_query: &str) -> Result<Route, RouteError> {
                     Service::DryRun => RouteKind::DryRun,
                     Service::Session => RouteKind::Session,
                     Service::Keys => RouteKind::Keys,
+                    Service::Tx => RouteKind::Tx,
                 };
                 (kind, Target::Service(service))
             }
@@ -453,6 +454,7 @@ impl Route {
             | RouteKind::DryRun
             | RouteKind::Session
             | RouteKind::Keys
+            | RouteKind::Tx
             | RouteKind::AuditLog => Parameters::None,
             RouteKind::Changes => Parameters::Changes(changes(&mut rest)?),
             RouteKind::AuditProof => Parameters::AuditProof(

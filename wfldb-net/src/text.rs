@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::{Deserialize, Deserializer, Serializer};
-use wfldb_core::id::{BucketId, ContentHash, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ContentHash, TxId, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::time::UnixMillis;
 
@@ -28,6 +28,7 @@ wire!(
     BucketName,
     ContentHash,
     ObjectKey,
+    TxId,
     UnixMillis,
     UploadId,
     VersionId

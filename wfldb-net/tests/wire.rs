@@ -233,6 +233,7 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                     RouteKind::DryRun => Target::Service(Service::DryRun),
                     RouteKind::Session => Target::Service(Service::Session),
                     RouteKind::Keys => Target::Service(Service::Keys),
+                    RouteKind::Tx => Target::Service(Service::Tx),
                     RouteKind::AuditLog => {
                         let level = u8::try_from(limit.len()).ok()?;
                         let width = u16::try_from(prefix.len() + 1).ok()?;
@@ -395,7 +396,7 @@ fn a_request_without_a_route_is_told_why() {
         ("GET", "/v1/ab", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/ABC/k", "BadBucketName", Kind::Invalid),
         ("GET", "/v1/_other", "BadBucketName", Kind::Invalid),
-        ("GET", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
+        ("GET", "/v1/_tx", "MethodNotAllowed", Kind::NotAllowed),
         ("GET", "/v1/_audit", "NoSuchRoute", Kind::NotFound),
         ("GET", "/v1/_audit/none", "NoSuchRoute", Kind::NotFound),
         ("GET", "/v1/_audit/tile/0/0", "NoSuchRoute", Kind::NotFound),
@@ -411,7 +412,6 @@ fn a_request_without_a_route_is_told_why() {
             "MethodNotAllowed",
             Kind::NotAllowed,
         ),
-        ("POST", "/v1/_tx", "NotSupportedYet", Kind::NotAllowed),
         ("GET", "/v1/abc/_find", "MethodNotAllowed", Kind::NotAllowed),
         (
             "GET",

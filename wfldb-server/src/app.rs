@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::metrics::Metrics;
+use crate::transactions::Transactions;
 
 /// The running server, without its sockets.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) backups: BackupRoot,
     pub(crate) cursors: Cursors,
     pub(crate) metrics: Metrics,
+    pub(crate) transactions: Transactions,
     /// Held while `/readyz` asks the engine.
     pub(crate) readiness: tokio::sync::Mutex<()>,
     /// The server is stopping: what is running finishes, `/readyz` says no, feeds end.
@@ -37,6 +39,7 @@ impl App {
         budget: Budget,
     ) -> Self {
         let cursors = Cursors::new(engine.store_secret("cursor"));
+        let transactions = Transactions::new(engine.revocation_view());
         Self {
             engine,
             gate,
@@ -45,6 +48,7 @@ impl App {
             backups,
             cursors,
             metrics: Metrics::new(),
+            transactions,
             readiness: tokio::sync::Mutex::new(()),
             draining: watch::Sender::new(false),
         }

@@ -11,7 +11,7 @@ use wfldb_core::limits::FIELD_PATH_BYTES_MAX;
 use wfldb_core::object::ObjectError;
 use wfldb_core::packet::PacketError;
 use wfldb_core::request::{FreshError, RequestError};
-use wfldb_engine::EngineError;
+use wfldb_engine::{Changed, EngineError};
 use wfldb_net::accept::NotAcceptable;
 use wfldb_net::batch::BatchError;
 use wfldb_net::condition::BadCondition;
@@ -19,6 +19,7 @@ use wfldb_net::multipart::PartListError;
 use wfldb_net::problem::Problem;
 use wfldb_net::range::RangeError;
 use wfldb_net::route::RouteError;
+use wfldb_net::tx::TxError;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,8 @@ pub(crate) enum Fault {
     #[error(transparent)]
     Batch(BatchError),
     #[error(transparent)]
+    Tx(TxError),
+    #[error(transparent)]
     PartList(PartListError),
     #[error("the body is not what this route takes")]
     Body,
@@ -143,6 +146,7 @@ impl Fault {
             | Self::LastEventId
             | Self::Cursor
             | Self::Batch(BatchError::Malformed | BatchError::Entries)
+            | Self::Tx(TxError::Malformed | TxError::Ops)
             | Self::PartList(_)
             | Self::Body
             | Self::BodyNotAllowed
@@ -161,7 +165,9 @@ impl Fault {
             Self::Object(error) => error.kind(),
             Self::ContentType => Kind::Unsupported,
             Self::NotAcceptable(_) => Kind::NotAcceptable,
-            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) => Kind::TooLarge,
+            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) | Self::Tx(TxError::TooLarge) => {
+                Kind::TooLarge
+            }
             Self::BodyTimeout => Kind::Timeout,
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
@@ -204,7 +210,10 @@ impl Fault {
             Self::Cursor => "BadCursor",
             Self::NotAcceptable(_) => "NotAcceptable",
             Self::BodyNotAllowed => "BodyNotAllowed",
-            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) => "TooLarge",
+            Self::BodyTooLarge | Self::Batch(BatchError::TooLarge) | Self::Tx(TxError::TooLarge) => {
+                "TooLarge"
+            }
+            Self::Tx(_) => "BadTransaction",
             Self::Batch(_) => "BadBatch",
             Self::PartList(_) => "BadPartList",
             Self::Body => "BadBody",
@@ -303,10 +312,28 @@ impl Fault {
                 .filter(|pointer| pointer.len() <= FIELD_PATH_BYTES_MAX);
             problem.pointer = pointer.map(Cow::Owned);
         }
-        match self.hint() {
-            Some(hint) => problem.with_hint(hint),
-            None => problem,
+        match (self.hint(), self.changed()) {
+            (Some(hint), _) => problem.with_hint(hint),
+            (None, Some(changed)) => problem.with_hint(changed),
+            (None, None) => problem,
         }
+    }
+
+    /// What has changed since a transaction read it: the caller named it itself.
+    fn changed(&self) -> Option<String> {
+        let Self::Engine(error) = self else { return None };
+        let error = match error {
+            EngineError::Entry { error, .. } => error,
+            error => error,
+        };
+        let EngineError::TransactionConflict(changed) = error else {
+            return None;
+        };
+        Some(match &**changed {
+            Changed::Bucket(bucket) => format!("bucket {bucket}"),
+            Changed::Key(bucket, key) => format!("key {bucket}/{key}"),
+            Changed::Range(bucket, from) => format!("range {bucket}/{from}"),
+        })
     }
 
     fn detail(&self, kind: Kind) -> Cow<'static, str> {

@@ -24,6 +24,7 @@ mod respond;
 mod server;
 mod service;
 mod tls;
+mod transactions;
 mod watchdog;
 
 pub use bootstrap::{Bootstrap, BootstrapError};

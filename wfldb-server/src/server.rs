@@ -199,6 +199,7 @@ impl Server {
             tokio::spawn(metrics::serve(Arc::clone(&app), metrics_listener, end.clone())),
             tokio::spawn(watchdog::replay_mark(Arc::clone(&app), end.clone())),
             tokio::spawn(watchdog::sessions(Arc::clone(&app), end.clone())),
+            tokio::spawn(watchdog::transactions(Arc::clone(&app), end.clone())),
             tokio::spawn(watchdog::storage(Arc::clone(&app), failure, end.clone())),
             tokio::spawn(card),
         ];

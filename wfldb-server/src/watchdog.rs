@@ -1,7 +1,7 @@
 //! The tasks that look after the store while requests run.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use wfldb_engine::Unready;
@@ -12,6 +12,8 @@ use crate::app::App;
 const MARK_STEP: Duration = Duration::from_millis(250);
 /// How often sessions that have ended are forgotten, and their keys wiped.
 const SESSIONS_STEP: Duration = Duration::from_secs(10);
+/// How often transactions that have ended are let go: those whose packet is revoked at most a second later.
+const TRANSACTIONS_STEP: Duration = Duration::from_millis(500);
 /// How often the store's health is looked at.
 const HEALTH_STEP: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,13 @@ pub(crate) async fn sessions(app: Arc<App>, mut stopped: watch::Receiver<bool>) 
         let now = app.clock.now();
         app.gate.sessions().forget_ended(now);
         app.gate.replay().forget_by(now);
+    }
+}
+
+/// Ends transactions that lie idle, that last too long, or whose packet is revoked.
+pub(crate) async fn transactions(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    while sleep(TRANSACTIONS_STEP, &mut stopped).await {
+        app.transactions.sweep(Instant::now());
     }
 }
 

@@ -17,13 +17,13 @@ pub mod wfldb {
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
-        pub const ENUM_MAX_ACTION: u8 = 11;
+        pub const ENUM_MAX_ACTION: u8 = 12;
         #[deprecated(
             since = "2.0.0",
             note = "Use associated constants instead. This will no longer be generated in 2021."
         )]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_ACTION: [Action; 12] = [
+        pub const ENUM_VALUES_ACTION: [Action; 13] = [
             Action::BucketCreated,
             Action::BucketConfigured,
             Action::BucketDeleted,
@@ -36,6 +36,7 @@ pub mod wfldb {
             Action::Batch,
             Action::Lifecycle,
             Action::Revoked,
+            Action::Transaction,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -55,9 +56,10 @@ pub mod wfldb {
             pub const Batch: Self = Self(9);
             pub const Lifecycle: Self = Self(10);
             pub const Revoked: Self = Self(11);
+            pub const Transaction: Self = Self(12);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 11;
+            pub const ENUM_MAX: u8 = 12;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::BucketCreated,
                 Self::BucketConfigured,
@@ -71,6 +73,7 @@ pub mod wfldb {
                 Self::Batch,
                 Self::Lifecycle,
                 Self::Revoked,
+                Self::Transaction,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -87,6 +90,7 @@ pub mod wfldb {
                     Self::Batch => Some("Batch"),
                     Self::Lifecycle => Some("Lifecycle"),
                     Self::Revoked => Some("Revoked"),
+                    Self::Transaction => Some("Transaction"),
                     _ => None,
                 }
             }
@@ -1458,6 +1462,165 @@ pub mod wfldb {
                 ds.finish()
             }
         }
+        pub enum BucketChangeOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        /// What a transaction did in one of its buckets.
+        pub struct BucketChange<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for BucketChange<'a> {
+            type Inner = BucketChange<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self {
+                    _tab: unsafe { ::flatbuffers::Table::new(buf, loc) },
+                }
+            }
+        }
+
+        impl<'a> BucketChange<'a> {
+            pub const VT_BUCKET: ::flatbuffers::VOffsetT = 4;
+            pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+            pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 8;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                BucketChange { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args BucketChangeArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<BucketChange<'bldr>> {
+                let mut builder = BucketChangeBuilder::new(_fbb);
+                builder.add_seq(args.seq);
+                if let Some(x) = args.entries {
+                    builder.add_entries(x);
+                }
+                if let Some(x) = args.bucket {
+                    builder.add_bucket(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn bucket(&self) -> &'a Id {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Id>(BucketChange::VT_BUCKET, None).unwrap() }
+            }
+            #[inline]
+            pub fn seq(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(BucketChange::VT_SEQ, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn entries(
+                &self,
+            ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry<'a>>>>
+            {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry>>,
+                    >>(BucketChange::VT_ENTRIES, None)
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for BucketChange<'_> {
+            #[inline]
+            fn run_verifier(
+                v: &mut ::flatbuffers::Verifier,
+                pos: usize,
+            ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<Id>("bucket", Self::VT_BUCKET, true)?
+                    .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ChangeEntry>>,
+                    >>("entries", Self::VT_ENTRIES, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct BucketChangeArgs<'a> {
+            pub bucket: Option<&'a Id>,
+            pub seq: u64,
+            pub entries: Option<
+                ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ChangeEntry<'a>>>,
+                >,
+            >,
+        }
+        impl<'a> Default for BucketChangeArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                BucketChangeArgs {
+                    bucket: None, // required field
+                    seq: 0,
+                    entries: None,
+                }
+            }
+        }
+
+        pub struct BucketChangeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BucketChangeBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_bucket(&mut self, bucket: &Id) {
+                self.fbb_.push_slot_always::<&Id>(BucketChange::VT_BUCKET, bucket);
+            }
+            #[inline]
+            pub fn add_seq(&mut self, seq: u64) {
+                self.fbb_.push_slot::<u64>(BucketChange::VT_SEQ, seq, 0);
+            }
+            #[inline]
+            pub fn add_entries(
+                &mut self,
+                entries: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ChangeEntry<'b>>>,
+                >,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(BucketChange::VT_ENTRIES, entries);
+            }
+            #[inline]
+            pub fn new(
+                _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            ) -> BucketChangeBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                BucketChangeBuilder {
+                    fbb_: _fbb,
+                    start_: start,
+                }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<BucketChange<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, BucketChange::VT_BUCKET, "bucket");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for BucketChange<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("BucketChange");
+                ds.field("bucket", &self.bucket());
+                ds.field("seq", &self.seq());
+                ds.field("entries", &self.entries());
+                ds.finish()
+            }
+        }
         pub enum ChangeRowOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -1492,6 +1655,7 @@ pub mod wfldb {
             pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 28;
             pub const VT_LEAF: ::flatbuffers::VOffsetT = 30;
             pub const VT_ENTRY: ::flatbuffers::VOffsetT = 32;
+            pub const VT_BUCKETS: ::flatbuffers::VOffsetT = 34;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1508,6 +1672,9 @@ pub mod wfldb {
                 builder.add_seq(args.seq);
                 builder.add_at_ms(args.at_ms);
                 builder.add_position(args.position);
+                if let Some(x) = args.buckets {
+                    builder.add_buckets(x);
+                }
                 if let Some(x) = args.entry {
                     builder.add_entry(x);
                 }
@@ -1667,6 +1834,21 @@ pub mod wfldb {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<Hash>(ChangeRow::VT_ENTRY, None) }
             }
+            /// Of a transaction that wrote in several buckets, each of them, by id; then `bucket` is zeros, `seq` 0 and `entries` empty.
+            #[inline]
+            pub fn buckets(
+                &self,
+            ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BucketChange<'a>>>>
+            {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BucketChange>>,
+                    >>(ChangeRow::VT_BUCKETS, None)
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ChangeRow<'_> {
@@ -1693,6 +1875,9 @@ pub mod wfldb {
                     >>("entries", Self::VT_ENTRIES, false)?
                     .visit_field::<u64>("leaf", Self::VT_LEAF, false)?
                     .visit_field::<Hash>("entry", Self::VT_ENTRY, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<BucketChange>>,
+                    >>("buckets", Self::VT_BUCKETS, false)?
                     .finish();
                 Ok(())
             }
@@ -1717,6 +1902,11 @@ pub mod wfldb {
             >,
             pub leaf: u64,
             pub entry: Option<&'a Hash>,
+            pub buckets: Option<
+                ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<BucketChange<'a>>>,
+                >,
+            >,
         }
         impl<'a> Default for ChangeRowArgs<'a> {
             #[inline]
@@ -1737,6 +1927,7 @@ pub mod wfldb {
                     entries: None,
                     leaf: 0,
                     entry: None,
+                    buckets: None,
                 }
             }
         }
@@ -1817,6 +2008,16 @@ pub mod wfldb {
                 self.fbb_.push_slot_always::<&Hash>(ChangeRow::VT_ENTRY, entry);
             }
             #[inline]
+            pub fn add_buckets(
+                &mut self,
+                buckets: ::flatbuffers::WIPOffset<
+                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<BucketChange<'b>>>,
+                >,
+            ) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(ChangeRow::VT_BUCKETS, buckets);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangeRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 ChangeRowBuilder {
@@ -1852,6 +2053,7 @@ pub mod wfldb {
                 ds.field("entries", &self.entries());
                 ds.field("leaf", &self.leaf());
                 ds.field("entry", &self.entry());
+                ds.field("buckets", &self.buckets());
                 ds.finish()
             }
         }

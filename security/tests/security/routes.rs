@@ -37,6 +37,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::DryRun => "/v1/_dryrun".to_owned(),
         RouteKind::Session => "/v1/_session".to_owned(),
         RouteKind::Keys => "/v1/_keys".to_owned(),
+        RouteKind::Tx => "/v1/_tx".to_owned(),
         RouteKind::AuditLog => "/v1/_audit/checkpoint".to_owned(),
         RouteKind::ObjectLink => key("link=e30.e30.c2ln"),
         RouteKind::AuditProof => "/v1/_audit/proof?leaf=0".to_owned(),
@@ -64,6 +65,7 @@ fn body(method: Method, kind: RouteKind) -> String {
         }
         // What only an administrator may: the hash of a packet that is not shown.
         (Method::Post, RouteKind::Keys) => format!(r#"{{"packet_hash":"{}"}}"#, "0".repeat(64)),
+        (Method::Post, RouteKind::Tx) => r#"{"do":"begin"}"#.to_owned(),
         (Method::Post, RouteKind::Upload) => {
             format!(r#"[{{"part":1,"etag":"{}"}}]"#, "0".repeat(64))
         }
@@ -95,7 +97,7 @@ pub(crate) fn ask(method: Method, kind: RouteKind) -> Ask {
 /// Whether any grant at all opens the route; what it answers is then cut to the grants.
 pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
     match kind {
-        RouteKind::Buckets | RouteKind::DryRun | RouteKind::Session => true,
+        RouteKind::Buckets | RouteKind::DryRun | RouteKind::Session | RouteKind::Tx => true,
         RouteKind::Bucket
         | RouteKind::BucketForce
         | RouteKind::Object

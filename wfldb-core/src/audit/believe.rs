@@ -5,7 +5,7 @@ use super::{
     AuditError, Commitment, Content, EffectAction, Entry, EntryActor, Label, LogName, Outcome, Receipt,
     ReceiptEvidence, SignedCheckpoint, VerifierKey, evidence_value, leaf_hash,
 };
-use crate::auth::{Method, Op, Target};
+use crate::auth::{Method, Op, Service, Target};
 use crate::encoding::percent::{self, Literal};
 use crate::id::{ContentHash, KeyId, PacketHash};
 use crate::name::{BucketName, ObjectKey};
@@ -81,8 +81,8 @@ pub struct ProvenRequest {
     pub path: String,
     /// The query as it was signed.
     pub query: String,
-    /// The bucket in the path.
-    pub bucket: BucketName,
+    /// The bucket in the path; none of the commit of a transaction, whose buckets stand in the receipt by their ids.
+    pub bucket: Option<BucketName>,
     /// The signer made a link in a URL, at that time, and whoever had it wrote this: the signer has not seen the bytes.
     pub by_link: bool,
 }
@@ -215,16 +215,20 @@ impl Receipt {
             method: Method::Put.as_str().to_owned(),
             path: target.path(),
             query: String::new(),
-            bucket: claims.bucket.clone(),
+            bucket: Some(claims.bucket.clone()),
             by_link: true,
         })
     }
 
     /// The path names a bucket, and the key of the receipt: `/v1/{bucket}/{key}`, or `/v1/{key}` of a change of a bucket.
-    fn check_path(&self, path: &str) -> Result<BucketName, ReceiptError> {
+    /// That of a transaction names neither, and its entry has no one key.
+    fn check_path(&self, path: &str) -> Result<Option<BucketName>, ReceiptError> {
         const OTHER: ReceiptError = ReceiptError::Request("path");
         let path = percent::decode_canonical(path, Literal::Path).map_err(|_| OTHER)?;
         let names = path.strip_prefix("/v1/").ok_or(OTHER)?;
+        if names == Service::Tx.word() && self.key.is_none() {
+            return Ok(None);
+        }
         let (bucket, key) = match names.split_once('/') {
             None => (names, names),
             Some((bucket, key)) => (bucket, key),
@@ -232,7 +236,7 @@ impl Receipt {
         let bucket = BucketName::parse(bucket).map_err(|_| OTHER)?;
         match &self.key {
             Some(expected) if expected != key => Err(ReceiptError::Request("key")),
-            Some(_) | None => Ok(bucket),
+            Some(_) | None => Ok(Some(bucket)),
         }
     }
 
@@ -270,7 +274,7 @@ impl Receipt {
                 let put = effects.iter().find(|it| is_put(it.action) && it.key == key)?;
                 put.etag.map(|etag| (etag, put.len))
             }
-            Content::Configuration(_) => None,
+            Content::Buckets(_) | Content::Configuration(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{ContentHash, VersionId};
+use crate::id::{BucketId, ContentHash, VersionId};
 use crate::name::ObjectKey;
 
 /// What a change did, as far as an entry commits to it under [`Label::Content`](super::Label::Content).
@@ -19,6 +19,8 @@ pub enum Content {
     },
     /// Everything that a change with several effects did, in order.
     Effects(Vec<Effect>),
+    /// Everything that a transaction did, in each of several buckets.
+    Buckets(Vec<BucketEffects>),
     /// A bucket's configuration, as the JSON that the change row holds.
     Configuration(String),
 }
@@ -36,6 +38,15 @@ pub struct Effect {
     pub etag: Option<ContentHash>,
     /// Its length in bytes.
     pub len: u64,
+}
+
+/// What a transaction did in one bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketEffects {
+    /// The bucket's id.
+    pub bucket: BucketId,
+    /// What was done there, in order.
+    pub effects: Vec<Effect>,
 }
 
 /// What an effect does to a version.
@@ -101,6 +112,8 @@ impl Content {
     /// - of one effect 56: `etag(32) ‖ len(8) ‖ version(16)`, zeros for what is not there;
     /// - of several 32: SHA-256 over `action(1) ‖ key length(2) ‖ key ‖ version(16) ‖ etag(32) ‖ len(8)` of each in
     ///   order, zeros for an etag that is not there;
+    /// - of several buckets 32: SHA-256 over `bucket(16) ‖ number of effects(4)` of each in order, behind each its effects
+    ///   as above;
     /// - of a configuration its bytes.
     ///
     /// Numbers are big-endian.
@@ -117,6 +130,20 @@ impl Content {
                 let mut hash = Sha256::new();
                 for effect in effects {
                     effect.hash_into(&mut hash);
+                }
+                let digest: [u8; 32] = hash.finalize().into();
+                digest.to_vec()
+            }
+            Self::Buckets(buckets) => {
+                let mut hash = Sha256::new();
+                for BucketEffects { bucket, effects } in buckets {
+                    // A change has far fewer.
+                    let number = u32::try_from(effects.len()).unwrap_or(u32::MAX);
+                    hash.update(bucket.as_bytes());
+                    hash.update(number.to_be_bytes());
+                    for effect in effects {
+                        effect.hash_into(&mut hash);
+                    }
                 }
                 let digest: [u8; 32] = hash.finalize().into();
                 digest.to_vec()

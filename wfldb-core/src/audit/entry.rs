@@ -277,6 +277,8 @@ impl EntryOp {
     pub const BUCKET_DELETE: Self = Self(Cow::Borrowed("bucket-delete"));
     /// A packet or a key was revoked.
     pub const REVOKE: Self = Self(Cow::Borrowed("revoke"));
+    /// Versions of several buckets were written by a transaction.
+    pub const TRANSACTION: Self = Self(Cow::Borrowed("transaction"));
     /// An object was read.
     pub const READ: Self = Self(Cow::Borrowed("read"));
     /// Keys were listed.

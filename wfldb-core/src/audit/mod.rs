@@ -53,7 +53,7 @@ pub use bundle::{encode_bundle, parse_bundle};
 pub use check::{Finding, LogCheck};
 pub use checkpoint::SignedCheckpoint;
 pub use commitment::{Commitment, Label, evidence_value};
-pub use content::{Content, Effect, EffectAction};
+pub use content::{BucketEffects, Content, Effect, EffectAction};
 pub use entry::{Entry, EntryActor, EntryOp, Outcome};
 pub use error::AuditError;
 pub use growing::GrowingTree;

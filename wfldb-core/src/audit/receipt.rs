@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditError, Content, Effect, EffectAction, Entry, TlogProof};
+use super::{AuditError, BucketEffects, Content, Effect, EffectAction, Entry, TlogProof};
 use crate::encoding::{JsonObject, base64url};
 use crate::id::{BucketId, ContentHash, LeafIndex, SignatureBytes, VersionId};
 use crate::limits::RECEIPT_BYTES_MAX;
@@ -72,7 +72,16 @@ struct ContentJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<Vec<EffectJson>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    buckets: Option<Vec<BucketEffectsJson>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BucketEffectsJson {
+    bucket: String,
+    effects: Vec<EffectJson>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -174,13 +183,6 @@ impl EvidenceJson {
 
 impl ContentJson {
     fn of(content: &Content) -> Self {
-        let effect = |effect: &Effect| EffectJson {
-            action: effect.action.word().to_owned(),
-            key: effect.key.to_string(),
-            version: effect.version.to_string(),
-            etag: effect.etag.map(|etag| etag.to_string()),
-            len: effect.len,
-        };
         match content {
             Content::Object { etag, len, version } => Self {
                 etag: etag.map(|etag| etag.to_string()),
@@ -189,9 +191,19 @@ impl ContentJson {
                 ..Self::default()
             },
             Content::Effects(effects) => Self {
-                effects: Some(effects.iter().map(effect).collect()),
+                effects: Some(effects.iter().map(EffectJson::of).collect()),
                 ..Self::default()
             },
+            Content::Buckets(buckets) => {
+                let bucket = |of: &BucketEffects| BucketEffectsJson {
+                    bucket: of.bucket.to_string(),
+                    effects: of.effects.iter().map(EffectJson::of).collect(),
+                };
+                Self {
+                    buckets: Some(buckets.iter().map(bucket).collect()),
+                    ..Self::default()
+                }
+            }
             Content::Configuration(json) => Self {
                 configuration: Some(json.clone()),
                 ..Self::default()
@@ -202,21 +214,46 @@ impl ContentJson {
     fn read(self) -> Result<Content, AuditError> {
         let etag = optional(self.etag, |etag| ContentHash::parse(&etag).ok())?;
         let version = optional(self.version, |version| VersionId::parse(&version).ok())?;
-        match (self.len, self.effects, self.configuration) {
-            (Some(len), None, None) => Ok(Content::Object { etag, len, version }),
-            (None, Some(effects), None) if etag.is_none() && version.is_none() => {
-                let effects = effects.into_iter().map(EffectJson::read);
-                effects.collect::<Result<_, _>>().map(Content::Effects)
+        if let Some(len) = self.len {
+            let only = self.effects.is_none() && self.buckets.is_none() && self.configuration.is_none();
+            let content = Content::Object { etag, len, version };
+            return only.then_some(content).ok_or(NOT_A_RECEIPT);
+        }
+        if etag.is_some() || version.is_some() {
+            return Err(NOT_A_RECEIPT);
+        }
+        match (self.effects, self.buckets, self.configuration) {
+            (Some(effects), None, None) => effects_of(effects).map(Content::Effects),
+            (None, Some(buckets), None) => {
+                let buckets = buckets.into_iter().map(|of| {
+                    Ok(BucketEffects {
+                        bucket: BucketId::parse(&of.bucket).map_err(|_| NOT_A_RECEIPT)?,
+                        effects: effects_of(of.effects)?,
+                    })
+                });
+                buckets.collect::<Result<_, _>>().map(Content::Buckets)
             }
-            (None, None, Some(json)) if etag.is_none() && version.is_none() => {
-                Ok(Content::Configuration(json))
-            }
+            (None, None, Some(json)) => Ok(Content::Configuration(json)),
             _ => Err(NOT_A_RECEIPT),
         }
     }
 }
 
+fn effects_of(effects: Vec<EffectJson>) -> Result<Vec<Effect>, AuditError> {
+    effects.into_iter().map(EffectJson::read).collect()
+}
+
 impl EffectJson {
+    fn of(effect: &Effect) -> Self {
+        Self {
+            action: effect.action.word().to_owned(),
+            key: effect.key.to_string(),
+            version: effect.version.to_string(),
+            etag: effect.etag.map(|etag| etag.to_string()),
+            len: effect.len,
+        }
+    }
+
     fn read(self) -> Result<Effect, AuditError> {
         Ok(Effect {
             action: EffectAction::parse(&self.action).ok_or(NOT_A_RECEIPT)?,

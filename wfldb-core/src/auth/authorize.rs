@@ -297,8 +297,8 @@ impl Question<'_> {
     pub(super) fn objection(&self, grant: &Grant, op: Op) -> Option<Objection> {
         let (bucket_fits, op_fits, prefix_fits) = match self.target {
             // The list of buckets shows those with any grant; what a packet says is told to whoever has any, and a
-            // session is opened for them.
-            Target::Store | Target::Service(Service::DryRun | Service::Session) => {
+            // session is opened for them. So is a transaction, in which each access is decided by itself.
+            Target::Store | Target::Service(Service::DryRun | Service::Session | Service::Tx) => {
                 (true, op == Op::List && !grant.ops.is_empty(), true)
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.

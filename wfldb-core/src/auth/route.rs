@@ -102,6 +102,8 @@ pub enum RouteKind {
     Session,
     /// `/v1/_keys`.
     Keys,
+    /// `/v1/_tx`.
+    Tx,
     /// `/v1/_audit/checkpoint` and `/v1/_audit/tile/…`.
     AuditLog,
     /// `/v1/_audit/proof`.
@@ -114,7 +116,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -141,6 +143,7 @@ impl RouteKind {
         Self::DryRun,
         Self::Session,
         Self::Keys,
+        Self::Tx,
         Self::AuditLog,
         Self::AuditProof,
         Self::AuditConsistency,
@@ -248,8 +251,8 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
             Get => Some(&[Op::Audit]),
             Head | Put | Post | Delete => None,
         },
-        // Here too `list` stands for "has a grant".
-        RouteKind::Session => match method {
+        // Here too `list` stands for "has a grant". What a transaction reads and writes is decided access by access.
+        RouteKind::Session | RouteKind::Tx => match method {
             Post => Some(&[Op::List]),
             Get | Head | Put | Delete => None,
         },
@@ -258,11 +261,11 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
 
 /// Whether a request of a session may use a method on a route; else it needs a signature of its own.
 pub fn fits_session(method: Method, route: RouteKind) -> bool {
-    // SECURITY: a session that opened the next one would never end, a revocation needs a signature as evidence, and what
-    // comes by a link comes by nothing else.
+    // SECURITY: a session that opened the next one would never end, a revocation and a transaction need a signature as
+    // evidence, and what comes by a link comes by nothing else.
     let is_another = matches!(
         route,
-        RouteKind::Session | RouteKind::Keys | RouteKind::ObjectLink
+        RouteKind::Session | RouteKind::Keys | RouteKind::Tx | RouteKind::ObjectLink
     );
     !is_another && required(method, route).is_some_and(|ops| ops.iter().all(|op| op.fits_session()))
 }
@@ -301,6 +304,7 @@ mod tests {
             (RouteKind::DryRun, "POST:list"),
             (RouteKind::Session, "POST:list"),
             (RouteKind::Keys, "GET:admin POST:list"),
+            (RouteKind::Tx, "POST:list"),
             (RouteKind::AuditLog, "GET:audit"),
             (RouteKind::AuditProof, "GET:audit"),
             (RouteKind::AuditConsistency, "GET:audit"),

@@ -62,17 +62,20 @@ pub enum Service {
     Session,
     /// `/v1/_keys`.
     Keys,
+    /// `/v1/_tx`.
+    Tx,
 }
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stats,
         Self::Admin,
         Self::Backup,
         Self::DryRun,
         Self::Session,
         Self::Keys,
+        Self::Tx,
     ];
 
     /// The reserved word.
@@ -84,6 +87,7 @@ impl Service {
             Self::DryRun => "_dryrun",
             Self::Session => "_session",
             Self::Keys => "_keys",
+            Self::Tx => "_tx",
         }
     }
 }
@@ -181,6 +185,7 @@ impl Target {
             RouteKind::DryRun => matches!(self, Self::Service(Service::DryRun)),
             RouteKind::Session => matches!(self, Self::Service(Service::Session)),
             RouteKind::Keys => matches!(self, Self::Service(Service::Keys)),
+            RouteKind::Tx => matches!(self, Self::Service(Service::Tx)),
             RouteKind::AuditLog => matches!(self, Self::Audit(AuditPart::Published(_))),
             RouteKind::AuditProof => matches!(self, Self::Audit(AuditPart::Proof)),
             RouteKind::AuditConsistency => matches!(self, Self::Audit(AuditPart::Consistency)),

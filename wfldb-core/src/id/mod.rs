@@ -18,7 +18,7 @@ pub use key_id::{KeyId, Role};
 pub use nonce::Nonce;
 pub use number::{ByteLen, CommitNumber, LeafIndex, LogPosition, Seq};
 pub use public_key::PublicKey;
-pub use random::{BucketId, UploadId};
+pub use random::{BucketId, TxId, UploadId};
 pub use secret::SecretKey;
 pub use session::SessionId;
 pub use signature::SignatureBytes;
@@ -59,6 +59,9 @@ pub enum IdError {
     /// Not 32 lower-case hex digits.
     #[error("not an upload id")]
     UploadId,
+    /// Not 32 lower-case hex digits.
+    #[error("not a transaction id")]
+    TxId,
 }
 
 impl IdError {
@@ -75,6 +78,7 @@ impl IdError {
             Self::Signature => "BadSignature",
             Self::BucketId => "BadBucketId",
             Self::UploadId => "BadUploadId",
+            Self::TxId => "BadTransactionId",
         }
     }
 

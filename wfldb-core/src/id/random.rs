@@ -53,3 +53,7 @@ random_newtype! {
     /// The random id of an upload in parts.
     UploadId
 }
+random_newtype! {
+    /// The random id of a transaction that is under way. Who has it can do nothing with it without the key that began it.
+    TxId
+}

@@ -76,6 +76,7 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::DryRun => Target::Service(Service::DryRun),
                 RouteKind::Session => Target::Service(Service::Session),
                 RouteKind::Keys => Target::Service(Service::Keys),
+                RouteKind::Tx => Target::Service(Service::Tx),
                 RouteKind::AuditLog => Target::Audit(AuditPart::Published(Resource::Checkpoint)),
                 RouteKind::AuditProof => Target::Audit(AuditPart::Proof),
                 RouteKind::AuditConsistency => Target::Audit(AuditPart::Consistency),

@@ -17,7 +17,6 @@ mod chunks;
 mod differential;
 mod doc;
 mod doc_lazy;
-mod envelope;
 mod encodings;
 mod envelope;
 mod indexes;

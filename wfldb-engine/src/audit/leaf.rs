@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use wfldb_core::audit::{
-    Commitment, Content, Effect as AuditEffect, EffectAction, Entry, EntryActor, EntryOp, Label, Outcome,
-    evidence_value,
+    BucketEffects, Commitment, Content, Effect as AuditEffect, EffectAction, Entry, EntryActor, EntryOp,
+    Label, Outcome, evidence_value,
 };
 use wfldb_core::id::{BucketId, LeafIndex};
 use wfldb_core::name::ObjectKey;
@@ -77,8 +77,10 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         Mutation::DefineIndex { bucket, .. } | Mutation::DropIndex { bucket, .. } => {
             (None, Some(bucket.as_str()))
         }
+        // Several buckets.
+        Mutation::Transaction(_)
         // What it revokes is not a key of anything.
-        Mutation::Revoke(_)
+        | Mutation::Revoke(_)
         // They make no change.
         | Mutation::StartUpload(_)
         | Mutation::PutPart(_)
@@ -105,7 +107,7 @@ pub(crate) fn entry_of(change: &ChangeRow, leaf: u64, evidence: Option<&Sealed>)
             actor: Some(sealed.actor.clone()),
             op,
             outcome: Outcome::Ok,
-            bucket: (change.action != Action::Revoked).then(|| sealed.of_bucket(&change.bucket)),
+            bucket: bucket_of(change).map(|bucket| sealed.of_bucket(&bucket)),
             key: (!change.key.is_empty()).then(|| sealed.of_key(&change.key)),
             content: content_of(change)
                 .map(|content| Commitment::new(&sealed.salt, Label::Content, &content.value())),
@@ -113,6 +115,11 @@ pub(crate) fn entry_of(change: &ChangeRow, leaf: u64, evidence: Option<&Sealed>)
         },
     };
     entry.to_bytes().into()
+}
+
+/// The one bucket of a change; `None` of a revocation, which has none, and of a transaction over several.
+pub(crate) fn bucket_of(change: &ChangeRow) -> Option<BucketId> {
+    (!matches!(change.action, Action::Revoked | Action::Transaction)).then_some(change.bucket)
 }
 
 fn op(action: Action) -> EntryOp {
@@ -129,6 +136,7 @@ fn op(action: Action) -> EntryOp {
         Action::Batch => EntryOp::BATCH,
         Action::Lifecycle => EntryOp::LIFECYCLE,
         Action::Revoked => EntryOp::REVOKE,
+        Action::Transaction => EntryOp::TRANSACTION,
     }
 }
 
@@ -155,8 +163,18 @@ pub(crate) fn content_of(change: &ChangeRow) -> Option<Content> {
                 });
             }
             // Every effect was written with a key that is one, so a row without is damage, and then nothing is claimed.
-            let effects = change.effects().map(|effect| audited(&effect));
+            let effects = change.effects().map(|(_, effect)| audited(&effect));
             effects.collect::<Option<_>>().map(Content::Effects)
+        }
+        Action::Transaction => {
+            let buckets = change.buckets.iter().map(|change| {
+                let effects = change.effects.iter().map(audited);
+                Some(BucketEffects {
+                    bucket: change.bucket,
+                    effects: effects.collect::<Option<_>>()?,
+                })
+            });
+            buckets.collect::<Option<_>>().map(Content::Buckets)
         }
     }
 }
@@ -174,6 +192,7 @@ fn audited(effect: &Effect) -> Option<AuditEffect> {
         | Action::BucketDeleted
         | Action::Batch
         | Action::Lifecycle
+        | Action::Transaction
         | Action::Revoked => return None,
     };
     Some(AuditEffect {

@@ -3,15 +3,15 @@
 use wfldb_core::audit::{Receipt, ReceiptEvidence, TiledTree, TlogProof};
 use wfldb_core::auth::{Authorized, Op, Target, Written};
 use wfldb_core::id::{LeafIndex, LogPosition, SignatureBytes, VersionId};
-use wfldb_core::name::ObjectKey;
+use wfldb_core::name::{BucketName, ObjectKey};
 
 use super::NewestCheckpoint;
-use super::leaf::content_of;
+use super::leaf::{bucket_of, content_of};
 use super::tiles::{StoredTiles, entries};
 use crate::bucket::resolve_id;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::row::{ChangeRow, EvidenceRow, ObjectRow, key};
+use crate::row::{BucketRow, ChangeRow, EvidenceRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space};
 
 impl Engine {
@@ -65,7 +65,7 @@ impl Engine {
         Ok(Receipt {
             entry: entry.to_vec(),
             salt: evidence.salt,
-            bucket: Some(change.bucket),
+            bucket: bucket_of(&change),
             key: (!change.key.is_empty()).then_some(change.key),
             content,
             evidence: evidence
@@ -103,14 +103,24 @@ fn change_of(
             evidence.canonical == own.canonical && evidence.signature == own.signature.as_bytes()
         })
     };
-    let sees = |key: &str| {
+    let sees = |bucket: &BucketName, key: &str| {
         ObjectKey::parse(key).is_ok_and(|key| {
             let target = Target::Key(bucket.clone(), key);
             proof.further(Op::Audit, target, Written::Later).is_ok()
         })
     };
     let allowed = if audits {
-        change.effects().all(|effect| sees(&effect.key))
+        // The other buckets of a transaction, by the names that they have now. One that is gone is asked for by nobody.
+        let mut names = vec![(id, bucket.clone())];
+        for (other, _) in change.touched().filter(|(other, _)| *other != id) {
+            let row = snapshot.get(Space::Meta, &key::bucket_row(&other))?;
+            let row = BucketRow::decode(&row.ok_or(EngineError::Forbidden)?)?;
+            names.push((other, row.name));
+        }
+        change.effects().all(|(bucket, effect)| {
+            let name = names.iter().find(|(id, _)| *id == bucket);
+            name.is_some_and(|(_, name)| sees(name, &effect.key))
+        })
     } else {
         is_own()
     };

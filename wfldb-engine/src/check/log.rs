@@ -69,7 +69,7 @@ impl Check<'_> {
                 );
             }
             // It goes with the versions that it proves; that those which are there have it is checked with them.
-            None if !change.effects().any(|effect| writes(effect.action)) => {
+            None if !change.effects().any(|(_, effect)| writes(effect.action)) => {
                 self.find(FindingKind::Evidence, Some(place), "it is missing");
             }
             Some(_) | None => {}
@@ -120,6 +120,7 @@ pub(super) fn writes(action: Action) -> bool {
         | Action::VersionExpired
         | Action::Batch
         | Action::Lifecycle
+        | Action::Transaction
         | Action::Revoked => false,
     }
 }

@@ -137,14 +137,16 @@ impl Check<'_> {
         let Some(Ok(change)) = change.map(|change| ChangeRow::decode(&change)) else {
             return Ok(false);
         };
-        let wrote = |effect: Effect| {
-            writes(effect.action)
+        let wrote = |(of, effect): (BucketId, Effect)| {
+            of == *bucket
+                && writes(effect.action)
                 && effect.version == row.version
                 && effect.key == object.as_str()
                 && (effect.action == Action::ObjectDeleted) == row.deleted
                 && (row.deleted || (effect.etag == Some(row.etag) && effect.len == row.len))
         };
-        Ok(change.bucket == *bucket && change.seq == row.seq && change.effects().any(wrote))
+        let numbered = change.touched().any(|touched| touched == (*bucket, row.seq));
+        Ok(numbered && change.effects().any(wrote))
     }
 
     fn head(

@@ -27,7 +27,7 @@ use self::gate::Job;
 pub(crate) use self::health::CommitHealth;
 pub use self::health::Unready;
 use self::overlay::{BucketMemo, Overlay};
-use self::plan::{Outcome, WritePlan};
+use self::plan::{Applied, Outcome, WritePlan};
 use self::queue::FairQueue;
 use self::revoked::Tracked;
 use crate::cache::Stamps;
@@ -74,6 +74,9 @@ pub(crate) struct CommitFigures {
     pub(crate) plans: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) throttled_ms: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+    /// Transactions that were refused since something that they read was overtaken.
+    pub(crate) conflicts: AtomicU64,
 }
 
 /// A plan that waits, with the pins of the chunks that it names: they are held until it is answered, whether or
@@ -418,6 +421,11 @@ impl Worker {
                 &figures.refused
             };
             counter.fetch_add(1, Ordering::Relaxed);
+            match &outcome {
+                Ok(Applied::Transaction { .. }) => figures.transactions.fetch_add(1, Ordering::Relaxed),
+                Err(EngineError::TransactionConflict(_)) => figures.conflicts.fetch_add(1, Ordering::Relaxed),
+                Ok(_) | Err(_) => 0,
+            };
             // A caller that went away does not undo what is durable.
             drop(reply.send(outcome));
         }

@@ -18,6 +18,7 @@ use crate::changes::Changed;
 use crate::error::EngineError;
 use crate::row::{BucketRow, key};
 use crate::storage::{Batch, Row, Snapshot, Space, StorageError, prefix_end};
+use crate::tx::View;
 
 /// Decoded buckets that are remembered from one group to the next.
 const BUCKETS_MAX: usize = 1024;
@@ -130,17 +131,24 @@ impl Overlay {
         &'a self,
         space: Space,
         from: &Bytes,
-        prefix: &'a Bytes,
+        prefix: &Bytes,
+    ) -> impl Iterator<Item = Result<Row, StorageError>> + 'a {
+        self.between(space, from, prefix_end(prefix))
+    }
+
+    /// The rows with `from <= key < to` (`to` empty: to the end), in order, as the next plan must see them.
+    pub(crate) fn between<'a>(
+        &'a self,
+        space: Space,
+        from: &Bytes,
+        to: Vec<u8>,
     ) -> impl Iterator<Item = Result<Row, StorageError>> + 'a {
         let low = Bound::Included((space, from.clone()));
+        let mut below = self.snapshot.range(space, from, &to, false).peekable();
         let mut above = self
             .writes
             .range((low, Bound::Unbounded))
-            .take_while(move |((s, key), _)| *s == space && key.starts_with(prefix))
-            .peekable();
-        let mut below = self
-            .snapshot
-            .range(space, from, &prefix_end(prefix), false)
+            .take_while(move |((s, key), _)| *s == space && (to.is_empty() || **key < *to))
             .peekable();
         std::iter::from_fn(move || {
             loop {
@@ -270,6 +278,21 @@ impl Overlay {
     }
 }
 
+impl View for Overlay {
+    fn value(&self, space: Space, key: &Bytes) -> Result<Option<Bytes>, StorageError> {
+        Self::value(self, space, key)
+    }
+
+    fn between(
+        &self,
+        space: Space,
+        from: &Bytes,
+        to: Vec<u8>,
+    ) -> impl Iterator<Item = Result<Row, StorageError>> {
+        Self::between(self, space, from, to)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -325,6 +348,11 @@ mod tests {
                 let expected = model.range(..from.clone()).rfind(|(k, _)| k.starts_with(&prefix));
                 let expected = expected.map(|(k, v)| (k.clone(), v.clone()));
                 prop_assert_eq!(overlay.last_before(Space::Heads, &from, &prefix).unwrap(), expected);
+                let to = key(p + 10);
+                let rows: Result<Vec<_>, _> = overlay.between(Space::Heads, &prefix, to.to_vec()).collect();
+                let expected = model.range(prefix.clone()..).take_while(|(k, _)| **k < to);
+                let expected: Vec<_> = expected.map(|(k, v)| (k.clone(), v.clone())).collect();
+                prop_assert_eq!(rows.unwrap(), expected);
             }
         }
 

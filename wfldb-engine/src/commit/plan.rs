@@ -3,10 +3,12 @@
 //! INVARIANT: no clock and no randomness after planning. `at`, `entropy`, the salt inside `evidence`, hashes and
 //! ids are in the plan, so `apply` is a function of (plan, state) and runs the same on a replica.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
 use wfldb_core::doc::{DocumentSignature, FieldPath};
-use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LeafIndex, Seq, UploadId, VersionId};
 use wfldb_core::index::{IndexDefinition, IndexEntry, IndexName};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
@@ -18,6 +20,7 @@ use crate::error::EngineError;
 use crate::index::IndexHints;
 use crate::link_uses::LinkUse;
 use crate::row::{EvidenceRow, IndexWork, PartRow, UploadRow};
+use crate::tx::ReadSet;
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
 #[derive(Debug, Clone)]
@@ -72,6 +75,7 @@ pub(crate) enum Mutation {
     DeleteObject(Box<DeleteObject>),
     EraseVersion(Box<EraseVersion>),
     Batch(Box<Batch>),
+    Transaction(Box<Transaction>),
     StartUpload(Box<StartUpload>),
     PutPart(Box<PutPart>),
     AbortUpload(Box<AbortUpload>),
@@ -276,6 +280,22 @@ pub(crate) enum BatchEntry {
     },
 }
 
+/// What a transaction read and writes: carried out if everything that it read is still so, or not at all.
+#[derive(Debug, Clone)]
+pub(crate) struct Transaction {
+    pub(crate) reads: Arc<ReadSet>,
+    /// What is written, by bucket in the order of their ids, none twice; in each a key occurs once.
+    pub(crate) buckets: Vec<BucketWrites>,
+}
+
+/// What a transaction writes in one bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct BucketWrites {
+    pub(crate) bucket: BucketId,
+    /// Each with its place among the writes of the transaction.
+    pub(crate) entries: Vec<(usize, BatchEntry)>,
+}
+
 /// The beginning of an upload in parts.
 #[derive(Debug, Clone)]
 pub(crate) struct StartUpload {
@@ -361,6 +381,14 @@ pub(crate) enum Applied {
         seq: Option<Seq>,
         results: Vec<Option<(VersionId, Option<ContentHash>)>>,
     },
+    /// The buckets that were written in, with their numbers of the change, and of each write its place and what a batch's
+    /// entry has.
+    Transaction {
+        seqs: Vec<(BucketId, Seq)>,
+        /// The leaf of the change; `None` when nothing was written.
+        leaf: Option<LeafIndex>,
+        results: Vec<(usize, Option<(VersionId, Option<ContentHash>)>)>,
+    },
     /// `new` is false where it was revoked already, or is over anyway.
     Revoked {
         terms: Terms,
@@ -394,6 +422,10 @@ impl Mutation {
                 .entries
                 .iter()
                 .any(|entry| matches!(entry, BatchEntry::Put(_))),
+            Self::Transaction(tx) => {
+                let mut entries = tx.buckets.iter().flat_map(|writes| &writes.entries);
+                entries.any(|(_, entry)| matches!(entry, BatchEntry::Put(_)))
+            }
             Self::DeleteObject(_)
             | Self::EraseVersion(_)
             | Self::AbortUpload(_)
@@ -420,6 +452,7 @@ impl WritePlan {
             Mutation::DeleteObject(delete) => Lane::Bucket(delete.bucket),
             Mutation::EraseVersion(erase) => Lane::Bucket(erase.bucket),
             Mutation::Batch(batch) => Lane::Bucket(batch.bucket),
+            Mutation::Transaction(tx) => tx.lane(),
             Mutation::StartUpload(start) => Lane::Bucket(start.bucket),
             Mutation::PutPart(part) => Lane::Bucket(part.bucket),
             Mutation::BuildIndex(step) => Lane::Bucket(step.bucket),
@@ -443,19 +476,12 @@ impl WritePlan {
 
     /// About how many bytes the plan adds to a batch.
     pub(crate) fn cost_bytes(&self) -> usize {
-        const ROWS: usize = 1024;
-        let put = |put: &PutObject| match &put.body {
-            PlannedBody::Inline(bytes) => bytes.len(),
-            PlannedBody::Chunked { chunks, .. } => chunks.len() * 128,
-        };
         let body = match &self.mutation {
-            Mutation::PutObject(object) => put(object),
-            Mutation::Batch(batch) => {
-                let entry = |entry: &BatchEntry| match entry {
-                    BatchEntry::Put(object) => ROWS + put(object),
-                    BatchEntry::Delete(_) | BatchEntry::Check { .. } => ROWS,
-                };
-                batch.entries.iter().map(entry).sum()
+            Mutation::PutObject(object) => object.cost_bytes(),
+            Mutation::Batch(batch) => batch.entries.iter().map(BatchEntry::cost_bytes).sum(),
+            Mutation::Transaction(tx) => {
+                let writes: usize = tx.buckets.iter().map(BucketWrites::cost_bytes).sum();
+                tx.reads.cost_bytes() + writes
             }
             Mutation::PutPart(part) => part.part.chunks.len() * 192,
             Mutation::Expire { due, .. } => due.len() * ROWS,
@@ -487,6 +513,43 @@ impl BuildIndex {
         let entry = |entry: &IndexEntry| entry.fields.len() + 64;
         let entries = self.documents.iter().flat_map(|document| &document.entries);
         entries.map(entry).sum()
+/// About how many bytes the rows of one change of a key add to a batch, beside its body.
+const ROWS: usize = 1024;
+
+impl PutObject {
+    fn cost_bytes(&self) -> usize {
+        match &self.body {
+            PlannedBody::Inline(bytes) => bytes.len(),
+            PlannedBody::Chunked { chunks, .. } => chunks.len() * 128,
+        }
+    }
+}
+
+impl BatchEntry {
+    fn cost_bytes(&self) -> usize {
+        match self {
+            Self::Put(object) => ROWS + object.cost_bytes(),
+            Self::Delete(_) | Self::Check { .. } => ROWS,
+        }
+    }
+}
+
+impl BucketWrites {
+    fn cost_bytes(&self) -> usize {
+        self.entries.iter().map(|(_, entry)| entry.cost_bytes()).sum()
+    }
+}
+
+impl Transaction {
+    /// A transaction waits, with its whole cost, in the lane of the bucket that it writes most in, of several the first:
+    /// so it takes its turns from a bucket that its caller may write to, and none of another's.
+    fn lane(&self) -> Lane {
+        let costs = self
+            .buckets
+            .iter()
+            .map(|writes| (writes.cost_bytes(), writes.bucket));
+        let most = costs.reduce(|most, next| if next.0 > most.0 { next } else { most });
+        most.map_or(Lane::Store, |(_, bucket)| Lane::Bucket(bucket))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wfldb_core::auth::{Authorized, Op, Target, Written};
-use wfldb_core::id::{ContentHash, Seq, VersionId};
+use wfldb_core::id::{BucketId, ContentHash, Seq, VersionId};
 use wfldb_core::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, CHUNK_BYTES, INLINE_BYTES_MAX};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
@@ -150,16 +150,7 @@ impl Inner {
             let put = self.plan_document(snapshot, proof, bucket, new)?;
             return Ok(BatchEntry::Put(Box::new(put)));
         }
-        let planned = if body.len() <= INLINE_BYTES_MAX {
-            PlannedBody::Inline(body.clone())
-        } else {
-            let chunks = body.chunks(CHUNK_BYTES);
-            let put = chunks.map(|chunk| self.put_chunk(bucket.id, chunk, pins));
-            PlannedBody::Chunked {
-                chunk_bytes: u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX),
-                chunks: put.collect::<Result<_, _>>()?,
-            }
-        };
+        let planned = planned_bytes(self, bucket.id, &body, pins)?;
         Ok(BatchEntry::Put(Box::new(PutObject {
             bucket: bucket.id,
             key,
@@ -174,6 +165,24 @@ impl Inner {
             document: None,
         })))
     }
+}
+
+/// The body of a new version whose bytes are in memory; in chunk files, pinned, where it is too large for a row.
+pub(crate) fn planned_bytes(
+    inner: &Inner,
+    bucket: BucketId,
+    body: &Bytes,
+    pins: &mut Pins,
+) -> Result<PlannedBody, EngineError> {
+    if body.len() <= INLINE_BYTES_MAX {
+        return Ok(PlannedBody::Inline(body.clone()));
+    }
+    let chunks = body.chunks(CHUNK_BYTES);
+    let put = chunks.map(|chunk| inner.put_chunk(bucket, chunk, pins));
+    Ok(PlannedBody::Chunked {
+        chunk_bytes: u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX),
+        chunks: put.collect::<Result<_, _>>()?,
+    })
 }
 
 fn entry(index: usize, error: EngineError) -> EngineError {

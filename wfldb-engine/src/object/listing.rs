@@ -105,7 +105,7 @@ impl Engine {
         admits(&row, proof)?;
         let bucket = row.id;
         let mut page = ScanPage::default();
-        let mut ranges = ranges(proof, query);
+        let mut ranges = visible_ranges(proof, &query.prefix);
         if query.reverse {
             ranges.reverse();
         }
@@ -172,14 +172,14 @@ impl Engine {
 
 /// Bounds of object keys: `from <= key < to`; `to` empty: no end.
 #[derive(Debug, Clone)]
-struct KeyRange {
-    from: Vec<u8>,
-    to: Vec<u8>,
+pub(crate) struct KeyRange {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Vec<u8>,
 }
 
-/// What the query's prefix and the prefixes that the proof shows have in common, ascending and disjoint.
-fn ranges(proof: &Authorized, query: &ScanQuery) -> Vec<KeyRange> {
-    let wanted = query.prefix.as_str();
+/// What a prefix and the prefixes that the proof shows have in common, ascending and disjoint.
+pub(crate) fn visible_ranges(proof: &Authorized, prefix: &KeyPrefix) -> Vec<KeyRange> {
+    let wanted = prefix.as_str();
     let of = |prefix: &str| KeyRange {
         from: prefix.as_bytes().to_vec(),
         to: prefix_end(prefix.as_bytes()),

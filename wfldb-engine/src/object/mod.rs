@@ -17,12 +17,14 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 
+pub(crate) use self::batch::planned_bytes;
 pub use self::batch::{BatchAction, BatchOp, BatchOutcome};
 pub use self::copy::CopySource;
 pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
+pub(crate) use self::listing::{KeyRange, visible_ranges};
 pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
-pub(crate) use self::read::inline_body;
 pub use self::read::{ObjectReader, Which};
+pub(crate) use self::read::{inline_body, read_chunks};
 pub use self::upload::{FinishedUpload, Upload};
 pub use self::write::{DeleteOutcome, PutOutcome};
 pub(crate) use self::write::{check_conditions, put_outcome, settle};

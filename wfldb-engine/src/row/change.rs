@@ -28,6 +28,8 @@ pub(crate) enum Action {
     Lifecycle,
     /// A packet or a key; `key` says which. Of no bucket.
     Revoked,
+    /// Several effects in several buckets, all in `buckets`.
+    Transaction,
 }
 
 impl Action {
@@ -45,6 +47,7 @@ impl Action {
             Self::Batch => store::Action::Batch,
             Self::Lifecycle => store::Action::Lifecycle,
             Self::Revoked => store::Action::Revoked,
+            Self::Transaction => store::Action::Transaction,
         }
     }
 
@@ -62,6 +65,7 @@ impl Action {
             store::Action::Batch => Ok(Self::Batch),
             store::Action::Lifecycle => Ok(Self::Lifecycle),
             store::Action::Revoked => Ok(Self::Revoked),
+            store::Action::Transaction => Ok(Self::Transaction),
             _ => Err(DAMAGED),
         }
     }
@@ -75,6 +79,14 @@ pub(crate) struct Effect {
     pub(crate) version: VersionId,
     pub(crate) etag: Option<ContentHash>,
     pub(crate) len: u64,
+}
+
+/// What a transaction did in one bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketChange {
+    pub(crate) bucket: BucketId,
+    pub(crate) seq: Seq,
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// One change. `key` is the object key, or the bucket's name for changes of a bucket; empty when all is in `entries`.
@@ -96,6 +108,8 @@ pub(crate) struct ChangeRow {
     pub(crate) evidence: [u8; 32],
     /// Effects beside the main one, in order.
     pub(crate) entries: Vec<Effect>,
+    /// What a transaction did in each of its buckets, in the order of their ids; `bucket` is zeros then, and `seq` 0.
+    pub(crate) buckets: Vec<BucketChange>,
     /// The change's leaf in the audit log; `None` in rows of formats before 3, and until the commit gives it one.
     pub(crate) leaf: Option<LeafLink>,
 }
@@ -117,12 +131,14 @@ impl ChangeRow {
 
     /// Each bucket that the change is one of, with its number there. A revocation is of none.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (BucketId, Seq)> + '_ {
-        let own = self.action != Action::Revoked;
-        own.then_some((self.bucket, self.seq)).into_iter()
+        let own = !matches!(self.action, Action::Revoked | Action::Transaction);
+        let own = own.then_some((self.bucket, self.seq));
+        let buckets = self.buckets.iter().map(|change| (change.bucket, change.seq));
+        own.into_iter().chain(buckets)
     }
 
-    /// Everything that the change did to versions, in order.
-    pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> + '_ {
+    /// Everything that the change did to versions, in order, each with its bucket.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = (BucketId, Effect)> + '_ {
         let main = self.version.map(|version| Effect {
             action: self.action,
             key: self.key.clone(),
@@ -130,7 +146,13 @@ impl ChangeRow {
             etag: self.etag,
             len: self.len,
         });
-        main.into_iter().chain(self.entries.iter().cloned())
+        let own = main.into_iter().chain(self.entries.iter().cloned());
+        let buckets = self.buckets.iter();
+        let others = buckets.flat_map(|change| {
+            let effects = change.effects.iter().cloned();
+            effects.map(|effect| (change.bucket, effect))
+        });
+        own.map(|effect| (self.bucket, effect)).chain(others)
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -146,6 +168,12 @@ impl ChangeRow {
             .collect();
         let entries = (!entries.is_empty()).then(|| builder.create_vector(&entries));
         let entry = self.leaf.map(|link| hash(&link.entry));
+        let buckets: Vec<_> = self
+            .buckets
+            .iter()
+            .map(|change| change.create(&mut builder))
+            .collect();
+        let buckets = (!buckets.is_empty()).then(|| builder.create_vector(&buckets));
         let args = store::ChangeRowArgs {
             prev: Some(&hash(&self.prev)),
             position: self.position.get(),
@@ -162,6 +190,7 @@ impl ChangeRow {
             entries,
             leaf: self.leaf.map_or(0, |link| link.leaf),
             entry: entry.as_ref(),
+            buckets,
         };
         let row = store::ChangeRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -196,6 +225,35 @@ impl ChangeRow {
                 leaf: row.leaf(),
                 entry: hash_bytes(entry),
             }),
+            buckets: row
+                .buckets()
+                .into_iter()
+                .flatten()
+                .map(|change| BucketChange::read(&change))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl BucketChange {
+    fn create<'a>(&self, builder: &mut FlatBufferBuilder<'a>) -> WIPOffset<store::BucketChange<'a>> {
+        let effects: Vec<_> = self.effects.iter().map(|effect| effect.create(builder)).collect();
+        let args = store::BucketChangeArgs {
+            bucket: Some(&id(self.bucket.as_bytes())),
+            seq: self.seq.get(),
+            entries: Some(builder.create_vector(&effects)),
+        };
+        store::BucketChange::create(builder, &args)
+    }
+
+    fn read(change: &store::BucketChange<'_>) -> Result<Self, RowError> {
+        let effects = change.entries().into_iter().flatten();
+        Ok(Self {
+            bucket: BucketId::from_bytes(id_bytes(change.bucket())),
+            seq: Seq::new(change.seq()),
+            effects: effects
+                .map(|effect| Effect::read(&effect))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

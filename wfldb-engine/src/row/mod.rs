@@ -15,7 +15,7 @@ pub(crate) mod revocation;
 mod upload;
 
 pub(crate) use self::bucket::BucketRow;
-pub(crate) use self::change::{Action, ChangeRow, Effect, EvidenceRow, LeafLink};
+pub(crate) use self::change::{Action, BucketChange, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;
 pub(crate) use self::index::{DefinedIndex, IndexState, IndexWork, Indexes, decode_entry, encode_entry};
 pub(crate) use self::link_use::{LinkUseRow, LinksRow, decode_share as link_share};

@@ -106,7 +106,8 @@ fn is_of_versions(action: Action) -> bool {
         | Action::VersionPruned
         | Action::VersionExpired
         | Action::Batch
-        | Action::Lifecycle => true,
+        | Action::Lifecycle
+        | Action::Transaction => true,
     }
 }
 
@@ -130,6 +131,7 @@ impl Tail {
             | Action::BucketDeleted
             | Action::Batch
             | Action::Lifecycle
+            | Action::Transaction
             | Action::Revoked => {}
         }
     }
@@ -168,12 +170,13 @@ fn walk(snapshot: &dyn Snapshot, from: u64, mark: &CommitMark) -> Result<Tail, S
             tail.revoked.insert(change.key.clone(), logged);
             continue;
         }
-        tail.seqs.insert(change.bucket, change.seq.get());
-        if change.version.is_none() && is_of_versions(change.action) && change.entries.is_empty() {
+        let seqs = change.touched().map(|(bucket, seq)| (bucket, seq.get()));
+        tail.seqs.extend(seqs);
+        if is_of_versions(change.action) && change.effects().next().is_none() {
             return Err(format!("the change at position {position} names no version"));
         }
-        for effect in change.effects() {
-            tail.note(change.bucket, position, effect);
+        for (bucket, effect) in change.effects() {
+            tail.note(bucket, position, effect);
         }
     }
     if expected_position != mark.position.get() + 1 && mark.position.get() + 1 >= from {

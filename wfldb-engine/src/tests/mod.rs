@@ -31,6 +31,7 @@ mod random_damage;
 mod seeds;
 mod tags;
 mod timed;
+mod tx;
 
 use std::path::Path;
 use std::sync::Arc;

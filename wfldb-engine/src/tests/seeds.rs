@@ -84,6 +84,7 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
         config: Some(bucket_row.config_json()),
         evidence: [6; 32],
         entries: vec![effect],
+        buckets: Vec::new(),
         leaf: Some(LeafLink {
             leaf: 6,
             entry: [11; 32],

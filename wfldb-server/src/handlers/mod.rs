@@ -19,6 +19,7 @@ mod scan;
 mod session;
 mod signed;
 mod store;
+mod tx;
 
 use std::future::ready;
 use std::pin::Pin;
@@ -30,6 +31,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::{Actor, Authorized, Forbidden, Method, RouteKind, Target};
 use wfldb_core::id::KeyId;
+use wfldb_core::name::BucketName;
 use wfldb_core::request::RequestHead;
 use wfldb_net::accept::{NotAcceptable, Representation};
 
@@ -95,6 +97,7 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Session, Method::Post) => Box::pin(session::open(call)),
         (RouteKind::Keys, Method::Post) => Box::pin(keys::revoke(call)),
         (RouteKind::Keys, Method::Get) => Box::pin(keys::list(call)),
+        (RouteKind::Tx, Method::Post) => Box::pin(tx::tx(call)),
         (RouteKind::AuditLog, Method::Get) => Box::pin(audit::published(call)),
         (RouteKind::AuditProof, Method::Get) => Box::pin(audit::inclusion(call)),
         (RouteKind::AuditConsistency, Method::Get) => Box::pin(audit::consistency(call)),
@@ -130,6 +133,7 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::DryRun
             | RouteKind::Session
             | RouteKind::Keys
+            | RouteKind::Tx
             | RouteKind::AuditLog
             | RouteKind::AuditProof
             | RouteKind::AuditConsistency
@@ -173,13 +177,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         blocking(app, cover).instrument(span.clone()).await?;
     }
     let admitted = span.in_scope(|| app.gate.decide(known))?;
-    limit_bucket(app, &admitted.authorized).instrument(span).await?;
-    Ok(admitted)
-}
-
-/// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
-async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
-    let name = match authorized.target() {
+    let bucket = match admitted.authorized.target() {
         Target::Key(name, _)
         | Target::Listing(name)
         | Target::Batch(name)
@@ -187,8 +185,15 @@ async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fau
         | Target::Explain(name)
         | Target::Aggregate(name)
         | Target::Changes(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        // A transaction's requests are counted once it is known which buckets they are about.
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(admitted),
     };
+    limit_bucket(app, bucket).instrument(span).await?;
+    Ok(admitted)
+}
+
+/// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
+async fn limit_bucket(app: &Arc<App>, name: &BucketName) -> Result<(), Fault> {
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known
     } else {

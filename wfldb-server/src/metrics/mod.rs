@@ -277,6 +277,11 @@ fn register_engine(registry: &mut Registry, engine: &Engine) {
             "Bytes of small bodies on disk that were overwritten or removed",
             stats.stale_bytes,
         ),
+        (
+            "transactions_open",
+            "Transactions that are under way",
+            stats.transactions_open,
+        ),
         ("writable", "Whether writes succeed", writable),
     ] {
         registry.register(name, help, gauge(value));
@@ -348,6 +353,21 @@ fn register_counters(registry: &mut Registry, stats: &EngineStats) {
             "How much smaller the compressed chunk files are than plain ones",
             stats.chunk_bytes_saved,
         ),
+        (
+            "transactions_committed",
+            "Transactions that wrote something and were committed",
+            stats.transactions_committed,
+        ),
+        (
+            "transaction_conflicts",
+            "Transactions that were refused since something that they had read was overtaken",
+            stats.transactions_conflicts,
+        ),
+        (
+            "transaction_deadlocks",
+            "Transactions that were ended to resolve a deadlock",
+            stats.transactions_deadlocks,
+        ),
     ] {
         registry.register(name, help, counter(value));
     }
@@ -396,6 +416,7 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Backup => "backup",
         RouteKind::Session => "session",
         RouteKind::Keys => "keys",
+        RouteKind::Tx => "tx",
         RouteKind::AuditLog => "audit_log",
         RouteKind::AuditProof => "audit_proof",
         RouteKind::AuditConsistency => "audit_consistency",

@@ -196,6 +196,7 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::DryRun => format!("/v1/_dryrun?link={link}"),
                 RouteKind::Session => format!("/v1/_session?link={link}"),
                 RouteKind::Keys => format!("/v1/_keys?link={link}"),
+                RouteKind::Tx => format!("/v1/_tx?link={link}"),
                 RouteKind::AuditLog => format!("/v1/_audit/checkpoint?link={link}"),
                 RouteKind::AuditProof => format!("/v1/_audit/proof?leaf=0&link={link}"),
                 RouteKind::AuditConsistency => format!("/v1/_audit/consistency?from=0&link={link}&to=0"),

@@ -77,6 +77,7 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
         config: Some(row.config_json()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        buckets: Vec::new(),
         leaf: None,
     };
     state.put(Space::Meta, key::bucket_name(name), row.id.as_bytes().to_vec());
@@ -115,6 +116,7 @@ pub(super) fn delete(
         config: None,
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        buckets: Vec::new(),
         leaf: None,
     };
     // The name is free at once; the rows go later, in bounded commits, because the detached mark says so.

@@ -17,7 +17,7 @@ use crate::commit::plan::{Due, DueWhat, WritePlan};
 use crate::error::EngineError;
 use crate::index::IndexHints;
 use crate::row::{
-    Action, BucketCounters, BucketRow, ChangeRow, CommitMark, Effect, ObjectRow, counters, key,
+    Action, BucketChange, BucketCounters, BucketRow, ChangeRow, CommitMark, Effect, ObjectRow, counters, key,
 };
 use crate::storage::Space;
 
@@ -34,6 +34,78 @@ pub(super) struct Edit<'s> {
     effects: Vec<Effect>,
     /// Versions that this change wrote.
     written: u32,
+}
+
+/// Effects of one change: with the buckets, less than the tables that a row may have.
+const CHANGE_EFFECTS_MAX: usize = 4000;
+/// About how large the row of a change may become; no row is read that is larger than 4 MiB.
+const CHANGE_BYTES_MAX: usize = 3 << 20;
+
+/// Refuses a change with more effects than a row of the log can hold.
+pub(super) fn check_effects<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Result<(), EngineError> {
+    let (mut number, mut bytes) = (0, 0);
+    for effect in effects {
+        number += 1;
+        bytes += effect.key.len() + 128;
+    }
+    if number > CHANGE_EFFECTS_MAX || bytes > CHANGE_BYTES_MAX {
+        Err(EngineError::TooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// What is left of the work in a bucket once its counters are written.
+pub(super) struct Closed<'s> {
+    pub(super) state: &'s mut Overlay,
+    /// Versions that the change wrote there.
+    pub(super) written: u32,
+    pub(super) change: BucketChange,
+}
+
+/// Logs a change of one bucket. `several` names a change that has no main effect.
+pub(super) fn log_one(
+    plan: &WritePlan,
+    change: BucketChange,
+    several: Option<Action>,
+    written: u32,
+    state: &mut Overlay,
+    mark: &mut CommitMark,
+) {
+    let BucketChange {
+        bucket,
+        seq,
+        effects: mut entries,
+    } = change;
+    let main = (several.is_none() && !entries.is_empty()).then(|| entries.remove(0));
+    let action = several.or(main.as_ref().map(|main| main.action));
+    let change = ChangeRow {
+        prev: mark.chain,
+        position: mark.position.next(),
+        at: plan.at.max(mark.at),
+        bucket,
+        seq,
+        action: action.unwrap_or(Action::Batch),
+        version: main.as_ref().map(|main| main.version),
+        etag: main.as_ref().and_then(|main| main.etag),
+        len: main.as_ref().map_or(0, |main| main.len),
+        key: main.map(|main| main.key).unwrap_or_default(),
+        config: None,
+        evidence: plan.evidence.hash,
+        entries,
+        buckets: Vec::new(),
+        leaf: None,
+    };
+    share_evidence(&change, written, state);
+    super::log(plan, change, state, mark);
+}
+
+/// Notes how many versions the evidence of a change stands for, where that is more than one.
+pub(super) fn share_evidence(change: &ChangeRow, written: u32, state: &mut Overlay) {
+    if written > 1 {
+        let shares = key::evidence_shares(change.position);
+        state.put(Space::Log, shares, written.to_be_bytes().to_vec());
+    }
 }
 
 impl<'s> Edit<'s> {
@@ -73,35 +145,35 @@ impl<'s> Edit<'s> {
         self.state.put(Space::Counters, row, self.counters.encode());
     }
 
-    /// Writes counters, change and evidence, and moves the mark. `several` names a change that has no main effect.
-    pub(super) fn log(mut self, plan: &WritePlan, mark: &mut CommitMark, several: Option<Action>) {
+    /// Refuses a change with more effects than a row of the log can hold.
+    pub(super) fn check_effects(&self) -> Result<(), EngineError> {
+        check_effects(&self.effects)
+    }
+
+    /// Writes the bucket's counters with the number of the change, and answers what the log has to say of the bucket.
+    pub(super) fn close(mut self) -> Closed<'s> {
         self.counters.seq = self.seq.get();
-        let mut entries = std::mem::take(&mut self.effects);
-        let main = (several.is_none() && !entries.is_empty()).then(|| entries.remove(0));
-        let action = several.or(main.as_ref().map(|main| main.action));
-        let change = ChangeRow {
-            prev: mark.chain,
-            position: self.position,
-            at: self.at,
-            bucket: self.bucket.id,
-            seq: self.seq,
-            action: action.unwrap_or(Action::Batch),
-            version: main.as_ref().map(|main| main.version),
-            etag: main.as_ref().and_then(|main| main.etag),
-            len: main.as_ref().map_or(0, |main| main.len),
-            key: main.map(|main| main.key).unwrap_or_default(),
-            config: None,
-            evidence: plan.evidence.hash,
-            entries,
-            leaf: None,
-        };
-        if self.written > 1 {
-            let shares = key::evidence_shares(self.position);
-            self.state
-                .put(Space::Log, shares, self.written.to_be_bytes().to_vec());
+        let row = key::bucket_counters(&self.bucket.id);
+        self.state.put(Space::Counters, row, self.counters.encode());
+        Closed {
+            state: self.state,
+            written: self.written,
+            change: BucketChange {
+                bucket: self.bucket.id,
+                seq: self.seq,
+                effects: self.effects,
+            },
         }
-        super::log(plan, change, self.state, mark);
-        self.write_counters();
+    }
+
+    /// Writes counters, change and evidence, and moves the mark. `several` names a change that has no main effect.
+    pub(super) fn log(self, plan: &WritePlan, mark: &mut CommitMark, several: Option<Action>) {
+        let Closed {
+            state,
+            written,
+            change,
+        } = self.close();
+        log_one(plan, change, several, written, state, mark);
     }
 
     /// The row in `heads`, live or at its end.

@@ -5,6 +5,7 @@
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
 //! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves), documents by
 //! their time in `timed`.
+//! in `revoke`, uses of links in `uses`, transactions over several buckets in `transaction`.
 
 mod audit;
 mod bucket;
@@ -15,6 +16,7 @@ mod indexes;
 mod object;
 mod revoke;
 mod timed;
+mod transaction;
 mod upload;
 mod uses;
 
@@ -65,6 +67,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),
         Mutation::EraseVersion(erase) => erase::erase(plan, erase, state, mark),
         Mutation::Batch(batch) => object::batch(plan, batch, state, mark),
+        Mutation::Transaction(tx) => transaction::commit(plan, tx, state, mark),
         Mutation::StartUpload(start) => upload::start(plan, start, state, mark),
         Mutation::PutPart(part) => upload::put_part(plan, part, state, mark),
         Mutation::AbortUpload(abort) => upload::abort(plan, abort, state, mark),

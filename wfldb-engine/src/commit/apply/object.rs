@@ -235,6 +235,7 @@ pub(super) fn batch(plan: &WritePlan, batch: &Batch, state: &mut Overlay, mark: 
             error: Box::new(error),
         })?);
     }
+    edit.check_effects()?;
     let seq = edit.has_effects().then_some(edit.seq);
     if seq.is_some() {
         edit.log(plan, mark, Some(Action::Batch));
@@ -242,9 +243,10 @@ pub(super) fn batch(plan: &WritePlan, batch: &Batch, state: &mut Overlay, mark: 
     Ok(Applied::Batch { seq, results })
 }
 
-type EntryResult = Option<(wfldb_core::id::VersionId, Option<wfldb_core::id::ContentHash>)>;
+/// What an entry wrote.
+pub(super) type EntryResult = Option<(wfldb_core::id::VersionId, Option<wfldb_core::id::ContentHash>)>;
 
-fn carry_out(edit: &mut Edit<'_>, entry: &BatchEntry) -> Result<EntryResult, EngineError> {
+pub(super) fn carry_out(edit: &mut Edit<'_>, entry: &BatchEntry) -> Result<EntryResult, EngineError> {
     match entry {
         BatchEntry::Put(put) => {
             let (row, _) = add(edit, put)?;

@@ -81,6 +81,7 @@ pub(super) fn revoke(
         config: Some(logged.to_json()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        buckets: Vec::new(),
         leaf: None,
     };
     log(plan, change, state, mark);
