@@ -43,8 +43,8 @@ mod object;
 mod outgoing;
 mod pool;
 mod problem;
-mod query;
 pub mod profile;
+mod query;
 pub mod retry;
 mod session;
 mod store;
@@ -75,14 +75,17 @@ pub use profile::Profile;
 pub use query::{Documents, Query};
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
-pub use transfer::{DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError};
 pub use transaction::{Committed, Transaction};
+pub use transfer::{
+    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions,
+    Imported, ReadError,
+};
 pub use url_link::{LinkRequest, MadeLink};
 pub use watch::{Changes, WatchFrom, WatchOptions};
 pub use wfldb_net::accept::Representation;
 pub use wfldb_net::batch::{BatchAction, BatchEntry, BatchResult, BatchResults};
-pub use wfldb_net::find::{ExecutionStats, ExplainAnswer};
 pub use wfldb_net::changes::{Change, KeyChange};
 pub use wfldb_net::dry_run::{DryRunAnswer, LinkAnswer, Need as DryRunNeed};
+pub use wfldb_net::find::{ExecutionStats, ExplainAnswer};
 pub use wfldb_net::keys::{RevocationForm, RevocationList, RevokeAsked, parse_key};
 pub use wfldb_net::multipart::{Part, PartRef, Parts};

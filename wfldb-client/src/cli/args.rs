@@ -12,7 +12,10 @@ use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, EXPORT_RULES, IMPORT_RULES, LINK_RULES, TAG_RULES, WATCH_RULES};
+use super::help::{
+    ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, EXPORT_RULES, IMPORT_RULES,
+    LINK_RULES, TAG_RULES, WATCH_RULES,
+};
 use super::target::Target;
 
 /// The command line of `wfldb`.

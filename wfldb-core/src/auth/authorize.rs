@@ -317,9 +317,10 @@ impl Question<'_> {
                 )
             }
             // Which keys are shown follows from the prefixes; one grant is enough to ask.
-            Target::Listing(bucket) | Target::Find(bucket) | Target::Aggregate(bucket) | Target::Changes(bucket) => {
-                (grant.bucket.covers(bucket), grant.ops.contains(op), true)
-            }
+            Target::Listing(bucket)
+            | Target::Find(bucket)
+            | Target::Aggregate(bucket)
+            | Target::Changes(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
             // It speaks of all documents and of the bucket's indexes.
             Target::Explain(bucket) => (
                 grant.bucket.covers(bucket),
