@@ -1,9 +1,9 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
+use wfldb_core::aggregate::TooManyGroups;
 use wfldb_core::doc::{EnvelopeError, JsonError, TimeFieldError};
 use wfldb_core::index::{DefinitionError, IndexError};
-use wfldb_core::aggregate::TooManyGroups;
 use wfldb_core::query::QueryError;
 
 use crate::row::RowError;
@@ -200,9 +200,6 @@ pub enum EngineError {
     /// The evidence of the change is gone, and with it what opens its leaf.
     #[error("the evidence was erased")]
     EvidenceErased,
-    /// The answer takes more than a question may cost.
-    #[error("the question costs more than one may")]
-    OverBudget,
     /// Another backup is being made in that place.
     #[error("another backup is being made in that place")]
     BackupRunning,
@@ -314,7 +311,6 @@ impl EngineError {
             Self::Unindexable(_) => "TooManyIndexEntries",
             Self::BadIndex(error) => error.code(),
             Self::Query(error) => error.code(),
-            Self::OverBudget => "OverBudget",
             Self::IndexExists => "IndexExists",
             Self::NoSuchIndex => "NoSuchIndex",
             Self::TooManyIndexes => "TooManyIndexes",

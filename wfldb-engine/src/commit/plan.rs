@@ -513,6 +513,9 @@ impl BuildIndex {
         let entry = |entry: &IndexEntry| entry.fields.len() + 64;
         let entries = self.documents.iter().flat_map(|document| &document.entries);
         entries.map(entry).sum()
+    }
+}
+
 /// About how many bytes the rows of one change of a key add to a batch, beside its body.
 const ROWS: usize = 1024;
 

@@ -186,7 +186,9 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         | Target::Aggregate(name)
         | Target::Changes(name) => name,
         // A transaction's requests are counted once it is known which buckets they are about.
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => return Ok(admitted),
+        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
+            return Ok(admitted);
+        }
     };
     limit_bucket(app, bucket).instrument(span).await?;
     Ok(admitted)

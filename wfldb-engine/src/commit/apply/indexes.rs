@@ -123,6 +123,7 @@ fn configured(
         config: Some(what.to_string()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        buckets: Vec::new(),
         leaf: None,
     };
     state.put(Space::Meta, key::bucket_row(&row.id), row.encode());

@@ -4,8 +4,7 @@
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
 //! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves), documents by
-//! their time in `timed`.
-//! in `revoke`, uses of links in `uses`, transactions over several buckets in `transaction`.
+//! their time in `timed`, transactions over several buckets in `transaction`.
 
 mod audit;
 mod bucket;
