@@ -86,7 +86,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
     )
         .prop_map(
             |(
-                [documents, mirror, audit_reads, require_signature],
+                [documents, mirror, audit_reads, require_signature, auto_index],
                 keep,
                 days,
                 quota_bytes,
@@ -109,6 +109,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     mirror,
                     audit_reads,
                     require_signature,
+                    auto_index,
                 }
             },
         );
