@@ -76,7 +76,7 @@ fn listing() -> impl Strategy<Value = Listing> {
 fn bucket() -> impl Strategy<Value = Bucket> {
     let number = || option::of(any::<u64>());
     let config = (
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         number(),
         number(),
         number(),
