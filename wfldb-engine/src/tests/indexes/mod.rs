@@ -20,10 +20,7 @@ use crate::{IndexInfo, IndexProgress, MemoryStorage, Snapshot, Space, Storage};
 const BUCKET: &str = "people";
 
 fn engine_on(storage: &MemoryStorage, dir: &Path, options: EngineOptions) -> Engine {
-    let engine = Engine::with_storage(Arc::new(storage.clone()), dir, options).unwrap();
-    let key = wfldb_core::id::SecretKey::from_seed([7; 32]);
-    let _ = engine.inner.node.set(key);
-    engine
+    Engine::with_storage(Arc::new(storage.clone()), dir, options).unwrap()
 }
 
 /// An engine in memory with a bucket of documents, and what it is on.
