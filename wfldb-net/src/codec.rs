@@ -98,6 +98,7 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             time_field,
             time_days: bucket.config.time_days,
             append_only: bucket.config.append_only,
+            auto_index: bucket.config.auto_index,
         },
     );
     let Usage {
@@ -227,6 +228,7 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
                 .map_err(|_| CodecError::Field)?,
             time_days: config.time_days(),
             append_only: config.append_only(),
+            auto_index: config.auto_index(),
         },
         usage: Usage {
             objects: usage.objects(),

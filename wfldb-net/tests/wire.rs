@@ -89,6 +89,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
         .prop_map(
             |(
                 [documents, mirror, audit_reads, require_signature, append_only],
+                [documents, mirror, audit_reads, require_signature, auto_index],
                 keep,
                 days,
                 quota_bytes,
@@ -115,6 +116,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     time_field: time_days.and_then(|_| FieldPath::parse(r"a.b\.c").ok()),
                     time_days,
                     append_only,
+                    auto_index,
                 }
             },
         );

@@ -1267,6 +1267,7 @@ pub mod wfldb {
                 pub const VT_TIME_FIELD: ::flatbuffers::VOffsetT = 24;
                 pub const VT_TIME_DAYS: ::flatbuffers::VOffsetT = 26;
                 pub const VT_APPEND_ONLY: ::flatbuffers::VOffsetT = 28;
+                pub const VT_AUTO_INDEX: ::flatbuffers::VOffsetT = 30;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1307,6 +1308,7 @@ pub mod wfldb {
                     if let Some(x) = args.time_field {
                         builder.add_time_field(x);
                     }
+                    builder.add_auto_index(args.auto_index);
                     builder.add_append_only(args.append_only);
                     builder.add_require_signature(args.require_signature);
                     builder.add_audit_reads(args.audit_reads);
@@ -1430,6 +1432,18 @@ pub mod wfldb {
                             .unwrap()
                     }
                 }
+                /// Whether an index is made when a query would gain from one.
+                #[inline]
+                pub fn auto_index(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<bool>(BucketConfig::VT_AUTO_INDEX, Some(false))
+                            .unwrap()
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1456,6 +1470,7 @@ pub mod wfldb {
                         )?
                         .visit_field::<u64>("time_days", Self::VT_TIME_DAYS, false)?
                         .visit_field::<bool>("append_only", Self::VT_APPEND_ONLY, false)?
+                        .visit_field::<bool>("auto_index", Self::VT_AUTO_INDEX, false)?
                         .finish();
                     Ok(())
                 }
@@ -1474,6 +1489,7 @@ pub mod wfldb {
                 pub time_field: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub time_days: Option<u64>,
                 pub append_only: bool,
+                pub auto_index: bool,
             }
             impl<'a> Default for BucketConfigArgs<'a> {
                 #[inline]
@@ -1492,6 +1508,7 @@ pub mod wfldb {
                         time_field: None,
                         time_days: None,
                         append_only: false,
+                        auto_index: false,
                     }
                 }
             }
@@ -1568,6 +1585,11 @@ pub mod wfldb {
                         .push_slot::<bool>(BucketConfig::VT_APPEND_ONLY, append_only, false);
                 }
                 #[inline]
+                pub fn add_auto_index(&mut self, auto_index: bool) {
+                    self.fbb_
+                        .push_slot::<bool>(BucketConfig::VT_AUTO_INDEX, auto_index, false);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1600,6 +1622,7 @@ pub mod wfldb {
                     ds.field("time_field", &self.time_field());
                     ds.field("time_days", &self.time_days());
                     ds.field("append_only", &self.append_only());
+                    ds.field("auto_index", &self.auto_index());
                     ds.finish()
                 }
             }
