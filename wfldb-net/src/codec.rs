@@ -92,6 +92,7 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             audit_reads: bucket.config.audit_reads,
             require_signature: bucket.config.require_signature,
             rate: bucket.config.rate,
+            auto_index: bucket.config.auto_index,
         },
     );
     let Usage {
@@ -214,6 +215,7 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
             audit_reads: config.audit_reads(),
             require_signature: config.require_signature(),
             rate: config.rate(),
+            auto_index: config.auto_index(),
         },
         usage: Usage {
             objects: usage.objects(),

@@ -1264,6 +1264,7 @@ pub mod wfldb {
                 pub const VT_AUDIT_READS: ::flatbuffers::VOffsetT = 18;
                 pub const VT_REQUIRE_SIGNATURE: ::flatbuffers::VOffsetT = 20;
                 pub const VT_RATE: ::flatbuffers::VOffsetT = 22;
+                pub const VT_AUTO_INDEX: ::flatbuffers::VOffsetT = 24;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1298,6 +1299,7 @@ pub mod wfldb {
                     if let Some(x) = args.keep_versions {
                         builder.add_keep_versions(x);
                     }
+                    builder.add_auto_index(args.auto_index);
                     builder.add_require_signature(args.require_signature);
                     builder.add_audit_reads(args.audit_reads);
                     builder.add_mirror(args.mirror);
@@ -1391,6 +1393,18 @@ pub mod wfldb {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(BucketConfig::VT_RATE, None) }
                 }
+                /// Whether an index is made when a query would gain from one.
+                #[inline]
+                pub fn auto_index(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<bool>(BucketConfig::VT_AUTO_INDEX, Some(false))
+                            .unwrap()
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1410,6 +1424,7 @@ pub mod wfldb {
                         .visit_field::<bool>("audit_reads", Self::VT_AUDIT_READS, false)?
                         .visit_field::<bool>("require_signature", Self::VT_REQUIRE_SIGNATURE, false)?
                         .visit_field::<u64>("rate", Self::VT_RATE, false)?
+                        .visit_field::<bool>("auto_index", Self::VT_AUTO_INDEX, false)?
                         .finish();
                     Ok(())
                 }
@@ -1425,6 +1440,7 @@ pub mod wfldb {
                 pub audit_reads: bool,
                 pub require_signature: bool,
                 pub rate: Option<u64>,
+                pub auto_index: bool,
             }
             impl<'a> Default for BucketConfigArgs {
                 #[inline]
@@ -1440,6 +1456,7 @@ pub mod wfldb {
                         audit_reads: false,
                         require_signature: false,
                         rate: None,
+                        auto_index: false,
                     }
                 }
             }
@@ -1499,6 +1516,11 @@ pub mod wfldb {
                     self.fbb_.push_slot_always::<u64>(BucketConfig::VT_RATE, rate);
                 }
                 #[inline]
+                pub fn add_auto_index(&mut self, auto_index: bool) {
+                    self.fbb_
+                        .push_slot::<bool>(BucketConfig::VT_AUTO_INDEX, auto_index, false);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1528,6 +1550,7 @@ pub mod wfldb {
                     ds.field("audit_reads", &self.audit_reads());
                     ds.field("require_signature", &self.require_signature());
                     ds.field("rate", &self.rate());
+                    ds.field("auto_index", &self.auto_index());
                     ds.finish()
                 }
             }

@@ -167,6 +167,7 @@ proptest! {
             quota_bytes: bytes,
             quota_objects: objects,
             require_signature: strict,
+            auto_index: !strict,
             ..BucketConfig::default()
         };
         let json = serde_json::to_vec(&config).unwrap();

@@ -109,7 +109,7 @@ async fn a_question_that_is_none_is_refused_with_its_place() {
     store.send(plain).await.is(400, "NotDocuments");
     store.send(Ask::new("GET", "/v1/films/_find")).await.is(405, "MethodNotAllowed");
     let large = format!(r#"{{"selector":{{"a":"{}"}}}}"#, "x".repeat(70_000));
-    store.send(Ask::new("POST", "/v1/films/_find").body(large)).await.is(413, "BodyTooLarge");
+    store.send(Ask::new("POST", "/v1/films/_find").body(large)).await.is(413, "TooLarge");
     for (body, code, pointer) in [
         (r#"{"selector":{"a":{"$near":1}}}"#, "UnknownOperator", "/selector/a/$near"),
         (r#"{"selector":{"a":1,"a":2}}"#, "BadJson", "/selector/a"),

@@ -212,7 +212,13 @@ fn remove(edit: &mut Edit<'_>, delete: &DeleteObject) -> Result<Option<ObjectRow
         return Ok(None);
     };
     let tombstone = edit.tombstone(&head)?;
-    edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted, None)?;
+    edit.add_version(
+        &delete.key,
+        Some(&head),
+        &tombstone,
+        Action::ObjectDeleted,
+        None,
+    )?;
     edit.prune_after(&delete.key)?;
     Ok(Some(tombstone))
 }
