@@ -31,9 +31,11 @@ pub(crate) async fn query(client: &Client, output: &Output, args: &QueryArgs) ->
 }
 
 fn built(args: &QueryArgs) -> Result<Query, Failure> {
-    let selector: Value =
-        serde_json::from_str(&args.selector).map_err(|_| Failure::Usage("SELECTOR is not JSON".to_owned()))?;
-    let mut query = Query::all().filter(selector).projection(args.fields.iter().cloned());
+    let selector: Value = serde_json::from_str(&args.selector)
+        .map_err(|_| Failure::Usage("SELECTOR is not JSON".to_owned()))?;
+    let mut query = Query::all()
+        .filter(selector)
+        .projection(args.fields.iter().cloned());
     for field in &args.sort {
         query = match field.strip_suffix(":desc") {
             Some(name) => query.sort_descending(name),
@@ -70,7 +72,11 @@ fn words(answer: &ExplainAnswer) -> String {
         format!(
             "examined   {}, {}",
             counted(stats.total_keys_examined.unwrap_or_default(), "key", "keys"),
-            counted(stats.total_docs_examined.unwrap_or_default(), "document", "documents")
+            counted(
+                stats.total_docs_examined.unwrap_or_default(),
+                "document",
+                "documents"
+            )
         ),
         format!(
             "returned   {} in {}.{:03} ms",

@@ -87,11 +87,7 @@ impl IndexWish {
 /// # Errors
 /// [`QueryFault::UseIndex`] when the index that the question names cannot answer it, [`QueryFault::Bookmark`] when the
 /// bookmark's cannot.
-pub fn plan(
-    request: &FindRequest,
-    indexes: &[Known<'_>],
-    resumed: Option<Walk>,
-) -> Result<Plan, QueryError> {
+pub fn plan(request: &FindRequest, indexes: &[Known<'_>], resumed: Option<Walk>) -> Result<Plan, QueryError> {
     let conditions = conjuncts(request.selector.condition());
     let question = Question { request, conditions };
     let mut candidates = Vec::new();
@@ -117,7 +113,9 @@ pub fn plan(
         (Some(Walk::Sorted), _) => true,
         _ => false,
     });
-    let best = candidates.into_iter().min_by(|left, right| left.cost.total_cmp(&right.cost));
+    let best = candidates
+        .into_iter()
+        .min_by(|left, right| left.cost.total_cmp(&right.cost));
     let best = best.ok_or_else(|| QueryError {
         fault: QueryFault::Bookmark,
         pointer: "/bookmark".to_owned(),
@@ -279,7 +277,11 @@ impl<'a> Question<'a> {
                     of_element |= element;
                 }
                 Some((Source::Spans(found), element)) => {
-                    share *= found.iter().map(|span| share_of(span.low, span.high)).sum::<f64>().min(0.95);
+                    share *= found
+                        .iter()
+                        .map(|span| share_of(span.low, span.high))
+                        .sum::<f64>()
+                        .min(0.95);
                     of_element |= element;
                     spans = Some(found);
                     break;
@@ -308,7 +310,10 @@ impl<'a> Question<'a> {
         let order = whole_only.then(|| self.order(definition)).flatten();
         let sorted = self.unpinned().is_empty() || order.is_some();
         // Who walks all of an index has to gain the order by it.
-        if share >= ALL && (order.is_none() || self.request.sort.is_empty()) && self.request.use_index.is_none() {
+        if share >= ALL
+            && (order.is_none() || self.request.sort.is_empty())
+            && self.request.use_index.is_none()
+        {
             return None;
         }
         Some(Candidate {
@@ -378,7 +383,8 @@ impl<'a> Question<'a> {
         if points.iter().any(key) {
             return None;
         }
-        let mut fields: Vec<(FieldPath, bool)> = points.into_iter().map(|path| (path.clone(), false)).collect();
+        let mut fields: Vec<(FieldPath, bool)> =
+            points.into_iter().map(|path| (path.clone(), false)).collect();
         let sort = self.unpinned();
         let sorts = sort.iter().filter(|field| !field.is_key());
         fields.extend(sorts.map(|field| (field.path.clone(), field.descending)));

@@ -75,7 +75,10 @@ impl FindRequest {
         for (place, field) in request.sort.iter().enumerate() {
             let earlier = request.sort.iter().take(place);
             // Behind the key, which is different in all documents, nothing decides any more.
-            if earlier.clone().any(|earlier| earlier.path == field.path || earlier.is_key()) {
+            if earlier
+                .clone()
+                .any(|earlier| earlier.path == field.path || earlier.is_key())
+            {
                 return Err(at(&format!("/sort/{place}"), QueryFault::FieldPlace));
             }
         }
@@ -91,7 +94,10 @@ impl FindRequest {
             body.insert("fields".to_owned(), fields.collect());
         }
         if !self.sort.is_empty() {
-            body.insert("sort".to_owned(), self.sort.iter().map(SortField::to_value).collect());
+            body.insert(
+                "sort".to_owned(),
+                self.sort.iter().map(SortField::to_value).collect(),
+            );
         }
         body.insert("limit".to_owned(), self.limit.into());
         if self.skip > 0 {

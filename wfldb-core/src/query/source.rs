@@ -45,7 +45,10 @@ pub(super) fn whole<'a>(conditions: &[&'a Condition], path: &FieldPath) -> Optio
     let tests = tests_of(conditions, path);
     match of_tests(&tests, is_key(path)) {
         Some(source) if source.narrows() => Some(source),
-        other => conditions.iter().find_map(|condition| of_any(condition, path)).or(other),
+        other => conditions
+            .iter()
+            .find_map(|condition| of_any(condition, path))
+            .or(other),
     }
 }
 

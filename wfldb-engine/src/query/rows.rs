@@ -93,7 +93,9 @@ impl<'a> Rows<'a> {
             Some(after) => range.from = range.from.max([after, &[0]].concat()),
             None => {}
         }
-        if (!range.to.is_empty() && range.from >= range.to) || (self.reverse && after.is_some_and(<[u8]>::is_empty)) {
+        if (!range.to.is_empty() && range.from >= range.to)
+            || (self.reverse && after.is_some_and(<[u8]>::is_empty))
+        {
             return Box::new(std::iter::empty());
         }
         let prefix = key::of_bucket(&self.bucket);
@@ -169,8 +171,14 @@ mod tests {
         let all = [range("", "")];
         assert_eq!(shown(&all, None), all);
         assert_eq!(shown(&all, Some(&[])), []);
-        assert_eq!(shown(&all, Some(&prefixes)), [range("a/", "a0"), range("c/", "c0")]);
-        assert_eq!(shown(&[range("a/m", "c/b")], Some(&prefixes)), [range("a/m", "a0"), range("c/", "c/b")]);
+        assert_eq!(
+            shown(&all, Some(&prefixes)),
+            [range("a/", "a0"), range("c/", "c0")]
+        );
+        assert_eq!(
+            shown(&[range("a/m", "c/b")], Some(&prefixes)),
+            [range("a/m", "a0"), range("c/", "c/b")]
+        );
         assert_eq!(shown(&[range("b", "b0")], Some(&prefixes)), []);
     }
 }

@@ -54,7 +54,9 @@ impl Page {
     /// Adds a document as it is answered.
     pub(super) fn add(&mut self, request: &FindRequest, wanted: Wanted) {
         let Wanted { row, mut document } = wanted;
-        self.bytes = self.bytes.saturating_add(usize::try_from(row.len).unwrap_or(usize::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_add(usize::try_from(row.len).unwrap_or(usize::MAX));
         if let (Some(signature), Some(members)) = (&row.signature, document.as_object_mut()) {
             members.insert("_sig".to_owned(), signature.to_string().into());
         }
@@ -67,7 +69,11 @@ impl Run<'_> {
     pub(super) fn in_order(&mut self, from: Option<&FindPosition>) -> Result<Found, EngineError> {
         let place = from.and_then(FindPosition::place);
         // Who counts looks at all rows, and passes over those that were answered.
-        let (after, passed) = if self.request.count { (None, place) } else { (place, None) };
+        let (after, passed) = if self.request.count {
+            (None, place)
+        } else {
+            (place, None)
+        };
         let mut skip = if from.is_some() { 0 } else { self.request.skip };
         let mut page = Page::default();
         let mut found = Found::default();
@@ -98,7 +104,10 @@ impl Run<'_> {
                 if skip > 0 {
                     skip -= 1;
                 } else if page.is_full(self.request) {
-                    found.next = found.next.or_else(|| last.clone()).filter(|_| self.request.limit > 0);
+                    found.next = found
+                        .next
+                        .or_else(|| last.clone())
+                        .filter(|_| self.request.limit > 0);
                 } else {
                     page.add(self.request, wanted);
                     last = Some(position);
@@ -163,7 +172,9 @@ impl Run<'_> {
 
     /// INVARIANT 2: an entry goes with the head that has it.
     pub(super) fn head(&self, object: &ObjectKey) -> Result<ObjectRow, EngineError> {
-        let head = self.snapshot.get(Space::Heads, &key::head(&self.bucket.id, object))?;
+        let head = self
+            .snapshot
+            .get(Space::Heads, &key::head(&self.bucket.id, object))?;
         let head = head.ok_or(EngineError::Corrupt("index entry"))?;
         Ok(ObjectRow::decode(&head)?)
     }
@@ -180,14 +191,20 @@ impl Run<'_> {
         let (Some(index), Access::Index { ranges, reverse, .. }) = (self.index, &self.plan.access) else {
             return Ok(true);
         };
-        let entries = index.entries(document).map_err(|_| EngineError::Corrupt("index entry"))?;
+        let entries = index
+            .entries(document)
+            .map_err(|_| EngineError::Corrupt("index entry"))?;
         let mut places: Vec<Vec<u8>> = entries.iter().map(|entry| entry.key(object)).collect();
         places.retain(|place| {
             ranges
                 .iter()
                 .any(|range| range.from <= *place && (range.to.is_empty() || *place < range.to))
         });
-        let first = if *reverse { places.iter().max() } else { places.iter().min() };
+        let first = if *reverse {
+            places.iter().max()
+        } else {
+            places.iter().min()
+        };
         Ok(first.is_some_and(|first| first.as_slice() == place))
     }
 }

@@ -101,7 +101,9 @@ impl Run<'_> {
             if !self.proof.sees_key(&found.key) {
                 continue;
             }
-            let Some(document) = self.as_found(found)? else { continue };
+            let Some(document) = self.as_found(found)? else {
+                continue;
+            };
             count += 1;
             let by = if self.request.sort.is_empty() {
                 best_first(found.score).to_vec()
@@ -117,7 +119,9 @@ impl Run<'_> {
 
     /// The document that a search found, if it is still that version and the rest of the selector wants it.
     fn as_found(&mut self, found: &TextMatch) -> Result<Option<Value>, EngineError> {
-        let head = self.snapshot.get(Space::Heads, &key::head(&self.bucket.id, &found.key))?;
+        let head = self
+            .snapshot
+            .get(Space::Heads, &key::head(&self.bucket.id, &found.key))?;
         let Some(head) = head else { return Ok(None) };
         let head = ObjectRow::decode(&head)?;
         if head.version != found.version || !head.is_live(self.now) {
@@ -151,7 +155,11 @@ impl Run<'_> {
         }
         found.next = last.filter(|_| more);
         // It has to come back in a body of bounded size.
-        if found.next.as_ref().is_some_and(|next| next.to_bytes().len() > BOOKMARK_POSITION_BYTES_MAX) {
+        if found
+            .next
+            .as_ref()
+            .is_some_and(|next| next.to_bytes().len() > BOOKMARK_POSITION_BYTES_MAX)
+        {
             return Err(EngineError::OverBudget);
         }
         found.count = self.request.count.then_some(count);

@@ -36,7 +36,12 @@ impl Place {
         let put = |engine: &Engine| {
             let proof = object(BUCKET, key, Op::Put);
             let body = document.to_string();
-            engine.put_document(&proof, body.as_bytes(), ObjectHeaders::default(), Preconditions::default())
+            engine.put_document(
+                &proof,
+                body.as_bytes(),
+                ObjectHeaders::default(),
+                Preconditions::default(),
+            )
         };
         self.engine.settled(put).unwrap();
     }
@@ -45,7 +50,9 @@ impl Place {
         let proof = of_bucket(BUCKET, Op::Manage);
         let definition = IndexDefinition::parse(definition).unwrap();
         let name = self.engine.define_index(&proof, definition).wait().unwrap().name;
-        self.engine.wait_for_index(&proof, &name, Duration::from_secs(60)).unwrap();
+        self.engine
+            .wait_for_index(&proof, &name, Duration::from_secs(60))
+            .unwrap();
     }
 
     /// All pages of a question, one behind the other.
@@ -54,7 +61,12 @@ impl Place {
         let mut from = None;
         for _ in 0..100 {
             let found = find(&self.engine, body, from.as_ref()).unwrap();
-            assert!(found.documents.len() <= body["limit"].as_u64().map_or(25, |limit| usize::try_from(limit).unwrap()));
+            assert!(
+                found.documents.len()
+                    <= body["limit"]
+                        .as_u64()
+                        .map_or(25, |limit| usize::try_from(limit).unwrap())
+            );
             all.extend(found.documents);
             from = found.next;
             if from.is_none() {
@@ -66,7 +78,10 @@ impl Place {
 }
 
 fn ids(documents: &[Value]) -> Vec<String> {
-    documents.iter().map(|document| document["_id"].as_str().unwrap().to_owned()).collect()
+    documents
+        .iter()
+        .map(|document| document["_id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -105,7 +120,10 @@ fn condition() -> impl Strategy<Value = Value> {
 }
 
 fn selector() -> impl Strategy<Value = Value> {
-    let field = || (prop::sample::select(vec!["a", "b", "c"]), condition()).prop_map(|(name, condition)| json!({name: condition}));
+    let field = || {
+        (prop::sample::select(vec!["a", "b", "c"]), condition())
+            .prop_map(|(name, condition)| json!({name: condition}))
+    };
     prop_oneof![
         3 => field(),
         2 => (field(), field()).prop_map(|(left, right)| json!({"$and": [left, right]})),
@@ -207,12 +225,25 @@ fn an_index_spares_looking_at_every_document() {
     let place = Place::new(&films());
     let question = json!({"selector": {"year": {"$gte": 1990, "$lt": 1992}}, "execution_stats": true});
     let without = find(&place.engine, &question, None).unwrap();
-    assert_eq!((without.documents.len(), without.stats.documents, without.stats.returned), (4, 200, 4));
+    assert_eq!(
+        (
+            without.documents.len(),
+            without.stats.documents,
+            without.stats.returned
+        ),
+        (4, 200, 4)
+    );
     assert_eq!(without.plan.index, None);
-    assert_eq!(without.plan.wish.unwrap().to_value(), json!({"index": {"fields": [{"year": "asc"}]}}));
+    assert_eq!(
+        without.plan.wish.unwrap().to_value(),
+        json!({"index": {"fields": [{"year": "asc"}]}})
+    );
     place.index(&json!({"index": {"fields": ["year"]}, "name": "year"}));
     let with = find(&place.engine, &question, None).unwrap();
-    assert_eq!((with.documents.len(), with.stats.documents, with.stats.keys), (4, 4, 4));
+    assert_eq!(
+        (with.documents.len(), with.stats.documents, with.stats.keys),
+        (4, 4, 4)
+    );
     assert_eq!(with.plan.index.unwrap().as_str(), "year");
     assert_eq!(with.plan.wish, None);
     // The first of an order need no more than themselves.
@@ -220,8 +251,18 @@ fn an_index_spares_looking_at_every_document() {
     let found = find(&place.engine, &newest, None).unwrap();
     assert!(found.plan.in_order && found.plan.reverse && found.stats.documents == 3);
     let proof = Authorized::local("test", Op::Query, Target::Explain(name(BUCKET)));
-    let explained = place.engine.explain(&proof, &FindRequest::parse(&question).unwrap()).unwrap();
-    assert_eq!((explained.stats.documents, explained.stats.returned, explained.over_budget), (4, 4, false));
+    let explained = place
+        .engine
+        .explain(&proof, &FindRequest::parse(&question).unwrap())
+        .unwrap();
+    assert_eq!(
+        (
+            explained.stats.documents,
+            explained.stats.returned,
+            explained.over_budget
+        ),
+        (4, 4, false)
+    );
 }
 
 /// DEFECT: a projection that is made before the document is tested, a document without its signature.
@@ -229,12 +270,21 @@ fn an_index_spares_looking_at_every_document() {
 fn answers_have_the_members_that_were_asked_for() {
     let place = Place::new(&films()[..3]);
     let found = find(&place.engine, &json!({"selector": {"_id": "film:001"}}), None).unwrap();
-    let whole = place.engine.document(&object(BUCKET, "film:001", Op::Get), Which::Newest).unwrap();
-    assert_eq!(found.documents, [serde_json::from_slice::<Value>(&whole.json).unwrap()]);
+    let whole = place
+        .engine
+        .document(&object(BUCKET, "film:001", Op::Get), Which::Newest)
+        .unwrap();
+    assert_eq!(
+        found.documents,
+        [serde_json::from_slice::<Value>(&whole.json).unwrap()]
+    );
     assert_eq!(found.stats.keys, 1);
     let question = json!({"selector": {"year": 1901}, "fields": ["title", "genre.1", "nothing"]});
     let found = find(&place.engine, &question, None).unwrap();
-    assert_eq!(found.documents, [json!({"title": "Film 1", "genre": {"1": "war"}})]);
+    assert_eq!(
+        found.documents,
+        [json!({"title": "Film 1", "genre": {"1": "war"}})]
+    );
 }
 
 #[test]
@@ -243,18 +293,33 @@ fn a_question_that_cannot_be_answered_says_why() {
     make_bucket(&place.engine, "plain");
     let plain = Authorized::local("test", Op::Query, Target::Find(name("plain")));
     let question = FindRequest::parse(&json!({"selector": {}})).unwrap();
-    assert!(matches!(place.engine.find(&plain, &question, None), Err(EngineError::NotDocuments)));
-    let code = |body: Value, from: Option<FindPosition>| find(&place.engine, &body, from.as_ref()).unwrap_err().code();
-    assert_eq!(code(json!({"selector": {}, "use_index": "none"}), None), "BadQuery");
+    assert!(matches!(
+        place.engine.find(&plain, &question, None),
+        Err(EngineError::NotDocuments)
+    ));
+    let code = |body: Value, from: Option<FindPosition>| {
+        find(&place.engine, &body, from.as_ref()).unwrap_err().code()
+    };
+    assert_eq!(
+        code(json!({"selector": {}, "use_index": "none"}), None),
+        "BadQuery"
+    );
     // The index that a bookmark goes on in is gone.
-    let gone = FindPosition::Entry { index: 9, place: vec![0x20] };
+    let gone = FindPosition::Entry {
+        index: 9,
+        place: vec![0x20],
+    };
     assert_eq!(code(json!({"selector": {}}), Some(gone)), "BadQuery");
 }
 
 /// DEFECT: a bookmark that begins again after a write, or passes something over.
 #[test]
 fn pages_go_on_where_they_ended_whatever_was_written_meanwhile() {
-    for (sort, index) in [(json!([]), None), (json!([{"year": "asc"}]), None), (json!([{"year": "asc"}]), Some("year"))] {
+    for (sort, index) in [
+        (json!([]), None),
+        (json!([{"year": "asc"}]), None),
+        (json!([{"year": "asc"}]), Some("year")),
+    ] {
         let place = Place::new(&films());
         if let Some(field) = index {
             place.index(&json!({"index": {"fields": [field]}}));
@@ -263,7 +328,11 @@ fn pages_go_on_where_they_ended_whatever_was_written_meanwhile() {
         let first = find(&place.engine, &question, None).unwrap();
         // One that was answered goes away, one comes in before the end, and one behind it.
         let answered = ids(&first.documents)[3].clone();
-        place.engine.delete(&object(BUCKET, &answered, Op::Delete), Preconditions::default()).wait().unwrap();
+        place
+            .engine
+            .delete(&object(BUCKET, &answered, Op::Delete), Preconditions::default())
+            .wait()
+            .unwrap();
         place.put("film:000-a", &json!({"year": 1900}));
         place.put("film:999", &json!({"year": 1949}));
         let mut rest = question.clone();
@@ -298,14 +367,23 @@ fn of_what_a_search_found_come_those_that_are_wanted_best_first() {
     let proof = Authorized::local("test", Op::Query, Target::Find(name(BUCKET)));
     let ask = |body: Value, from: Option<&FindPosition>| {
         let request = FindRequest::parse(&body).unwrap();
-        place.engine.find_matching(&proof, &request, &matches, from).unwrap()
+        place
+            .engine
+            .find_matching(&proof, &request, &matches, from)
+            .unwrap()
     };
     let body = json!({"selector": {"$text": "film", "year": {"$gt": 1900}}, "limit": 2});
     let first = ask(body.clone(), None);
     assert_eq!(ids(&first.documents), ["film:001", "film:002"]);
     let second = ask(body, first.next.as_ref());
     assert_eq!(ids(&second.documents), ["film:004", "film:005"]);
-    let sorted = ask(json!({"selector": {"$text": "film"}, "sort": [{"year": "desc"}], "count": true}), None);
-    assert_eq!(ids(&sorted.documents), ["film:005", "film:004", "film:002", "film:001", "film:000"]);
+    let sorted = ask(
+        json!({"selector": {"$text": "film"}, "sort": [{"year": "desc"}], "count": true}),
+        None,
+    );
+    assert_eq!(
+        ids(&sorted.documents),
+        ["film:005", "film:004", "film:002", "film:001", "film:000"]
+    );
     assert_eq!(sorted.count, Some(5));
 }

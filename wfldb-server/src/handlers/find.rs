@@ -20,43 +20,53 @@ const ALL_DOCUMENTS: &str = "_all_docs";
 
 /// `POST /v1/{bucket}/_find`.
 pub(super) async fn find(call: Call) -> Result<Reply, Fault> {
-    asked(call, debug_span!("handlers::find::find"), |app, authorized, asked| {
-        let bucket = authorized.bucket().ok_or(Fault::Forbidden(Forbidden))?;
-        let subject = subject(authorized)?;
-        let question = asked.identity();
-        let from = match &asked.bookmark {
-            Some(bookmark) => Some(app.cursors.open_bookmark(subject, bucket, &question, bookmark)?),
-            None => None,
-        };
-        let found = app.engine.find(authorized, asked, from.as_ref())?;
-        let next = found.next.as_ref();
-        let answer = FindAnswer {
-            bookmark: next.map(|next| app.cursors.bookmark(subject, bucket, &question, next)),
-            count: found.count,
-            execution_stats: asked.execution_stats.then(|| stats(authorized, &found.stats)),
-            docs: found.documents,
-        };
-        respond::json(StatusCode::OK, &answer)
-    })
+    asked(
+        call,
+        debug_span!("handlers::find::find"),
+        |app, authorized, asked| {
+            let bucket = authorized.bucket().ok_or(Fault::Forbidden(Forbidden))?;
+            let subject = subject(authorized)?;
+            let question = asked.identity();
+            let from = match &asked.bookmark {
+                Some(bookmark) => Some(app.cursors.open_bookmark(subject, bucket, &question, bookmark)?),
+                None => None,
+            };
+            let found = app.engine.find(authorized, asked, from.as_ref())?;
+            let next = found.next.as_ref();
+            let answer = FindAnswer {
+                bookmark: next.map(|next| app.cursors.bookmark(subject, bucket, &question, next)),
+                count: found.count,
+                execution_stats: asked.execution_stats.then(|| stats(authorized, &found.stats)),
+                docs: found.documents,
+            };
+            respond::json(StatusCode::OK, &answer)
+        },
+    )
     .await
 }
 
 /// `POST /v1/{bucket}/_explain`.
 pub(super) async fn explain(call: Call) -> Result<Reply, Fault> {
-    asked(call, debug_span!("handlers::find::explain"), |app, authorized, asked| {
-        let explained = app.engine.explain(authorized, asked)?;
-        let plan = explained.plan;
-        let answer = ExplainAnswer {
-            index: plan.index.map_or_else(|| ALL_DOCUMENTS.to_owned(), |index| index.to_string()),
-            ranges: plan.ranges as u64,
-            reverse: plan.reverse,
-            in_order: plan.in_order,
-            execution_stats: stats(authorized, &explained.stats),
-            over_budget: explained.over_budget,
-            wish: plan.wish.map(|wish| wish.to_value()),
-        };
-        respond::json(StatusCode::OK, &answer)
-    })
+    asked(
+        call,
+        debug_span!("handlers::find::explain"),
+        |app, authorized, asked| {
+            let explained = app.engine.explain(authorized, asked)?;
+            let plan = explained.plan;
+            let answer = ExplainAnswer {
+                index: plan
+                    .index
+                    .map_or_else(|| ALL_DOCUMENTS.to_owned(), |index| index.to_string()),
+                ranges: plan.ranges as u64,
+                reverse: plan.reverse,
+                in_order: plan.in_order,
+                execution_stats: stats(authorized, &explained.stats),
+                over_budget: explained.over_budget,
+                wish: plan.wish.map(|wish| wish.to_value()),
+            };
+            respond::json(StatusCode::OK, &answer)
+        },
+    )
     .await
 }
 

@@ -31,7 +31,10 @@ fn explain(body: &Value) -> Ask {
 
 fn ids(answer: &Value) -> Vec<&str> {
     let documents = answer["docs"].as_array().unwrap();
-    documents.iter().map(|document| document["_id"].as_str().unwrap()).collect()
+    documents
+        .iter()
+        .map(|document| document["_id"].as_str().unwrap())
+        .collect()
 }
 
 /// DEFECT: a caller of one prefix who is answered, counted or told of what is below another.
@@ -47,16 +50,28 @@ async fn everybody_is_answered_from_what_they_may_query() {
             (json!({"selector": {"year": 2002}}), 3, 3),
             (json!({"selector": {}, "sort": ["year"]}), 12, 6),
             (json!({"selector": {"_id": {"$gte": "a/04"}}}), 10, 4),
-            (json!({"selector": {}, "sort": [{"place": "desc"}], "limit": 20}), 12, 6),
+            (
+                json!({"selector": {}, "sort": [{"place": "desc"}], "limit": 20}),
+                12,
+                6,
+            ),
         ] {
             let mut body = body;
             body["count"] = json!(true);
             body["execution_stats"] = json!(true);
             let answer = store.send(find(&body).over(http)).await.json();
-            assert_eq!((ids(&answer).len(), &answer["count"]), (all, &json!(all)), "{body}");
+            assert_eq!(
+                (ids(&answer).len(), &answer["count"]),
+                (all, &json!(all)),
+                "{body}"
+            );
             assert!(answer["execution_stats"]["total_docs_examined"].is_u64());
             let answer = store.send_as(&part, find(&body).over(http)).await.json();
-            assert_eq!((ids(&answer).len(), &answer["count"]), (some, &json!(some)), "{body}");
+            assert_eq!(
+                (ids(&answer).len(), &answer["count"]),
+                (some, &json!(some)),
+                "{body}"
+            );
             assert!(ids(&answer).iter().all(|id| id.starts_with("a/")));
             // What it takes to find them says what else is there.
             assert_eq!(answer["execution_stats"].get("total_docs_examined"), None);
@@ -64,9 +79,18 @@ async fn everybody_is_answered_from_what_they_may_query() {
         }
         let question = json!({"selector": {"year": 2002}});
         let named = json!({"selector": {"year": 2002}, "use_index": "year"});
-        store.send_as(&part, find(&named).over(http)).await.is(403, "Forbidden");
-        store.send_as(&part, explain(&question).over(http)).await.is(403, "Forbidden");
-        store.send_as(&reader, find(&question).over(http)).await.is(403, "Forbidden");
+        store
+            .send_as(&part, find(&named).over(http))
+            .await
+            .is(403, "Forbidden");
+        store
+            .send_as(&part, explain(&question).over(http))
+            .await
+            .is(403, "Forbidden");
+        store
+            .send_as(&reader, find(&question).over(http))
+            .await
+            .is(403, "Forbidden");
         let explained = store.send(explain(&question).over(http)).await.json();
         assert_eq!(explained["index"], "year");
         assert_eq!(explained["execution_stats"]["total_docs_examined"], 3);
@@ -84,7 +108,9 @@ async fn bookmarks_lead_through_all_pages_and_belong_to_their_caller_and_questio
         loop {
             let answer = store.send(find(&body)).await.json();
             found.extend(ids(&answer).into_iter().map(str::to_owned));
-            let Some(bookmark) = answer.get("bookmark") else { break };
+            let Some(bookmark) = answer.get("bookmark") else {
+                break;
+            };
             body["bookmark"] = bookmark.clone();
             store.send_as(&other, find(&body)).await.is(400, "BadCursor");
             let mut another = body.clone();
@@ -104,23 +130,44 @@ async fn bookmarks_lead_through_all_pages_and_belong_to_their_caller_and_questio
 async fn a_question_that_is_none_is_refused_with_its_place() {
     let store = store().await;
     let admin: &Holder = &store.admin;
-    store.send(Ask::new("PUT", "/v1/plain")).await.ok(StatusCode::CREATED);
+    store
+        .send(Ask::new("PUT", "/v1/plain"))
+        .await
+        .ok(StatusCode::CREATED);
     let plain = Ask::new("POST", "/v1/plain/_find").body(r#"{"selector":{}}"#);
     store.send(plain).await.is(400, "NotDocuments");
-    store.send(Ask::new("GET", "/v1/films/_find")).await.is(405, "MethodNotAllowed");
+    store
+        .send(Ask::new("GET", "/v1/films/_find"))
+        .await
+        .is(405, "MethodNotAllowed");
     let large = format!(r#"{{"selector":{{"a":"{}"}}}}"#, "x".repeat(70_000));
-    store.send(Ask::new("POST", "/v1/films/_find").body(large)).await.is(413, "TooLarge");
+    store
+        .send(Ask::new("POST", "/v1/films/_find").body(large))
+        .await
+        .is(413, "TooLarge");
     for (body, code, pointer) in [
-        (r#"{"selector":{"a":{"$near":1}}}"#, "UnknownOperator", "/selector/a/$near"),
+        (
+            r#"{"selector":{"a":{"$near":1}}}"#,
+            "UnknownOperator",
+            "/selector/a/$near",
+        ),
         (r#"{"selector":{"a":1,"a":2}}"#, "BadJson", "/selector/a"),
         (r#"{"selector":{},"limit":1001}"#, "BadQuery", "/limit"),
-        (r#"{"selector":{"$or":[{"a":{"$regex":"("}}]}}"#, "BadQuery", "/selector/$or/0/a/$regex"),
+        (
+            r#"{"selector":{"$or":[{"a":{"$regex":"("}}]}}"#,
+            "BadQuery",
+            "/selector/$or/0/a/$regex",
+        ),
         (r#"{"selector":{},"r":1}"#, "BadQuery", "/r"),
         (r#"{"selector":{},"use_index":"none"}"#, "BadQuery", "/use_index"),
     ] {
         let ask = Ask::new("POST", "/v1/films/_find").body(body.to_owned());
         let answer = store.send_as(admin, ask).await;
         let problem = answer.json();
-        assert_eq!((problem["code"].as_str(), problem["pointer"].as_str()), (Some(code), Some(pointer)), "{body}");
+        assert_eq!(
+            (problem["code"].as_str(), problem["pointer"].as_str()),
+            (Some(code), Some(pointer)),
+            "{body}"
+        );
     }
 }

@@ -147,10 +147,19 @@ fn a_projection_keeps_places_and_leaves_out_what_is_not_there() {
         project(&fields, document.clone())
     };
     assert_eq!(projected(&[]), document);
-    assert_eq!(projected(&["a.c.d", "g", "nothing"]), json!({"a": {"c": {"d": 2}}, "g": null}));
-    assert_eq!(projected(&["a.b", "a.c"]), json!({"a": {"b": 1, "c": {"d": 2, "e": 3}}}));
+    assert_eq!(
+        projected(&["a.c.d", "g", "nothing"]),
+        json!({"a": {"c": {"d": 2}}, "g": null})
+    );
+    assert_eq!(
+        projected(&["a.b", "a.c"]),
+        json!({"a": {"b": 1, "c": {"d": 2, "e": 3}}})
+    );
     assert_eq!(projected(&["a.b", "a"]), json!({"a": document["a"]}));
-    assert_eq!(projected(&["a", "a.b", "f", "f.0"]), json!({"a": document["a"], "f": [10, 20]}));
+    assert_eq!(
+        projected(&["a", "a.b", "f", "f.0"]),
+        json!({"a": document["a"], "f": [10, 20]})
+    );
 }
 
 #[test]
@@ -173,5 +182,8 @@ fn a_request_is_read_whole_and_written_as_it_is_read() {
     };
     assert_eq!(with(|body| body["limit"] = json!(5)), request.identity());
     assert_ne!(with(|body| body["sort"] = json!(["a"])), request.identity());
-    assert_ne!(with(|body| body["selector"] = json!({"a": {"$gt": 2}})), request.identity());
+    assert_ne!(
+        with(|body| body["selector"] = json!({"a": {"$gt": 2}})),
+        request.identity()
+    );
 }

@@ -63,7 +63,9 @@ impl Reading {
                 self.operator("$eq", selector, value)
             };
         }
-        let mut each = members.iter().map(|(name, argument)| self.member(name, argument, value));
+        let mut each = members
+            .iter()
+            .map(|(name, argument)| self.member(name, argument, value));
         if self.negated {
             each.any(|holds| holds)
         } else {
@@ -108,10 +110,18 @@ impl Reading {
         let order = order(self.of_key)(value, argument);
         let same = |left: &Value, right: &Value| compare(left, right).is_eq();
         let in_list = || match value {
-            Value::Array(elements) => {
-                elements.iter().any(|element| argument.as_array().unwrap().iter().any(|wanted| same(element, wanted)))
-            }
-            _ => argument.as_array().unwrap().iter().any(|wanted| same(value, wanted)),
+            Value::Array(elements) => elements.iter().any(|element| {
+                argument
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|wanted| same(element, wanted))
+            }),
+            _ => argument
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|wanted| same(value, wanted)),
         };
         let inner = |element: &Value| {
             Self {
@@ -133,20 +143,34 @@ impl Reading {
             "$nin" => !in_list(),
             "$exists" => argument == &json!(true),
             "$type" => argument == type_of(value),
-            "$size" => value.as_array().is_some_and(|elements| json!(elements.len()) == *argument),
-            "$mod" => value.as_i64().is_some_and(|number| number % argument[0].as_i64().unwrap() == argument[1].as_i64().unwrap()),
-            "$regex" => text().is_some_and(|(text, pattern)| regex::Regex::new(pattern).unwrap().is_match(text)),
+            "$size" => value
+                .as_array()
+                .is_some_and(|elements| json!(elements.len()) == *argument),
+            "$mod" => value.as_i64().is_some_and(|number| {
+                number % argument[0].as_i64().unwrap() == argument[1].as_i64().unwrap()
+            }),
+            "$regex" => {
+                text().is_some_and(|(text, pattern)| regex::Regex::new(pattern).unwrap().is_match(text))
+            }
             "$beginsWith" | "$startsWith" => text().is_some_and(|(text, part)| text.starts_with(part)),
             "$endsWith" => text().is_some_and(|(text, part)| text.ends_with(part)),
             "$contains" => text().is_some_and(|(text, part)| text.contains(part)),
             "$all" => value.as_array().is_some_and(|elements| {
                 let wanted = argument.as_array().unwrap();
-                wanted.iter().all(|wanted| elements.iter().any(|element| same(element, wanted)))
+                wanted
+                    .iter()
+                    .all(|wanted| elements.iter().any(|element| same(element, wanted)))
                     || (!wanted.is_empty() && wanted.iter().all(|only| only.is_array() && same(only, value)))
             }),
-            "$elemMatch" => value.as_array().is_some_and(|elements| elements.iter().any(inner)),
-            "$allMatch" => value.as_array().is_some_and(|elements| !elements.is_empty() && elements.iter().all(inner)),
-            "$keyMapMatch" => value.as_object().is_some_and(|members| members.keys().any(|name| inner(&json!(name)))),
+            "$elemMatch" => value
+                .as_array()
+                .is_some_and(|elements| elements.iter().any(inner)),
+            "$allMatch" => value
+                .as_array()
+                .is_some_and(|elements| !elements.is_empty() && elements.iter().all(inner)),
+            "$keyMapMatch" => value
+                .as_object()
+                .is_some_and(|members| members.keys().any(|name| inner(&json!(name)))),
             other => panic!("{other}"),
         }
     }
@@ -186,8 +210,12 @@ pub(super) fn value() -> impl Strategy<Value = Value> {
 
 /// A document without `_id`.
 pub(super) fn document() -> impl Strategy<Value = Value> {
-    (prop::option::weighted(0.8, value()), prop::option::weighted(0.8, value()), prop::option::weighted(0.6, value())).prop_map(
-        |(a, b, d)| {
+    (
+        prop::option::weighted(0.8, value()),
+        prop::option::weighted(0.8, value()),
+        prop::option::weighted(0.6, value()),
+    )
+        .prop_map(|(a, b, d)| {
             let mut document = json!({});
             for (name, value) in [("a", a), ("b", b), ("c", d.map(|d| json!({"d": d})))] {
                 if let Some(value) = value {
@@ -195,15 +223,16 @@ pub(super) fn document() -> impl Strategy<Value = Value> {
                 }
             }
             document
-        },
-    )
+        })
 }
 
 /// An operator with its argument.
 fn terminal() -> impl Strategy<Value = Value> {
     let list = || prop::collection::vec(value(), 0..4).prop_map(Value::from);
     let text = || prop::sample::select(vec!["", "a", "A", "b", "é"]).prop_map(Value::from);
-    let operator = |name: &'static str, argument: BoxedStrategy<Value>| argument.prop_map(move |argument| json!({name: argument})).boxed();
+    let operator = |name: &'static str, argument: BoxedStrategy<Value>| {
+        argument.prop_map(move |argument| json!({name: argument})).boxed()
+    };
     prop_oneof![
         4 => prop::sample::select(vec!["$eq", "$ne", "$lt", "$lte", "$gt", "$gte"]).prop_flat_map(move |name| operator(name, value().boxed())),
         2 => prop::sample::select(vec!["$in", "$nin", "$all"]).prop_flat_map(move |name| operator(name, list().boxed())),
@@ -223,7 +252,11 @@ fn condition() -> impl Strategy<Value = Value> {
         let list = prop::sample::select(vec!["$and", "$or", "$nor"]);
         prop_oneof![
             (name, inner.clone()).prop_map(|(name, inner)| {
-                if inner.is_object() { json!({name: inner}) } else { json!({name: {"$eq": inner}}) }
+                if inner.is_object() {
+                    json!({name: inner})
+                } else {
+                    json!({name: {"$eq": inner}})
+                }
             }),
             (list, prop::collection::vec(inner.clone(), 1..3)).prop_map(|(name, list)| json!({name: list})),
             (inner.clone(), inner).prop_map(|(left, right)| merged(left, right)),

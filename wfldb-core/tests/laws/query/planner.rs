@@ -22,15 +22,26 @@ fn walk(plan: &Plan, request: &FindRequest, indexes: &[IndexDefinition], documen
             }
             for document in sorted {
                 let key = id(document).into_bytes();
-                let within = ranges.iter().any(|range| range.from <= key && (range.to.is_empty() || key < range.to));
+                let within = ranges
+                    .iter()
+                    .any(|range| range.from <= key && (range.to.is_empty() || key < range.to));
                 if within && request.selector.matches(document) {
                     found.push(id(document));
                 }
             }
         }
-        Access::Index { number, ranges, reverse, whole } => {
+        Access::Index {
+            number,
+            ranges,
+            reverse,
+            whole,
+        } => {
             let definition = &indexes[usize::try_from(*number).unwrap()];
-            let within = |key: &[u8]| ranges.iter().any(|range| range.from.as_slice() <= key && (range.to.is_empty() || key < range.to.as_slice()));
+            let within = |key: &[u8]| {
+                ranges.iter().any(|range| {
+                    range.from.as_slice() <= key && (range.to.is_empty() || key < range.to.as_slice())
+                })
+            };
             let mut rows = BTreeSet::new();
             for (place, document) in documents.iter().enumerate() {
                 for entry in definition.entries(document).unwrap() {
@@ -58,13 +69,24 @@ fn walk(plan: &Plan, request: &FindRequest, indexes: &[IndexDefinition], documen
 
 fn definition() -> impl Strategy<Value = Value> {
     let field = (prop::sample::select(vec!["a", "b", "c.d"]), any::<bool>());
-    (prop::collection::vec(field, 1..4), any::<bool>(), prop::option::weighted(0.3, naive::selector()), prop::bool::weighted(0.2))
+    (
+        prop::collection::vec(field, 1..4),
+        any::<bool>(),
+        prop::option::weighted(0.3, naive::selector()),
+        prop::bool::weighted(0.2),
+    )
         .prop_map(|(fields, sparse, partial, hash)| {
             let mut names = BTreeSet::new();
             let fields: Vec<Value> = fields
                 .into_iter()
                 .filter(|(name, _)| names.insert(*name))
-                .map(|(name, down)| if down && !hash { json!({name: "desc"}) } else { json!(name) })
+                .map(|(name, down)| {
+                    if down && !hash {
+                        json!({name: "desc"})
+                    } else {
+                        json!(name)
+                    }
+                })
                 .collect();
             let mut index = json!({"fields": fields});
             if let Some(partial) = partial {
@@ -93,15 +115,27 @@ fn sort() -> impl Strategy<Value = Vec<Value>> {
 
 /// The documents that are wanted, in no order.
 fn wanted(selector: &Value, documents: &[Value]) -> BTreeSet<String> {
-    let wanted = documents.iter().filter(|document| naive::wants(selector, document));
-    wanted.map(|document| document["_id"].as_str().unwrap().to_owned()).collect()
+    let wanted = documents
+        .iter()
+        .filter(|document| naive::wants(selector, document));
+    wanted
+        .map(|document| document["_id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn in_order(sort: &[Value], left: &Value, right: &Value) -> bool {
     for field in sort {
         let (name, direction) = field.as_object().unwrap().iter().next().unwrap();
-        let order = naive::compare_fields(naive::value_of(left, name), naive::value_of(right, name), name == "_id");
-        let order = if direction == "desc" { order.reverse() } else { order };
+        let order = naive::compare_fields(
+            naive::value_of(left, name),
+            naive::value_of(right, name),
+            name == "_id",
+        );
+        let order = if direction == "desc" {
+            order.reverse()
+        } else {
+            order
+        };
         if order.is_ne() {
             return order.is_lt();
         }
@@ -161,8 +195,14 @@ proptest! {
 }
 
 fn planned(definitions: &[Value], body: &Value) -> (Plan, Option<String>) {
-    let indexes: Vec<IndexDefinition> = definitions.iter().map(|definition| IndexDefinition::parse(definition).unwrap()).collect();
-    let known: Vec<Known<'_>> = (0..).zip(&indexes).map(|(number, definition)| Known { number, definition }).collect();
+    let indexes: Vec<IndexDefinition> = definitions
+        .iter()
+        .map(|definition| IndexDefinition::parse(definition).unwrap())
+        .collect();
+    let known: Vec<Known<'_>> = (0..)
+        .zip(&indexes)
+        .map(|(number, definition)| Known { number, definition })
+        .collect();
     let plan = plan(&FindRequest::parse(body).unwrap(), &known, None).unwrap();
     let name = match &plan.access {
         Access::Index { number, .. } => Some(indexes[usize::try_from(*number).unwrap()].name.to_string()),
@@ -182,20 +222,47 @@ fn the_index_is_the_one_that_leaves_the_least() {
     ];
     let chosen = |body: Value| planned(&definitions, &body).1;
     let name = |name: &str| Some(name.to_owned());
-    assert_eq!(chosen(json!({"selector": {"type": "a", "email": "x"}})), name("email"));
-    assert_eq!(chosen(json!({"selector": {"type": "a", "date": {"$gt": 5}}})), name("type-date"));
-    assert_eq!(chosen(json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}]})), name("type-date"));
+    assert_eq!(
+        chosen(json!({"selector": {"type": "a", "email": "x"}})),
+        name("email")
+    );
+    assert_eq!(
+        chosen(json!({"selector": {"type": "a", "date": {"$gt": 5}}})),
+        name("type-date")
+    );
+    assert_eq!(
+        chosen(json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}]})),
+        name("type-date")
+    );
     assert_eq!(chosen(json!({"selector": {"date": 5}})), None);
     assert_eq!(chosen(json!({"selector": {"_id": "a", "email": "x"}})), None);
-    assert_eq!(chosen(json!({"selector": {"owner": "a", "state": "open", "size": 11}})), name("open"));
-    assert_eq!(chosen(json!({"selector": {"owner": "a", "state": "open", "size": {"$gt": 9}}})), None);
-    assert_eq!(chosen(json!({"selector": {"tags": {"$all": ["red"]}}})), name("tags"));
-    assert_eq!(chosen(json!({"selector": {}, "sort": ["type", {"date": "desc"}]})), name("type-date"));
+    assert_eq!(
+        chosen(json!({"selector": {"owner": "a", "state": "open", "size": 11}})),
+        name("open")
+    );
+    assert_eq!(
+        chosen(json!({"selector": {"owner": "a", "state": "open", "size": {"$gt": 9}}})),
+        None
+    );
+    assert_eq!(
+        chosen(json!({"selector": {"tags": {"$all": ["red"]}}})),
+        name("tags")
+    );
+    assert_eq!(
+        chosen(json!({"selector": {}, "sort": ["type", {"date": "desc"}]})),
+        name("type-date")
+    );
 
-    let (sorted, _) = planned(&definitions, &json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}, {"_id": "desc"}]}));
+    let (sorted, _) = planned(
+        &definitions,
+        &json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}, {"_id": "desc"}]}),
+    );
     assert!(sorted.sorted && matches!(sorted.access, Access::Index { reverse: true, .. }));
     // The same values the other way round are in the order of ascending keys.
-    let (mixed, _) = planned(&definitions, &json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}, {"_id": "asc"}]}));
+    let (mixed, _) = planned(
+        &definitions,
+        &json!({"selector": {"type": "a"}, "sort": [{"date": "asc"}, {"_id": "asc"}]}),
+    );
     assert!(!mixed.sorted);
 }
 
@@ -206,10 +273,16 @@ fn a_question_wishes_for_what_it_lacks_and_only_for_that() {
         wish.map(|wish| wish.to_value()["index"]["fields"].clone())
     };
     let question = json!({"selector": {"type": "a", "size": {"$gt": 5}}, "sort": [{"date": "desc"}]});
-    assert_eq!(wish(&[], question.clone()), Some(json!([{"type": "asc"}, {"date": "desc"}])));
+    assert_eq!(
+        wish(&[], question.clone()),
+        Some(json!([{"type": "asc"}, {"date": "desc"}]))
+    );
     let definition = json!({"index": {"fields": ["type", {"date": "desc"}]}});
     assert_eq!(wish(&[definition], question), None);
-    assert_eq!(wish(&[], json!({"selector": {"size": {"$gt": 5}}})), Some(json!([{"size": "asc"}])));
+    assert_eq!(
+        wish(&[], json!({"selector": {"size": {"$gt": 5}}})),
+        Some(json!([{"size": "asc"}]))
+    );
     assert_eq!(wish(&[], json!({"selector": {"_id": "a", "type": "b"}})), None);
     assert_eq!(wish(&[], json!({"selector": {}})), None);
     assert_eq!(wish(&[], json!({"selector": {"type": {"$ne": 5}}})), None);
