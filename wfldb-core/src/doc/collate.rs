@@ -41,7 +41,10 @@ pub(super) fn write_sort_key(text: &str, key: &mut Vec<u8>) {
 /// Appends what the sort keys of all texts begin with that begin with `begin`.
 pub(super) fn write_sort_key_of_begin(begin: &str, key: &mut Vec<u8>) {
     // What follows an ASCII character never changes its first level; of other characters it may.
-    let ascii = begin.len() - begin.trim_start_matches(|character: char| character.is_ascii()).len();
+    let ascii = begin.len()
+        - begin
+            .trim_start_matches(|character: char| character.is_ascii())
+            .len();
     let from = key.len();
     write_sort_key(begin.get(..ascii).unwrap_or_default(), key);
     let first_level = key.iter().skip(from).position(|byte| *byte == LEVEL).unwrap_or(0);

@@ -2,9 +2,7 @@
 
 use super::{Comparison, Condition, JsonType, Pattern, QueryError, QueryFault, Test, TextSearch};
 use crate::doc::{FieldPath, Object, Value, compare};
-use crate::limits::{
-    SELECTOR_CLAUSES_MAX, SELECTOR_DEPTH_MAX, SELECTOR_PATTERNS_MAX, SELECTOR_VALUES_MAX,
-};
+use crate::limits::{SELECTOR_CLAUSES_MAX, SELECTOR_DEPTH_MAX, SELECTOR_PATTERNS_MAX, SELECTOR_VALUES_MAX};
 
 /// Reads one selector.
 pub(super) struct Parser {
@@ -147,9 +145,7 @@ impl Parser {
         }
         match value {
             Value::Object(members) if !members.is_empty() => self.members(members, context),
-            Value::Object(_) if context.path.is_none() && !context.of_element => {
-                Ok(context.all(Vec::new()))
-            }
+            Value::Object(_) if context.path.is_none() && !context.of_element => Ok(context.all(Vec::new())),
             // A bare value means equality.
             _ => self.test(context, Test::Compare(Comparison::Equal, value.clone())),
         }
@@ -179,7 +175,13 @@ impl Parser {
             None => inner,
         };
         let path = Some(path.map_err(|_| self.fault(QueryFault::Field))?);
-        self.condition(value, &Context { path, ..context.clone() })
+        self.condition(
+            value,
+            &Context {
+                path,
+                ..context.clone()
+            },
+        )
     }
 
     fn text(&mut self, argument: &Value, context: &Context) -> Result<(), QueryError> {
@@ -232,9 +234,7 @@ impl Parser {
         values
             .iter()
             .enumerate()
-            .map(|(place, value)| {
-                self.inside(&place.to_string(), |parser| parser.condition(value, context))
-            })
+            .map(|(place, value)| self.inside(&place.to_string(), |parser| parser.condition(value, context)))
             .collect()
     }
 
@@ -265,9 +265,7 @@ impl Parser {
                 }),
             "$mod" => match value.as_array().map(Vec::as_slice) {
                 Some([divisor, remainder]) => match (divisor.as_i64(), remainder.as_i64()) {
-                    (Some(divisor), Some(remainder)) if divisor != 0 => {
-                        Ok(Test::Mod { divisor, remainder })
-                    }
+                    (Some(divisor), Some(remainder)) if divisor != 0 => Ok(Test::Mod { divisor, remainder }),
                     _ => Err(self.fault(QueryFault::Needs("two whole numbers, the first not 0,"))),
                 },
                 _ => Err(self.fault(QueryFault::Needs("two whole numbers, the first not 0,"))),

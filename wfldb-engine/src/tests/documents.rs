@@ -58,7 +58,10 @@ fn verified(engine: &Engine, key: &str, which: Which) -> (Value, Envelope) {
     let (document, signature) = doc::split_signature(doc::parse_object(&read.json).unwrap()).unwrap();
     let key = ObjectKey::parse(key).unwrap();
     let envelope = doc::verify(&name("docs"), &key, &document, &signature).unwrap();
-    assert_eq!(wfldb_core::id::ContentHash::of(&doc::canonical(&document)), read.meta.etag);
+    assert_eq!(
+        wfldb_core::id::ContentHash::of(&doc::canonical(&document)),
+        read.meta.etag
+    );
     (Value::Object(doc::without_envelope(document)), envelope)
 }
 
@@ -85,7 +88,10 @@ fn a_document_is_signed_counted_and_read_back_at_any_version() {
     // Once more from memory.
     assert_eq!(newest(&engine, "a"), (serde_json::json!({"b":2}), 2));
     let read = document(&engine, "a", Which::Newest).unwrap();
-    assert_eq!(read.meta.headers.content_type.as_ref().unwrap().as_str(), "application/json");
+    assert_eq!(
+        read.meta.headers.content_type.as_ref().unwrap().as_str(),
+        "application/json"
+    );
     assert_eq!(read.meta.etag, second.etag);
 }
 
@@ -124,7 +130,10 @@ fn an_envelope_that_comes_back_is_a_condition() {
     store(&engine, "a", &changed).unwrap();
     assert_eq!(newest(&engine, "a"), (serde_json::json!({"n":2}), 2));
     let stale = store(&engine, "a", &changed).unwrap_err();
-    assert!(matches!(stale, EngineError::Envelope(EnvelopeError::NotCurrent(_))));
+    assert!(matches!(
+        stale,
+        EngineError::Envelope(EnvelopeError::NotCurrent(_))
+    ));
 }
 
 /// DEFECT: two versions that stand on one, so that `_v` repeats.
@@ -188,7 +197,10 @@ fn a_plan_that_stands_on_an_older_version_is_stale() {
     let after = plan(&engine, r#"{"n":4}"#);
     delete(&engine, "docs", "a").unwrap();
     assert!(submit(after).unwrap_err().is_stale());
-    assert!(matches!(document(&engine, "a", Which::Newest), Err(EngineError::NoSuchKey)));
+    assert!(matches!(
+        document(&engine, "a", Which::Newest),
+        Err(EngineError::NoSuchKey)
+    ));
     let made = plan(&engine, r#"{"n":5}"#);
     submit(made).unwrap();
     // The tombstone has no envelope: it goes on from the version below.
@@ -218,9 +230,8 @@ fn documents_go_every_way_that_objects_go() {
     };
     let copy = |from: CopySource, bucket: &str, key: &str| {
         let proof = object(bucket, key, Op::Put);
-        engine.settled(|engine| {
-            engine.copy(&proof, &from, ObjectHeaders::default(), Preconditions::default())
-        })
+        engine
+            .settled(|engine| engine.copy(&proof, &from, ObjectHeaders::default(), Preconditions::default()))
     };
     copy(source("docs", "a"), "docs", "b").unwrap();
     assert_eq!(newest(&engine, "b"), (serde_json::json!({"n":1}), 1));

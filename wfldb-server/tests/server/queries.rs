@@ -144,7 +144,7 @@ async fn a_question_that_is_none_is_refused_with_its_place() {
     store
         .send(Ask::new("POST", "/v1/films/_find").body(large))
         .await
-        .is(413, "BodyTooLarge");
+        .is(413, "TooLarge");
     for (body, code, pointer) in [
         (
             r#"{"selector":{"a":{"$near":1}}}"#,

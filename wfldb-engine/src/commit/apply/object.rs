@@ -219,13 +219,7 @@ fn remove(edit: &mut Edit<'_>, delete: &DeleteObject) -> Result<Option<ObjectRow
     };
     edit.check_removal()?;
     let tombstone = edit.tombstone(&head)?;
-    edit.add_version(
-        &delete.key,
-        Some(&head),
-        &tombstone,
-        Action::ObjectDeleted,
-        None,
-    )?;
+    edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted, None)?;
     edit.prune_after(&delete.key)?;
     Ok(Some(tombstone))
 }
