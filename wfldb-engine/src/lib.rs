@@ -31,6 +31,7 @@ mod space;
 mod stats;
 mod storage;
 mod store;
+mod view;
 mod worker;
 
 #[cfg(test)]
@@ -62,3 +63,4 @@ pub use self::storage::{
     Storage, StorageError, StorageFigures,
 };
 pub use self::store::{OpenError, Prober, ReplayMark, probe_main};
+pub use self::view::{Head, HeadPage};

@@ -1,0 +1,19 @@
+//! Full text: an index of the words of a bucket's documents, kept by tantivy, as a view on the change log.
+//!
+//! The index is never the source of truth. Each hit is held against the newest version of its key, and against what
+//! the caller may see, before it counts; an index that is lost or damaged is made again from the documents.
+//!
+//! What is not here: how a search is written ([`wfldb_core::text`]), the documents and their log (`wfldb_engine`), and
+//! anything of sockets.
+
+mod analysis;
+mod compile;
+mod error;
+mod highlight;
+mod index;
+mod schema;
+mod search;
+mod statistics;
+
+pub use self::error::TextViewError;
+pub use self::highlight::Highlight;
