@@ -63,6 +63,17 @@ pub const BUCKET_CONFIG_BYTES_MAX: usize = 16 * 1024;
 /// Most items on one page of a listing.
 pub const SCAN_LIMIT_MAX: usize = 1000;
 
+/// Most changes on one page of a bucket's changes.
+pub const CHANGES_LIMIT_MAX: usize = 1000;
+/// Feeds of changes of a server that wait for changes at once.
+pub const FEEDS_MAX: usize = 1024;
+/// Those of them of one public key.
+pub const FEEDS_OF_ONE_KEY: usize = 16;
+/// How long a feed waits or lasts at most where its request says a time, in milliseconds: a day.
+pub const FEED_MS_MAX: u64 = 24 * 3600 * 1000;
+/// How long `feed=longpoll` waits at most, in milliseconds.
+pub const LONGPOLL_MS_MAX: u64 = 5 * 60 * 1000;
+
 /// Bodies up to this size ride the commit itself; larger ones become chunk files.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Size of a chunk; only the last of an object is shorter.

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::audit::{self, AuditLog};
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
+use crate::changes::News;
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
@@ -118,6 +119,7 @@ pub(crate) struct Inner {
     /// The store's id, which with the realm names its audit log.
     pub(crate) store: [u8; 16],
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) news: Arc<News>,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -227,6 +229,8 @@ impl Engine {
             followed.wake();
             Ok(())
         };
+        let news = Arc::<News>::default();
+        let told = Arc::clone(&news);
         let chunks = open_chunks(dir, &storage, parts.options.compress)?;
         let store = Arc::clone(&chunks);
         let stamps = Arc::new(Stamps::new(parts.mark.number));
@@ -238,6 +242,7 @@ impl Engine {
                 admit: Box::new(admit),
                 on_durable: Box::new(on_durable),
                 on_freed: Box::new(move |freed| store.look_at(freed)),
+                on_changed: Box::new(move |changed| told.publish(changed)),
                 revocations: Arc::clone(&revocations),
             },
         )
@@ -272,6 +277,7 @@ impl Engine {
             garbage,
             store: parts.store,
             audit,
+            news,
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {
@@ -488,6 +494,7 @@ impl Inner {
         self.audit.worker().let_go();
         self.scrubber.let_go();
         self.garbage.stop();
+        self.news.close();
         self.committer.close();
         self.sweeper.join();
         self.lifecycle.join();

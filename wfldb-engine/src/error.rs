@@ -104,6 +104,12 @@ pub enum EngineError {
     /// The store is closing.
     #[error("the store is closing")]
     Closing,
+    /// Changes behind the `seq` that was given are not kept any more.
+    #[error("changes since then are not kept any more; start over")]
+    TooOld,
+    /// The bucket has not come as far as the `seq` that was given: it was made anew, or the store was restored.
+    #[error("the bucket knows no such seq: it was made anew, or the store was restored; start over")]
+    SinceUnknown,
     /// No checkpoint of the audit log is signed: none yet, or the log contradicts the one that is stored.
     #[error("no checkpoint of the audit log is signed")]
     NoCheckpoint,
@@ -137,6 +143,7 @@ impl EngineError {
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
             Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning => Kind::Conflict,
+            Self::TooOld | Self::SinceUnknown => Kind::Gone,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
@@ -189,6 +196,8 @@ impl EngineError {
             Self::Busy => "Busy",
             Self::Read(_) => "ReadFailed",
             Self::Closing => "Closing",
+            Self::TooOld => "TooOld",
+            Self::SinceUnknown => "SinceUnknown",
             Self::NoCheckpoint => "NoCheckpoint",
             Self::OutsideTree => "OutsideTree",
             Self::EvidenceErased => "EvidenceErased",

@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod bucket;
 mod cache;
+mod changes;
 mod check;
 mod chunk;
 mod commit;
@@ -43,6 +44,9 @@ pub use self::backup::{
     Tally, list_backups, pick_backup, restore, verify_backup,
 };
 pub use self::bucket::{BucketInfo, BucketPut, Usage};
+pub use self::changes::{
+    BucketChange, ChangeKind, ChangePage, ChangesQuery, ChangesToCome, KeyChange, Since,
+};
 pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;

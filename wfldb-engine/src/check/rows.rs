@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wfldb_core::id::{BucketId, ChunkHash, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, Seq, VersionId};
 use wfldb_core::name::ObjectKey;
 
 use super::log::writes;
@@ -295,6 +295,7 @@ impl Check<'_> {
             );
             return Ok(());
         };
+        self.places(bucket, stored.seq)?;
         let counted = BucketCounters {
             // Only the log knows these; the newest version may have been erased.
             seq: stored.seq,
@@ -305,6 +306,37 @@ impl Check<'_> {
         if counted != stored || sum.counters.last_version > stored.last_version {
             let detail = format!("its counters say {stored:?}, its rows {counted:?}");
             self.find(FindingKind::Counter, Some(Place::of(bucket)), detail);
+        }
+        Ok(())
+    }
+}
+
+impl Check<'_> {
+    /// The places of the bucket's changes in the log: one for each `seq` without a gap, and each the right one.
+    fn places(&mut self, bucket: &BucketId, newest: u64) -> Result<(), StorageError> {
+        let mut last = Seq::default();
+        for row in self.range(Space::Index, &key::changes_of(bucket)) {
+            let (row_key, row) = row?;
+            let place = Place::of(bucket).named(last.next());
+            let Ok((seq, position)) = key::parse_bucket_change(&row_key, &row) else {
+                self.find(FindingKind::Index, Some(place), "the place of a change is damaged");
+                continue;
+            };
+            // None are removed yet, so the first one is 1.
+            if seq != last.next() {
+                self.find(FindingKind::Index, Some(place), "the place of a change is missing");
+            }
+            last = seq;
+            let change = self.snapshot.get(Space::Log, &key::change(position))?;
+            let change = change.map(|change| ChangeRow::decode(&change));
+            if !matches!(change, Some(Ok(change)) if change.bucket == *bucket && change.seq == seq) {
+                let place = Place::of(bucket).named(seq);
+                self.find(FindingKind::Index, Some(place), "its place in the log is another's");
+            }
+        }
+        if last.get() != newest {
+            let detail = format!("the places of its changes end at {last}, its counters say {newest}");
+            self.find(FindingKind::Index, Some(Place::of(bucket)), detail);
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ use self::plan::{Outcome, WritePlan};
 use self::queue::FairQueue;
 use self::revoked::Tracked;
 use crate::cache::Stamps;
+use crate::changes::Changed;
 use crate::chunk::Pins;
 use crate::error::EngineError;
 use crate::revocation::RevocationView;
@@ -53,11 +54,15 @@ pub(crate) type Admit = Box<dyn FnMut(&WritePlan) -> Result<(), EngineError> + S
 /// Called with chunks that lost a reference by a batch that is durable.
 pub(crate) type OnFreed = Box<dyn FnMut(Vec<(BucketId, ChunkHash)>) + Send>;
 
+/// Called with the buckets that a batch changed, once it is durable and can be seen.
+pub(crate) type OnChanged = Box<dyn FnMut(&[Changed]) + Send>;
+
 /// What the committer calls around its batches.
 pub(crate) struct Hooks {
     pub(crate) admit: Admit,
     pub(crate) on_durable: OnDurable,
     pub(crate) on_freed: OnFreed,
+    pub(crate) on_changed: OnChanged,
     /// What requests are held against: told what a batch changed before its plans are answered.
     pub(crate) revocations: Arc<RevocationView>,
 }
@@ -335,6 +340,7 @@ impl Worker {
             answers.push(Answer { outcome, pins, reply });
         }
         let mut freed = Vec::new();
+        let mut changed = Vec::new();
         let durable = if overlay.is_empty() && !heartbeat {
             // Nothing to write; but answers such as "nothing was there" rest on what is durable already.
             let finished = overlay.finish();
@@ -350,6 +356,7 @@ impl Worker {
             );
             let finished = overlay.finish();
             freed = finished.freed;
+            changed = finished.changed;
             self.buckets = finished.memo;
             self.revocations = finished.revocations;
             let revoked = self.revocations.take_changes();
@@ -362,6 +369,9 @@ impl Worker {
                 let more = lock(&self.shared.inbox).queue.plans() > 0;
                 self.shared.health.succeeded(more);
                 self.answer(answers);
+                if !changed.is_empty() {
+                    (self.hooks.on_changed)(&changed);
+                }
                 if !freed.is_empty() {
                     // ORDER: after the commit that takes the references away, never before.
                     (self.hooks.on_freed)(freed);

@@ -11,9 +11,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wfldb_core::id::{BucketId, ChunkHash};
+use wfldb_core::id::{BucketId, ChunkHash, Seq};
 
 use super::revoked::Tracked;
+use crate::changes::Changed;
 use crate::error::EngineError;
 use crate::row::{BucketRow, key};
 use crate::storage::{Batch, Row, Snapshot, Space, StorageError, prefix_end};
@@ -43,6 +44,10 @@ pub(crate) struct Overlay {
     freed: Vec<(BucketId, ChunkHash)>,
     /// How many of them are of plans that were carried out.
     freed_kept: usize,
+    /// Buckets that were changed, each time with the `seq` of the change.
+    changed: Vec<Changed>,
+    /// How many of them are of plans that were carried out.
+    changed_kept: usize,
     memo: BucketMemo,
     /// What is revoked.
     pub(crate) revocations: Tracked,
@@ -52,6 +57,7 @@ pub(crate) struct Overlay {
 pub(crate) struct Finished {
     pub(crate) batch: Batch,
     pub(crate) freed: Vec<(BucketId, ChunkHash)>,
+    pub(crate) changed: Vec<Changed>,
     pub(crate) memo: BucketMemo,
     pub(crate) revocations: Tracked,
 }
@@ -69,6 +75,8 @@ impl Overlay {
             undo: Vec::new(),
             freed: Vec::new(),
             freed_kept: 0,
+            changed: Vec::new(),
+            changed_kept: 0,
             memo,
             revocations: Tracked::default(),
         }
@@ -218,10 +226,16 @@ impl Overlay {
         self.freed.push((bucket, chunk));
     }
 
+    /// Notes that the bucket was changed.
+    pub(crate) fn change(&mut self, bucket: BucketId, seq: Seq) {
+        self.changed.push((bucket, seq));
+    }
+
     /// The present plan was carried out.
     pub(crate) fn keep(&mut self) {
         self.undo.clear();
         self.freed_kept = self.freed.len();
+        self.changed_kept = self.changed.len();
         self.revocations.keep();
     }
 
@@ -234,6 +248,7 @@ impl Overlay {
             };
         }
         self.freed.truncate(self.freed_kept);
+        self.changed.truncate(self.changed_kept);
         self.revocations.roll_back();
     }
 
@@ -248,6 +263,7 @@ impl Overlay {
                 writes: writes.map(|((space, key), value)| (space, key, value)).collect(),
             },
             freed: self.freed,
+            changed: self.changed,
             memo: self.memo,
             revocations: self.revocations,
         }

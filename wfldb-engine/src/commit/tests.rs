@@ -92,6 +92,7 @@ fn hooks(on_durable: OnDurable) -> Hooks {
         admit: Box::new(|_| Ok(())),
         on_durable,
         on_freed: Box::new(|_| {}),
+        on_changed: Box::new(|_| {}),
         revocations: Arc::default(),
     }
 }

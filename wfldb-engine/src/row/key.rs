@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::{BucketId, ChunkHash, LogPosition, PacketHash, PublicKey, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, LogPosition, PacketHash, PublicKey, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::time::UnixMillis;
 
@@ -162,6 +162,26 @@ pub(crate) fn number_of_part(row: &[u8]) -> Result<u16, RowError> {
     number
         .map(|number| u16::from_be_bytes(*number))
         .ok_or(RowError("part"))
+}
+
+/// `index`: bucket id, `q`: the changes of a bucket.
+pub(crate) fn changes_of(bucket: &BucketId) -> Bytes {
+    join(&[bucket.as_bytes(), b"q"])
+}
+
+/// `index`: bucket id, `q`, `seq`: where in the log the change stands.
+pub(crate) fn bucket_change(bucket: &BucketId, seq: Seq) -> Bytes {
+    join(&[bucket.as_bytes(), b"q", &seq.get().to_be_bytes()])
+}
+
+/// The `seq` in a key of [`bucket_change`], and the log position that is its value.
+pub(crate) fn parse_bucket_change(row: &[u8], value: &[u8]) -> Result<(Seq, LogPosition), RowError> {
+    let damaged = RowError("place of a change");
+    let (_, rest) = row.split_first_chunk::<16>().ok_or(damaged)?;
+    let seq = rest.strip_prefix(b"q").ok_or(damaged)?;
+    let seq = u64::from_be_bytes(seq.try_into().map_err(|_| damaged)?);
+    let position = u64::from_be_bytes(value.try_into().map_err(|_| damaged)?);
+    Ok((Seq::new(seq), LogPosition::new(position)))
 }
 
 /// Beginning of the keys in `index` of what ends at a time, in all buckets: no bucket has the id of zeros.

@@ -8,7 +8,7 @@ use super::OpenError;
 use super::layout::{Layout, write_synced};
 
 /// The storage format of this release.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 /// A longer file is not ours.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 

@@ -1,6 +1,8 @@
 //! Bringing a store of an earlier format to this one. Every step can be cut off and made again: `STORE` says the new
 //! format only when all is there.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use wfldb_core::id::LogPosition;
 
@@ -9,7 +11,7 @@ use super::file::{FORMAT, StoreFile};
 use super::layout::Layout;
 use crate::audit::{Sealed, entry_of};
 use crate::row::{ChangeRow, CommitMark, EvidenceRow, ObjectRow, key};
-use crate::storage::{Batch, FjallStorage, Snapshot, Space, Storage, StorageError};
+use crate::storage::{Batch, FjallStorage, Snapshot, Space, Storage, StorageError, prefix_end};
 
 /// Rows of one batch.
 const ROWS_PER_BATCH: usize = 1000;
@@ -28,6 +30,7 @@ pub(super) fn upgrade(
         make_index(storage)?;
     }
     let mark = make_leaves(storage, mark)?;
+    make_places(storage)?;
     let upgraded = StoreFile {
         format: FORMAT,
         keyspaces: storage.keyspace_ids(),
@@ -90,6 +93,33 @@ fn make_leaves(storage: &FjallStorage, mark: CommitMark) -> Result<CommitMark, S
         .push((Space::Meta, Bytes::from_static(key::COMMIT_MARK), Some(row)));
     commit_rest(storage, batch)?;
     Ok(mark)
+}
+
+/// Formats before 4 did not say where the changes of a bucket stand in the log. Those of buckets that are gone are not
+/// followed any more.
+fn make_places(storage: &FjallStorage) -> Result<(), StorageError> {
+    let damaged = |_| StorageError::Read("a row of the log is damaged".to_owned());
+    let snapshot = storage.snapshot();
+    let end = prefix_end(key::BUCKET_ROW);
+    let mut live = HashSet::new();
+    for row in snapshot.range(Space::Meta, key::BUCKET_ROW, &end, false) {
+        let (row_key, _) = row?;
+        live.insert(Bytes::copy_from_slice(
+            row_key.strip_prefix(key::BUCKET_ROW).unwrap_or_default(),
+        ));
+    }
+    let mut batch = Batch::default();
+    for row in snapshot.range(Space::Log, &key::change(LogPosition::new(0)), b"d", false) {
+        let (_, row) = row?;
+        let change = ChangeRow::decode(&row).map_err(damaged)?;
+        if live.contains(change.bucket.as_bytes().as_slice()) {
+            let place = key::bucket_change(&change.bucket, change.seq);
+            let position = Bytes::copy_from_slice(&change.position.get().to_be_bytes());
+            batch.writes.push((Space::Index, place, Some(position)));
+            commit_full(storage, &mut batch)?;
+        }
+    }
+    commit_rest(storage, batch)
 }
 
 /// `None`: it was erased.

@@ -128,7 +128,8 @@ fn numbers(plan: &WritePlan, mark: &CommitMark, counters: &BucketCounters) -> Nu
     }
 }
 
-/// Appends the change, its leaf of the audit log and its evidence to the log, and moves the mark.
+/// Appends the change, its leaf of the audit log and its evidence to the log, with its place among the changes of its
+/// bucket, and moves the mark.
 fn log(plan: &WritePlan, mut change: ChangeRow, state: &mut Overlay, mark: &mut CommitMark) {
     let leaf = mark.leaves;
     let entry = entry_of(&change, leaf, Some(&plan.evidence.sealed));
@@ -142,6 +143,13 @@ fn log(plan: &WritePlan, mut change: ChangeRow, state: &mut Overlay, mark: &mut 
     mark.at = change.at;
     mark.position = change.position;
     mark.chain = *blake3::hash(&row).as_bytes();
+    if change.seq > Seq::default() {
+        let place = key::bucket_change(&change.bucket, change.seq);
+        let position = change.position.get().to_be_bytes();
+        state.put(Space::Index, place, position.to_vec());
+    }
+    // One of no bucket too: workers follow the whole log.
+    state.change(change.bucket, change.seq);
     state.put(Space::Log, key::change(change.position), row);
     state.put(
         Space::Log,
