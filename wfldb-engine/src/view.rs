@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use wfldb_core::auth::{Authorized, Op};
-use wfldb_core::id::{BucketId, VersionId};
+use wfldb_core::id::{BucketId, Seq, VersionId};
 use wfldb_core::limits::DOCUMENT_BYTES_MAX;
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::BucketConfig;
@@ -15,7 +15,7 @@ use crate::bucket::{admits, bucket_of, resolve};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::object::inline_body;
-use crate::row::{BucketRow, ObjectRow, key};
+use crate::row::{BucketCounters, BucketRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space, prefix_end};
 
 /// The newest version of a key, that is live.
@@ -45,6 +45,12 @@ impl Engine {
         self.inner.dir().join("views").join(view)
     }
 
+    /// Has `told` called after each commit of changes, when they can be read, until it answers `false`. It is called by
+    /// the thread that commits, so it wakes whoever looks, and does nothing else.
+    pub fn on_commit(&self, told: impl Fn() -> bool + Send + Sync + 'static) {
+        self.inner.news.tell(Box::new(told));
+    }
+
     /// The bucket that `proof` names, for a query. Blocks.
     ///
     /// # Errors
@@ -52,6 +58,14 @@ impl Engine {
     pub fn queried_bucket(&self, proof: &Authorized) -> Result<(BucketId, BucketConfig), EngineError> {
         let row = queried(&*self.inner.storage.snapshot(), proof)?;
         Ok((row.id, row.config))
+    }
+
+    /// The `seq` of the newest change of a bucket, for figures: `None` for what cannot be read. Blocks.
+    #[must_use]
+    pub fn newest_seq(&self, bucket: BucketId) -> Option<Seq> {
+        let snapshot = self.inner.storage.snapshot();
+        let row = snapshot.get(Space::Counters, &key::bucket_counters(&bucket)).ok()??;
+        Some(Seq::new(BucketCounters::decode(&row).ok()?.seq))
     }
 
     /// The newest versions of keys, all of one state of the bucket that `proof` names: `None` for what is not there, has
@@ -137,7 +151,13 @@ impl Engine {
 }
 
 fn queried(snapshot: &dyn Snapshot, proof: &Authorized) -> Result<BucketRow, EngineError> {
-    let row = resolve(snapshot, bucket_of(proof, Op::Query)?)?;
+    // Whoever manages the bucket may ask how its views are.
+    let op = if proof.op() == Op::Manage {
+        Op::Manage
+    } else {
+        Op::Query
+    };
+    let row = resolve(snapshot, bucket_of(proof, op)?)?;
     admits(&row, proof)?;
     Ok(row)
 }

@@ -79,6 +79,10 @@ pub fn encode_versions(versions: &Versions) -> Vec<u8> {
 pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let name = builder.create_string(bucket.name.as_str());
+    // Of a struct of texts and enums this cannot fail.
+    let text = bucket.config.text.as_ref();
+    let text = text.and_then(|text| serde_json::to_string(text).ok());
+    let text = text.map(|text| builder.create_string(&text));
     let config = wire::BucketConfig::create(
         &mut builder,
         &wire::BucketConfigArgs {
@@ -92,6 +96,7 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             audit_reads: bucket.config.audit_reads,
             require_signature: bucket.config.require_signature,
             rate: bucket.config.rate,
+            text,
         },
     );
     let Usage {
@@ -210,6 +215,11 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
             audit_reads: config.audit_reads(),
             require_signature: config.require_signature(),
             rate: config.rate(),
+            text: config
+                .text()
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|_| CodecError::Field)?,
         },
         usage: Usage {
             objects: usage.objects(),

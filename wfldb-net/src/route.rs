@@ -8,7 +8,7 @@ use wfldb_core::Kind;
 use wfldb_core::audit::Resource;
 use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
-use wfldb_core::id::{LeafIndex, UploadId, VersionId};
+use wfldb_core::id::{LeafIndex, Seq, UploadId, VersionId};
 use wfldb_core::limits::{AUDIT_LEAVES_MAX, KEY_BYTES_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX};
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;
@@ -18,6 +18,9 @@ use wfldb_core::time::UnixMillis;
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
 const CURSOR_BYTES_MAX: usize = 2048;
+
+/// The word under which a bucket is searched.
+const SEARCH: &str = "_search";
 
 /// The word under which the audit log stands.
 const AUDIT: &str = "_audit";
@@ -60,7 +63,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 26] = [
             "after",
             "at",
             "bucket",
@@ -78,6 +81,7 @@ impl Parameter {
             "part",
             "part_bytes",
             "prefix",
+            "rebuild",
             "reverse",
             "size",
             "tag",
@@ -85,6 +89,7 @@ impl Parameter {
             "undelete",
             "version",
             "versions",
+            "wait",
         ];
         let known = KNOWN.iter().find(|known| **known == name);
         Self(known.copied().unwrap_or("(unknown)"))
@@ -151,6 +156,8 @@ pub enum Parameters {
     UploadPart(UploadId, u16),
     /// `scan`.
     Scan(ScanQuery),
+    /// `_search?wait=`.
+    Search(Option<Seq>),
     /// `_keys`.
     Revocations(RevocationsQuery),
     /// `_audit/proof?leaf=&size=`.
@@ -351,6 +358,8 @@ fn object(
     match key.as_str() {
         "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
         "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        SEARCH if has("rebuild") => return Ok((RouteKind::SearchRebuild, Target::Search(bucket))),
+        SEARCH => return Ok((RouteKind::Search, Target::Search(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -468,6 +477,11 @@ impl Route {
                 let part = part.filter(|part| (1..=PARTS_MAX).contains(part));
                 Parameters::UploadPart(upload, part.ok_or_else(|| bad("part"))?)
             }
+            RouteKind::Search if self.method == Method::Post => {
+                Parameters::Search(rest.parsed("wait", decimal)?.map(Seq::new))
+            }
+            RouteKind::Search => Parameters::None,
+            RouteKind::SearchRebuild => rest.must_be_true("rebuild", Parameters::None)?,
             RouteKind::BucketForce => rest.must_be_true("force", Parameters::None)?,
             RouteKind::ObjectUndelete => rest.must_be_true("undelete", Parameters::None)?,
             RouteKind::ObjectVersion => Parameters::Version(

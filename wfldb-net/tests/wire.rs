@@ -13,6 +13,7 @@ use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, BucketKind, Retention};
+use wfldb_core::text::TextConfig;
 use wfldb_core::time::UnixMillis;
 use wfldb_net::bucket::{Bucket, BucketEntry, Buckets, Usage};
 use wfldb_net::codec::{self, CodecError};
@@ -109,6 +110,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     mirror,
                     audit_reads,
                     require_signature,
+                    text: documents.then(TextConfig::default),
                 }
             },
         );
@@ -203,6 +205,16 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         Target::Key(bucket, key)
                     }
                     RouteKind::Batch => Target::Batch(bucket),
+                    RouteKind::Search => {
+                        if method == Method::Post && given[0] {
+                            pairs.push(("wait", &limit));
+                        }
+                        Target::Search(bucket)
+                    }
+                    RouteKind::SearchRebuild => {
+                        pairs.push(("rebuild", "true"));
+                        Target::Search(bucket)
+                    }
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::metrics::Metrics;
+use crate::text::Text;
 
 /// The running server, without its sockets.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) backups: BackupRoot,
     pub(crate) cursors: Cursors,
     pub(crate) metrics: Metrics,
+    pub(crate) text: Text,
     /// Held while `/readyz` asks the engine.
     pub(crate) readiness: tokio::sync::Mutex<()>,
     /// The server is stopping: what is running finishes, `/readyz` says no.
@@ -36,6 +38,7 @@ impl App {
         backups: BackupRoot,
         budget: Budget,
     ) -> Self {
+        let text = Text::start(&engine);
         let cursors = Cursors::new(engine.store_secret("cursor"));
         Self {
             engine,
@@ -45,6 +48,7 @@ impl App {
             backups,
             cursors,
             metrics: Metrics::new(),
+            text,
             readiness: tokio::sync::Mutex::new(()),
             draining: AtomicBool::new(false),
         }

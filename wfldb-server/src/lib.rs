@@ -25,6 +25,7 @@ mod request_id;
 mod respond;
 mod server;
 mod service;
+mod text;
 mod tls;
 mod watchdog;
 

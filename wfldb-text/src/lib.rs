@@ -11,9 +11,17 @@ mod compile;
 mod error;
 mod highlight;
 mod index;
+mod page;
 mod schema;
 mod search;
 mod statistics;
+mod views;
+mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::error::TextViewError;
 pub use self::highlight::Highlight;
+pub use self::page::{SearchHit, SearchPage, TextMatches};
+pub use self::views::{TextProgress, TextState, TextViews, Until};

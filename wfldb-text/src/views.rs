@@ -53,6 +53,8 @@ pub struct TextProgress {
     pub state: TextState,
     /// Every change up to this `seq` of the bucket can be found.
     pub seq: u64,
+    /// How many changes are not in it yet.
+    pub behind: u64,
     /// Documents in it.
     pub documents: u64,
     /// How often it was made anew since the start.
@@ -115,6 +117,9 @@ pub(crate) struct Shared {
     /// The configurations of buckets are to be looked at again.
     pub(crate) look: AtomicBool,
     pub(crate) stopped: AtomicBool,
+    /// Nothing is written: the index stays as it is.
+    #[cfg(test)]
+    pub(crate) held: AtomicBool,
     /// The worker's thread, to be woken by.
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -140,6 +145,16 @@ impl Shared {
     pub(crate) fn wake(&self) {
         if let Some(thread) = &*lock(&self.thread) {
             thread.thread().unpark();
+        }
+    }
+
+    /// How far an index is, and how far it is behind.
+    fn progress(&self, view: &View) -> TextProgress {
+        let progress = view.progress();
+        let newest = self.engine.newest_seq(view.bucket).map_or(progress.seq, Seq::get);
+        TextProgress {
+            behind: newest.saturating_sub(progress.seq),
+            ..progress
         }
     }
 
@@ -201,6 +216,8 @@ impl TextViews {
             views: RwLock::default(),
             look: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
+            #[cfg(test)]
+            held: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
         let worker = Arc::clone(&shared);
@@ -224,14 +241,14 @@ impl TextViews {
     /// # Errors
     /// `NotIndexed`, `Building` right after it was asked for, those of the engine.
     pub fn progress(&self, proof: &Authorized) -> Result<TextProgress, TextViewError> {
-        Ok(self.shared.of(proof)?.progress())
+        Ok(self.shared.progress(&*self.shared.of(proof)?))
     }
 
     /// How far each index is, for figures.
     #[must_use]
     pub fn figures(&self) -> Vec<(BucketId, TextProgress)> {
         let views = self.shared.views();
-        views.iter().map(|view| (view.bucket, view.progress())).collect()
+        views.iter().map(|view| (view.bucket, self.shared.progress(view))).collect()
     }
 
     /// Has the configurations of buckets looked at at once, after one was changed.

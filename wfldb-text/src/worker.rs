@@ -13,7 +13,7 @@ use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::doc::Object;
 use wfldb_core::id::{BucketId, Seq};
 use wfldb_core::name::{BucketName, ObjectKey};
-use wfldb_engine::{ChangesQuery, EngineError, Head, Since, Unready};
+use wfldb_engine::{ChangesQuery, EngineError, Head, Since};
 
 use crate::error::TextViewError;
 use crate::index::{BucketIndex, Cursor, Entry, guarded, place, remove};
@@ -64,8 +64,10 @@ pub(crate) fn run(shared: &Shared) {
                 tracing::warn!(%error, "the buckets with a full-text index could not be listed");
             }
         }
-        // A view must not take the room that the store keeps free.
-        let room = shared.engine.health().writable != Err(Unready::LowSpace);
+        // A view must not take the room that the store keeps free, and leaves a damaged store alone.
+        let room = shared.engine.health().writable.is_ok();
+        #[cfg(test)]
+        let room = room && !shared.held.load(Ordering::SeqCst);
         let mut more = false;
         for kept in kept.values_mut().filter(|_| room) {
             if shared.stopped.load(Ordering::SeqCst) {

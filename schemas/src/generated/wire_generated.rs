@@ -1264,6 +1264,7 @@ pub mod wfldb {
                 pub const VT_AUDIT_READS: ::flatbuffers::VOffsetT = 18;
                 pub const VT_REQUIRE_SIGNATURE: ::flatbuffers::VOffsetT = 20;
                 pub const VT_RATE: ::flatbuffers::VOffsetT = 22;
+                pub const VT_TEXT: ::flatbuffers::VOffsetT = 24;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1277,7 +1278,7 @@ pub mod wfldb {
                     A: ::flatbuffers::Allocator + 'bldr,
                 >(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args BucketConfigArgs,
+                    args: &'args BucketConfigArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<BucketConfig<'bldr>> {
                     let mut builder = BucketConfigBuilder::new(_fbb);
                     if let Some(x) = args.rate {
@@ -1297,6 +1298,9 @@ pub mod wfldb {
                     }
                     if let Some(x) = args.keep_versions {
                         builder.add_keep_versions(x);
+                    }
+                    if let Some(x) = args.text {
+                        builder.add_text(x);
                     }
                     builder.add_require_signature(args.require_signature);
                     builder.add_audit_reads(args.audit_reads);
@@ -1391,6 +1395,17 @@ pub mod wfldb {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(BucketConfig::VT_RATE, None) }
                 }
+                /// The full-text index as JSON, as in the other representation.
+                #[inline]
+                pub fn text(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BucketConfig::VT_TEXT, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1410,11 +1425,12 @@ pub mod wfldb {
                         .visit_field::<bool>("audit_reads", Self::VT_AUDIT_READS, false)?
                         .visit_field::<bool>("require_signature", Self::VT_REQUIRE_SIGNATURE, false)?
                         .visit_field::<u64>("rate", Self::VT_RATE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
                         .finish();
                     Ok(())
                 }
             }
-            pub struct BucketConfigArgs {
+            pub struct BucketConfigArgs<'a> {
                 pub kind: BucketKind,
                 pub keep_versions: Option<u64>,
                 pub keep_days: Option<u64>,
@@ -1425,8 +1441,9 @@ pub mod wfldb {
                 pub audit_reads: bool,
                 pub require_signature: bool,
                 pub rate: Option<u64>,
+                pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
             }
-            impl<'a> Default for BucketConfigArgs {
+            impl<'a> Default for BucketConfigArgs<'a> {
                 #[inline]
                 fn default() -> Self {
                     BucketConfigArgs {
@@ -1440,6 +1457,7 @@ pub mod wfldb {
                         audit_reads: false,
                         require_signature: false,
                         rate: None,
+                        text: None,
                     }
                 }
             }
@@ -1499,6 +1517,11 @@ pub mod wfldb {
                     self.fbb_.push_slot_always::<u64>(BucketConfig::VT_RATE, rate);
                 }
                 #[inline]
+                pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BucketConfig::VT_TEXT, text);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1528,6 +1551,7 @@ pub mod wfldb {
                     ds.field("audit_reads", &self.audit_reads());
                     ds.field("require_signature", &self.require_signature());
                     ds.field("rate", &self.rate());
+                    ds.field("text", &self.text());
                     ds.finish()
                 }
             }

@@ -26,6 +26,8 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::UploadPart => key(&format!("{UPLOAD}&part=1")),
         RouteKind::Scan => "/v1/photos/scan".to_owned(),
         RouteKind::Batch => "/v1/photos/batch".to_owned(),
+        RouteKind::Search => "/v1/photos/_search".to_owned(),
+        RouteKind::SearchRebuild => "/v1/photos/_search?rebuild=true".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -48,6 +50,7 @@ fn body(method: Method, kind: RouteKind) -> String {
         (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
         (Method::Put, _) => "forged".to_owned(),
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
+        (Method::Post, RouteKind::Search) => r#"{"query":"forged"}"#.to_owned(),
         (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
         (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
         (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
@@ -98,6 +101,8 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::UploadPart
         | RouteKind::Scan
         | RouteKind::Batch
+        | RouteKind::Search
+        | RouteKind::SearchRebuild
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

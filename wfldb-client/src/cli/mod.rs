@@ -17,6 +17,7 @@ mod put;
 mod receipt;
 mod restore;
 mod revoke;
+mod search;
 mod show;
 mod spool;
 mod store;
@@ -80,6 +81,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Batch(args) => batch::batch(&client, output, &args).await,
             Command::Tag(args) => tag::tag(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
+            Command::Search(args) => search::search(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Revoke(args) => revoke::revoke(&client, output, &args).await,

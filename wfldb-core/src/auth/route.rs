@@ -80,6 +80,10 @@ pub enum RouteKind {
     Scan,
     /// `/v1/{bucket}/batch`.
     Batch,
+    /// `/v1/{bucket}/_search`.
+    Search,
+    /// `/v1/{bucket}/_search?rebuild=true`.
+    SearchRebuild,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -104,7 +108,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -120,6 +124,8 @@ impl RouteKind {
         Self::UploadPart,
         Self::Scan,
         Self::Batch,
+        Self::Search,
+        Self::SearchRebuild,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -185,6 +191,16 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
                 Get | Head | Put | Delete => None,
             }
         }
+        // What a search finds is cut to the caller's prefixes; how far the index is speaks of the whole bucket.
+        RouteKind::Search => match method {
+            Get => Some(&[Op::Manage]),
+            Post => Some(&[Op::Query]),
+            Head | Put | Delete => None,
+        },
+        RouteKind::SearchRebuild => match method {
+            Post => Some(&[Op::Manage]),
+            Get | Head | Put | Delete => None,
+        },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
             Head | Put => None,
@@ -263,6 +279,8 @@ mod tests {
             (RouteKind::UploadPart, "PUT:put"),
             (RouteKind::Scan, "GET:list"),
             (RouteKind::Batch, "POST:put"),
+            (RouteKind::Search, "GET:manage POST:query"),
+            (RouteKind::SearchRebuild, "POST:manage"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -300,6 +318,7 @@ mod tests {
             (Method::Get, RouteKind::ObjectAt),
             (Method::Head, RouteKind::ObjectAt),
             (Method::Get, RouteKind::Scan),
+            (Method::Post, RouteKind::Search),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

@@ -18,6 +18,8 @@ pub enum Target {
     Listing(BucketName),
     /// Several keys of a bucket, each decided by itself.
     Batch(BucketName),
+    /// The full-text index of a bucket.
+    Search(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -83,9 +85,11 @@ impl Target {
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
             Self::Store | Self::Service(_) | Self::Audit(_) => None,
-            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
-                Some(bucket)
-            }
+            Self::Bucket(bucket)
+            | Self::Key(bucket, _)
+            | Self::Listing(bucket)
+            | Self::Batch(bucket)
+            | Self::Search(bucket) => Some(bucket),
         }
     }
 
@@ -97,6 +101,7 @@ impl Target {
             | Self::Bucket(_)
             | Self::Listing(_)
             | Self::Batch(_)
+            | Self::Search(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -119,6 +124,7 @@ impl Target {
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
+            Self::Search(bucket) => format!("/v1/{bucket}/_search"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -144,6 +150,7 @@ impl Target {
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
             RouteKind::Batch => matches!(self, Self::Batch(_)),
+            RouteKind::Search | RouteKind::SearchRebuild => matches!(self, Self::Search(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::ObjectError;
 use crate::encoding::JsonObject;
 use crate::limits::BUCKET_CONFIG_BYTES_MAX;
+use crate::text::TextConfig;
 use crate::time::UnixMillis;
 
 /// What a bucket holds; fixed when it is created.
@@ -64,6 +65,11 @@ fn retention<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Retent
     Ok(retention.map(|JsonObject(retention)| retention))
 }
 
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TextConfig>, D::Error> {
+    let text = Option::<JsonObject<TextConfig>>::deserialize(deserializer)?;
+    Ok(text.map(|JsonObject(text)| text))
+}
+
 /// The configuration of a bucket. The default is a plain bucket that keeps every version.
 ///
 /// ```
@@ -101,6 +107,9 @@ pub struct BucketConfig {
     pub audit_reads: bool,
     /// Whether sessions are refused, so that each request is signed on its own.
     pub require_signature: bool,
+    /// The full-text index; none when not given.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub text: Option<TextConfig>,
 }
 
 impl BucketConfig {
@@ -120,6 +129,10 @@ impl BucketConfig {
         let JsonObject(config) = config.map_err(|_| ObjectError::BucketConfig)?;
         // The newest version always stays, so none kept is a mistake; so is a bucket that nobody may ask.
         if config.rate == Some(0) || config.versions.is_some_and(|versions| versions.keep == Some(0)) {
+            return Err(ObjectError::BucketConfig);
+        }
+        // Only documents have fields.
+        if config.text.is_some() && config.kind != BucketKind::Documents {
             return Err(ObjectError::BucketConfig);
         }
         Ok(config)
@@ -186,5 +199,21 @@ mod tests {
         assert!(BucketConfig::parse_json(br#"{"versions":[3,10]}"#).is_err());
         assert!(BucketConfig::parse_json(br#"{"rate":0}"#).is_err());
         assert_eq!(BucketConfig::parse_json(br#"{"rate":7}"#).unwrap().rate, Some(7));
+    }
+
+    #[test]
+    fn only_a_bucket_of_documents_is_searched() {
+        let text = br#"{"kind":"documents","text":{"fields":["title"],"language":"english"}}"#;
+        let config = BucketConfig::parse_json(text).unwrap();
+        let written = serde_json::to_vec(&config).unwrap();
+        assert_eq!(BucketConfig::parse_json(&written).unwrap(), config);
+        for bad in [
+            r#"{"text":{}}"#,
+            r#"{"kind":"objects","text":{}}"#,
+            r#"{"kind":"documents","text":["*"]}"#,
+            r#"{"kind":"documents","text":{"fields":[]}}"#,
+        ] {
+            assert!(BucketConfig::parse_json(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

@@ -64,6 +64,9 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Buckets => Target::Store,
                 RouteKind::Bucket | RouteKind::BucketForce => bucket(),
                 RouteKind::Scan => Target::Listing(BucketName::parse("photos").unwrap()),
+                RouteKind::Search | RouteKind::SearchRebuild => {
+                    Target::Search(BucketName::parse("photos").unwrap())
+                }
                 RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
                 RouteKind::Stats => Target::Service(Service::Stats),
                 RouteKind::Admin => Target::Service(Service::Admin),

@@ -229,6 +229,7 @@ fn a_link_opens_its_route_and_nothing_else_does() {
                     RouteKind::Buckets => Target::Store,
                     RouteKind::Bucket | RouteKind::BucketForce => Target::Bucket(photos()),
                     RouteKind::Scan => Target::Listing(photos()),
+                    RouteKind::Search | RouteKind::SearchRebuild => Target::Search(photos()),
                     RouteKind::Batch => Target::Batch(photos()),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),

@@ -11,6 +11,7 @@ mod multipart;
 mod object;
 mod put;
 mod scan;
+mod search;
 mod session;
 mod signed;
 mod store;
@@ -75,6 +76,9 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Upload, Method::Post) => Box::pin(multipart::complete(call)),
         (RouteKind::Upload, Method::Delete) => Box::pin(multipart::abort(call)),
         (RouteKind::Batch, Method::Post) => Box::pin(batch::batch(call)),
+        (RouteKind::Search, Method::Post) => Box::pin(search::search(call)),
+        (RouteKind::Search, Method::Get) => Box::pin(search::status(call)),
+        (RouteKind::SearchRebuild, Method::Post) => Box::pin(search::rebuild(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -106,6 +110,8 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::UploadPart
             | RouteKind::Scan
             | RouteKind::Batch
+            | RouteKind::Search
+            | RouteKind::SearchRebuild
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -162,7 +168,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 /// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
+        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) | Target::Search(name) => name,
         Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {

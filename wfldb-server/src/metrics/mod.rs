@@ -18,6 +18,7 @@ use wfldb_core::auth::{Method, RouteKind};
 use wfldb_core::id::BucketId;
 use wfldb_engine::{Engine, EngineStats};
 
+use crate::text::Text;
 use buckets::Buckets;
 pub(crate) use listener::serve;
 
@@ -175,7 +176,7 @@ impl Metrics {
     }
 
     /// The text of a scrape. Asks the engine and the operating system, so it may block.
-    pub(crate) fn text(&self, engine: &Engine) -> String {
+    pub(crate) fn text(&self, engine: &Engine, views: &Text) -> String {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("wfldb");
         ours.register(
@@ -205,6 +206,7 @@ impl Metrics {
         ours.register_with_unit("sent", "Bytes of answers", Unit::Bytes, self.sent.clone());
         register_engine(ours, engine);
         self.buckets.register(ours, engine);
+        buckets::register_text(ours, &views.figures());
         process::register(&mut registry);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -377,6 +379,8 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::UploadPart => "upload_part",
         RouteKind::Scan => "scan",
         RouteKind::Batch => "batch",
+        RouteKind::Search => "search",
+        RouteKind::SearchRebuild => "search_rebuild",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",
