@@ -158,6 +158,8 @@ def written_here():
     for name, text in {"escaped": "docs/\na%FFb/c", "directory": "\na/b/", "reserved": "\n%73can", "dots": "p/\n../x"}.items():
         keep("tree_name", name, text)
     question = {"method": "PUT", "target": "/v1/photos/a%20b", "object": {"bytes": 11, "content_type": "image/png"}, "peer": "10.0.0.1"}
+    keep("search", "request", '{"query":"a:fox +den -hound","operator":"and","limit":5,"skip":1,"highlight":true,"documents":true}')
+    keep("search", "words", '"red fox" +b.c:(den OR ho*) AND NOT hound~2 fox^2.5 wi-fi \\-x')
     keep("dry_run", "put", json.dumps(question))
     copy = {"method": "POST", "target": "/v1/photos/a?copy=%2Fdocs%2Fb"}
     keep("dry_run", "copy", json.dumps(copy))

@@ -47,7 +47,7 @@ pub use self::bucket::{BucketInfo, BucketPut, Usage};
 pub use self::changes::{
     BucketChange, ChangeKind, ChangePage, ChangesQuery, ChangesToCome, KeyChange, Since,
 };
-pub use self::check::{CheckReport, Finding, FindingKind};
+pub use self::check::{CheckReport, Finding, FindingKind, ViewReport};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;

@@ -141,6 +141,9 @@ pub(crate) struct Search {
     /// Documents with all of the words instead of any
     #[arg(long)]
     pub(crate) all: bool,
+    /// The field to search in, for words that name none
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) field: Option<String>,
     /// Most hits, up to 1,000
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: usize,

@@ -23,6 +23,7 @@ pub(crate) async fn search(client: &Client, output: &Output, args: &Search) -> R
     }
     let request = SearchRequest {
         operator: if args.all { Operator::And } else { Operator::Or },
+        field: args.field.clone(),
         limit: args.limit,
         skip: args.skip,
         highlight: args.highlight,

@@ -24,7 +24,12 @@ pub enum Operator {
     And,
 }
 
-pub(super) fn parse(text: &str, operator: Operator, config: &TextConfig) -> Result<Group, TextError> {
+pub(super) fn parse(
+    field: Option<usize>,
+    text: &str,
+    operator: Operator,
+    config: &TextConfig,
+) -> Result<Group, TextError> {
     if text.len() > TEXT_QUERY_BYTES_MAX {
         return Err(TextError {
             fault: TextFault::TooLong,
@@ -44,7 +49,7 @@ pub(super) fn parse(text: &str, operator: Operator, config: &TextConfig) -> Resu
     if tokens.is_empty() {
         return Err(fault(TextFault::Empty, 1));
     }
-    let group = parser.list(None, 0, 1)?;
+    let group = parser.list(field, 0, 1)?;
     match parser.peek() {
         None => Ok(group),
         Some(placed) => Err(fault(TextFault::Unopened, placed.at)),

@@ -23,7 +23,27 @@ impl Query {
     /// # Errors
     /// [`TextError`] with the place of the first fault.
     pub fn parse(text: &str, operator: Operator, config: &TextConfig) -> Result<Self, TextError> {
-        parser::parse(text, operator, config).map(Self)
+        Self::parse_in(None, text, operator, config)
+    }
+
+    /// [`Query::parse`], with words that name no field searched in this one.
+    ///
+    /// # Errors
+    /// The same; [`TextFault::UnknownField`] at the first character when the bucket has no such field.
+    pub fn parse_in(
+        field: Option<&str>,
+        text: &str,
+        operator: Operator,
+        config: &TextConfig,
+    ) -> Result<Self, TextError> {
+        let unknown = TextError {
+            fault: TextFault::UnknownField,
+            at: 1,
+        };
+        let field = field
+            .map(|name| config.field(name).ok_or(unknown))
+            .transpose()?;
+        parser::parse(field, text, operator, config).map(Self)
     }
 
     /// The outermost group.

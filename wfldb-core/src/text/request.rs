@@ -16,6 +16,9 @@ pub struct SearchRequest {
     /// How words side by side belong together.
     #[serde(default)]
     pub operator: Operator,
+    /// The field that words are searched in which name none; all fields when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// Most hits: 1 to [`TEXT_LIMIT_MAX`].
     #[serde(default = "limit")]
     pub limit: usize,
@@ -66,6 +69,7 @@ impl SearchRequest {
         Self {
             query: query.into(),
             operator: Operator::default(),
+            field: None,
             limit: limit(),
             skip: 0,
             highlight: false,
@@ -108,6 +112,37 @@ impl SearchRequest {
     /// # Errors
     /// [`TextError`] with the place of the first fault.
     pub fn read(&self, config: &TextConfig) -> Result<Query, TextError> {
-        Query::parse(&self.query, self.operator, config)
+        Query::parse_in(self.field.as_deref(), &self.query, self.operator, config)
+    }
+
+    /// Reads the argument of `$text` in a selector: a search, or an object with `query` and `operator`. `field` is the
+    /// field that the operator stands in, if it does.
+    ///
+    /// # Errors
+    /// [`RequestError::Body`].
+    pub fn of_selector(argument: &doc::Value, field: Option<String>) -> Result<Self, RequestError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Argument {
+            query: String,
+            #[serde(default)]
+            operator: Operator,
+        }
+        let argument = match argument {
+            doc::Value::String(query) => Ok(Argument {
+                query: query.clone(),
+                operator: Operator::default(),
+            }),
+            doc::Value::Object(_) => serde_json::from_value(argument.clone()),
+            _ => Err(serde::de::Error::custom("neither text nor object")),
+        };
+        let argument = argument.map_err(|_| {
+            RequestError::Body("`$text` takes a search, or an object with `query` and `operator`".to_owned())
+        })?;
+        Ok(Self {
+            operator: argument.operator,
+            field,
+            ..Self::new(argument.query)
+        })
     }
 }

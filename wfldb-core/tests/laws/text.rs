@@ -119,6 +119,33 @@ fn a_search_is_bounded() {
 }
 
 #[test]
+fn what_names_no_field_is_searched_in_the_one_that_is_given() {
+    let request = SearchRequest {
+        field: Some("title".to_owned()),
+        ..SearchRequest::new("fox a.b:den")
+    };
+    let query = request.read(&config()).unwrap();
+    assert_eq!(group(query.group()), "(0:fox 1:den)");
+    let request = SearchRequest {
+        field: Some("body".to_owned()),
+        ..request
+    };
+    let error = request.read(&config()).unwrap_err();
+    assert_eq!((error.fault, error.at), (TextFault::UnknownField, 1));
+}
+
+#[test]
+fn a_selector_has_a_search_or_one_with_its_operator() {
+    let read = |argument: serde_json::Value| SearchRequest::of_selector(&argument, None);
+    assert_eq!(read(serde_json::json!("fox")).unwrap(), SearchRequest::new("fox"));
+    let and = read(serde_json::json!({"query": "fox", "operator": "and"})).unwrap();
+    assert_eq!(and.operator, Operator::And);
+    for bad in ["1", "[]", "{}", r#"{"query":1}"#, r#"{"query":"a","limit":5}"#] {
+        assert!(read(serde_json::from_str(bad).unwrap()).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_request_has_known_members_of_the_right_types_once() {
     let request = SearchRequest::parse(br#"{"query":"fox","limit":5,"highlight":true}"#).unwrap();
     assert_eq!((request.limit, request.skip, request.highlight), (5, 0, true));
