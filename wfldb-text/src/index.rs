@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::tokenizer::TokenizerManager;
-use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Searcher};
 use wfldb_core::doc::Object;
 use wfldb_core::id::{BucketId, VersionId};
 use wfldb_core::text::TextConfig;
@@ -117,12 +117,7 @@ impl BucketIndex {
         remove(dir)?;
         fs::create_dir_all(dir)?;
         let layout = Layout::new(config);
-        let settings = IndexSettings::default();
-        let mut index = Index::builder()
-            .schema(layout.schema.clone())
-            .settings(settings)
-            .create_in_dir(dir)?;
-        index.set_tokenizers(TokenizerManager::new());
+        let index = Index::builder().schema(layout.schema.clone()).create_in_dir(dir)?;
         let cursor = Cursor {
             definition: Layout::definition(config),
             bucket: bucket.to_string(),

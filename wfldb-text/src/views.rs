@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -116,12 +117,30 @@ pub(crate) struct Shared {
     views: RwLock<HashMap<BucketId, Arc<View>>>,
     /// The configurations of buckets are to be looked at again.
     pub(crate) look: AtomicBool,
-    pub(crate) stopped: AtomicBool,
+    pub(crate) bell: Arc<Bell>,
     /// Nothing is written: the index stays as it is.
     #[cfg(test)]
     pub(crate) held: AtomicBool,
-    /// The worker's thread, to be woken by.
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// What wakes and ends the worker. It holds nothing of the store: whoever commits rings it.
+#[derive(Default)]
+pub(crate) struct Bell {
+    thread: OnceLock<Thread>,
+    ended: AtomicBool,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
 }
 
 impl Shared {
@@ -143,9 +162,7 @@ impl Shared {
 
     /// Wakes the worker.
     pub(crate) fn wake(&self) {
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.thread().unpark();
-        }
+        self.bell.ring();
     }
 
     /// How far an index is, and how far it is behind.
@@ -195,7 +212,7 @@ struct AtWork(Arc<Shared>);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.bell.ended.store(true, Ordering::SeqCst);
         self.0.wake();
         let thread = lock(&self.0.thread).take();
         if let Some(thread) = thread {
@@ -215,7 +232,7 @@ impl TextViews {
             dir: engine.view_dir("text"),
             views: RwLock::default(),
             look: AtomicBool::new(true),
-            stopped: AtomicBool::new(false),
+            bell: Arc::default(),
             #[cfg(test)]
             held: AtomicBool::new(false),
             thread: Mutex::new(None),
@@ -224,11 +241,12 @@ impl TextViews {
         let thread = std::thread::Builder::new()
             .name("wfldb-text".to_owned())
             .spawn(move || worker::run(&worker))?;
+        let _ = shared.bell.thread.set(thread.thread().clone());
         *lock(&shared.thread) = Some(thread);
-        let woken = Arc::downgrade(&shared);
+        let bell = Arc::clone(&shared.bell);
         engine.on_commit(move || {
-            let shared = woken.upgrade();
-            shared.inspect(|shared| shared.wake()).is_some()
+            bell.ring();
+            !bell.has_ended()
         });
         Ok(Self {
             _worker: Arc::new(AtWork(Arc::clone(&shared))),
@@ -323,7 +341,7 @@ impl Until {
     }
 }
 
-struct Unpark(std::thread::Thread);
+struct Unpark(Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

@@ -56,7 +56,7 @@ enum Step {
 pub(crate) fn run(shared: &Shared) {
     let mut kept: HashMap<BucketId, Kept> = HashMap::new();
     let mut looked: Option<Instant> = None;
-    while !shared.stopped.load(Ordering::SeqCst) {
+    while !shared.bell.has_ended() {
         let began = Instant::now();
         if shared.look.swap(false, Ordering::SeqCst) || looked.is_none_or(|at| at.elapsed() >= BETWEEN_LOOKS) {
             looked = Some(began);
@@ -70,7 +70,7 @@ pub(crate) fn run(shared: &Shared) {
         let room = room && !shared.held.load(Ordering::SeqCst);
         let mut more = false;
         for kept in kept.values_mut().filter(|_| room) {
-            if shared.stopped.load(Ordering::SeqCst) {
+            if shared.bell.has_ended() {
                 return;
             }
             more |= round(shared, kept);
@@ -83,7 +83,7 @@ pub(crate) fn run(shared: &Shared) {
         // What wakes the thread meanwhile is seen in the next round, which begins no sooner than it may.
         std::thread::park_timeout(wait);
         let too_soon = BETWEEN_ROUNDS.saturating_sub(began.elapsed());
-        if !too_soon.is_zero() && !shared.stopped.load(Ordering::SeqCst) {
+        if !too_soon.is_zero() && !shared.bell.has_ended() {
             std::thread::sleep(too_soon);
         }
     }
@@ -132,7 +132,9 @@ fn look(shared: &Shared, kept: &mut HashMap<BucketId, Kept>) -> Result<(), TextV
         let name = path.file_name().and_then(|name| name.to_str());
         if !wanted.keys().any(|bucket| name == Some(bucket.to_string().as_str())) {
             tracing::info!(path = %path.display(), "a full-text index that no bucket asks for is removed");
-            remove(&path)?;
+            if let Err(error) = remove(&path) {
+                tracing::warn!(%error, "a full-text index cannot be removed");
+            }
         }
     }
     for (bucket, (name, config)) in wanted {

@@ -64,6 +64,10 @@ impl Lexer<'_> {
 
     /// Whether the last piece ends right before the next character, so that what follows belongs to it.
     fn is_behind_something(&self) -> bool {
+        let sign = self.found.last().filter(|last| last.at == self.next);
+        if sign.is_some_and(|last| matches!(last.token, Token::Plus | Token::Minus)) {
+            return false;
+        }
         let before = self.next.checked_sub(1).and_then(|at| self.characters.get(at));
         before.is_some_and(|character| !character.is_whitespace() && *character != '(')
     }

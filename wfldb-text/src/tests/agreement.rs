@@ -148,10 +148,10 @@ fn what_stands_for_too_many_words_is_refused_with_its_place() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
-    fn no_search_breaks_anything(texts in prop::collection::vec("[abfox \"()+:~^*.\\\\-]{0,40}|\\PC{0,40}", 20)) {
+    fn no_search_breaks_anything(texts in prop::collection::vec("[abfox \"()+:~^*.\\\\-]{0,40}|\\PC{0,40}", 100)) {
         let config = config("{}");
         let dir = tempfile::tempdir().unwrap();
         let mut index = open(dir.path(), &config);
