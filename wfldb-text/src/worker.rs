@@ -217,11 +217,12 @@ fn step(shared: &Shared, kept: &mut Kept) -> Result<Step, TextViewError> {
         none => {
             let newest = following.newest()?;
             let index = none.insert(BucketIndex::open(&dir, view.bucket, &view.config, newest)?);
-            publish(&view, index);
+            publish(&view, index, false);
             kept.written = Instant::now();
             index
         }
     };
+    let was_made = index.cursor.making.is_some();
     let step = match index.cursor.making.clone() {
         Some(after) => following.make(index, &after)?,
         None => match following.follow(index) {
@@ -234,25 +235,25 @@ fn step(shared: &Shared, kept: &mut Kept) -> Result<Step, TextViewError> {
         },
     };
     if let Some(step) = step {
-        publish(&view, index);
+        publish(&view, index, was_made && index.cursor.making.is_none());
         kept.written = Instant::now();
         return Ok(step);
     }
     Ok(Step::Done)
 }
 
-/// Tells callers of a step.
-fn publish(view: &View, index: &BucketIndex) {
+/// Tells callers of a step; `made`: it was the last of those that made the index.
+fn publish(view: &View, index: &BucketIndex, made: bool) {
     let whole = index.cursor.making.is_none();
     let documents = index.searchable.searcher().num_docs();
     view.publish(whole.then(|| index.searchable.clone()), |progress| {
         if whole {
-            progress.made += u64::from(progress.state == TextState::Making);
             progress.state = TextState::Ready;
             progress.seq = index.cursor.seq;
         } else {
             progress.state = TextState::Making;
         }
+        progress.made += u64::from(made);
         progress.documents = documents;
     });
 }
