@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wfldb_client::{Client, Error, PutOptions, SearchAnswer, SearchRequest};
 use wfldb_core::id::Seq;
-use wfldb_core::object::{BucketConfig, BucketKind};
+use wfldb_core::object::BucketConfig;
 use wfldb_core::text::TextConfig;
 use wfldb_tests::{Server, binary, bucket, key};
 
@@ -17,7 +17,6 @@ const WRITES: usize = 120;
 
 fn config() -> BucketConfig {
     BucketConfig {
-        kind: BucketKind::Documents,
         text: Some(TextConfig::default()),
         ..BucketConfig::default()
     }

@@ -25,9 +25,9 @@ const WRITER_BYTES: usize = 15_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     /// The layout and configuration that the index is of.
-    definition: String,
+    pub(crate) definition: String,
     /// The bucket's id: an index in another bucket's directory is none.
-    bucket: String,
+    pub(crate) bucket: String,
     /// Every change up to this `seq` of the bucket is in the index.
     pub(crate) seq: u64,
     /// While the index is made from the documents: all keys up to this one are in it. `None` when it is whole.
@@ -135,7 +135,7 @@ impl BucketIndex {
             return Err(TextViewError::Index("it has other fields".to_owned()));
         }
         let analysis = Analysis::new(config.language);
-        let tokenizers = TokenizerManager::new();
+        let tokenizers = TokenizerManager::default();
         tokenizers.register(WORDS, analysis.stemmed.clone());
         index.set_tokenizers(tokenizers);
         let reader = index

@@ -131,10 +131,6 @@ impl BucketConfig {
         if config.rate == Some(0) || config.versions.is_some_and(|versions| versions.keep == Some(0)) {
             return Err(ObjectError::BucketConfig);
         }
-        // Only documents have fields.
-        if config.text.is_some() && config.kind != BucketKind::Documents {
-            return Err(ObjectError::BucketConfig);
-        }
         Ok(config)
     }
 
@@ -202,14 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bucket_of_documents_is_searched() {
+    fn a_full_text_index_survives_json() {
         let text = br#"{"kind":"documents","text":{"fields":["title"],"language":"english"}}"#;
         let config = BucketConfig::parse_json(text).unwrap();
         let written = serde_json::to_vec(&config).unwrap();
         assert_eq!(BucketConfig::parse_json(&written).unwrap(), config);
         for bad in [
-            r#"{"text":{}}"#,
-            r#"{"kind":"objects","text":{}}"#,
+            r#"{"text":true}"#,
             r#"{"kind":"documents","text":["*"]}"#,
             r#"{"kind":"documents","text":{"fields":[]}}"#,
         ] {

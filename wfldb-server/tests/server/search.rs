@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ask, BOTH, Store};
 
-const CONFIG: &str = r#"{"kind":"documents","text":{"fields":["title","body"],"language":"english"}}"#;
+const CONFIG: &str = r#"{"text":{"fields":["title","body"],"language":"english"}}"#;
 
 fn search(body: &Value) -> Ask {
     Ask::new("POST", "/v1/notes/_search")
@@ -21,7 +21,7 @@ async fn a_server_without_full_text_says_how_to_get_it() {
     refused.is(400, "TextNotBuilt");
     assert!(refused.json()["detail"].as_str().unwrap().contains("--features text"));
     store
-        .send(Ask::new("PUT", "/v1/notes").body(r#"{"kind":"documents"}"#))
+        .send(Ask::new("PUT", "/v1/notes").body("{}"))
         .await
         .ok(StatusCode::CREATED);
     for http in BOTH {
