@@ -14,6 +14,7 @@ use wfldb_core::text::{Clause, Group, Query, TextError, TextFault};
 
 use crate::analysis::{Analysis, Token, tokens};
 use crate::error::TextViewError;
+use crate::excluded::Excluded;
 use crate::schema::Layout;
 
 /// What each word adds that was found by a fuzzy one or by its beginning: nothing of an index is in it.
@@ -79,7 +80,10 @@ impl Compiler<'_> {
                 let counts = counts && occur != Occur::MustNot;
                 if let Some(compiled) = self.clause(part, counts)? {
                     asks |= occur != Occur::MustNot;
-                    clauses.push((occur, compiled));
+                    clauses.push(match occur {
+                        Occur::MustNot => (occur, Box::new(Excluded(compiled)) as Box<dyn Compiled>),
+                        Occur::Must | Occur::Should => (occur, compiled),
+                    });
                 }
             }
         }

@@ -9,6 +9,7 @@
 mod analysis;
 mod compile;
 mod error;
+mod excluded;
 mod highlight;
 mod index;
 mod page;

@@ -46,7 +46,7 @@ fn searched() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Defects it catches: stems at one side only, a phrase that goes over from one string into the next, a clause of
     /// one field that is asked of all, an expansion that forgets a segment, a replaced document that is found twice.
