@@ -164,6 +164,8 @@ def written_here():
     group = {"by": [{"field": "at", "bucket": "1h"}], "fields": {"n": {"count": True}, "p": {"percentiles": {"field": "n.1", "at": [50]}}}}
     stages = [{"match": {"_id": {"$gte": "a"}}}, {"group": group}, {"sort": [{"n": "desc"}]}, {"limit": 1}]
     keep("pipeline", "time", json.dumps({"pipeline": stages}) + "\n" + json.dumps(document))
+    keep("search", "request", '{"query":"a:fox +den -hound","operator":"and","limit":5,"skip":1,"highlight":true,"documents":true}')
+    keep("search", "words", '"red fox" +b.c:(den OR ho*) AND NOT hound~2 fox^2.5 wi-fi \\-x')
     keep("dry_run", "put", json.dumps(question))
     copy = {"method": "POST", "target": "/v1/photos/a?copy=%2Fdocs%2Fb"}
     keep("dry_run", "copy", json.dumps(copy))

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("schemas", &[]),
     ("wfldb-core", &[]),
     ("wfldb-net", &["wfldb-core", "wfldb-schemas"]),
     ("wfldb-engine", &["wfldb-core", "wfldb-schemas"]),
-    ("wfldb-server", &["wfldb-core", "wfldb-net", "wfldb-engine"]),
+    ("wfldb-text", &["wfldb-core", "wfldb-engine"]),
+    (
+        "wfldb-server",
+        &["wfldb-core", "wfldb-net", "wfldb-engine", "wfldb-text"],
+    ),
     ("wfldb-client", &["wfldb-core", "wfldb-net"]),
     ("wfldb-admin", &["wfldb-core", "wfldb-client", "wfldb-engine"]),
 ];

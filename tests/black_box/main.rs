@@ -23,6 +23,7 @@ mod memory;
 mod mixed;
 mod revocation;
 mod rot;
+mod search;
 mod sessions;
 mod tls;
 mod transfer;

@@ -52,7 +52,8 @@ enum Command {
     Inspect(Inspect),
     /// Give a profile a new term: same key, same grants; the file is replaced atomically
     Renew(Renew),
-    /// Take a backup of a running server or of a stopped store; verify and list backups
+    /// Take a backup of a running server or of a stopped store; verify and list backups. Full-text indexes are not in it:
+    /// they are made again from the restored store
     Backup(backups::Backup),
     /// Make a store of a backup, in a new directory
     Restore(backups::Restore),

@@ -37,6 +37,7 @@ pub mod replay;
 pub mod request;
 pub mod revocation;
 pub mod session;
+pub mod text;
 pub mod time;
 pub mod verifier;
 

@@ -218,6 +218,40 @@ pub const FIND_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const BOOKMARK_POSITION_BYTES_MAX: usize = 32 * 1024;
 /// Most ranges that a question is answered from.
 pub const FIND_RANGES_MAX: usize = 1024;
+/// Most fields that a full-text index keeps apart.
+pub const TEXT_FIELDS_MAX: usize = 16;
+/// Longest word of a document that is found, in bytes; a longer one is left out.
+pub const TEXT_WORD_BYTES_MAX: usize = 128;
+/// Text of one document that is indexed at most, in bytes of its strings.
+pub const TEXT_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Longest search, in bytes.
+pub const TEXT_QUERY_BYTES_MAX: usize = 4096;
+/// Most words, phrases and beginnings of a search together.
+pub const TEXT_CLAUSES_MAX: usize = 64;
+/// Most words of a phrase.
+pub const TEXT_PHRASE_WORDS_MAX: usize = 32;
+/// Those of a search that stand for several words of the index: fuzzy ones and beginnings.
+pub const TEXT_OPEN_CLAUSES_MAX: usize = 8;
+/// Words of the index that one of them may stand for, in each part of it.
+pub const TEXT_EXPANSIONS_MAX: usize = 1000;
+/// Deepest nesting of a search.
+pub const TEXT_DEPTH_MAX: usize = 16;
+/// Largest distance of a fuzzy word.
+pub const TEXT_DISTANCE_MAX: u8 = 2;
+/// Fewest characters of a beginning.
+pub const TEXT_PREFIX_CHARS_MIN: usize = 2;
+/// Most hits on one page.
+pub const TEXT_LIMIT_MAX: usize = 1000;
+/// Most hits that are passed over before a page.
+pub const TEXT_SKIP_MAX: usize = 10_000;
+/// Most hits of the index that one search looks at.
+pub const TEXT_HITS_MAX: usize = 20_000;
+/// Largest body that searches, as sent.
+pub const TEXT_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Documents that one answer carries, in bytes of their stored form.
+pub const TEXT_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a search waits for the index at most, in milliseconds.
+pub const TEXT_WAIT_MS_MAX: u64 = 10_000;
 
 /// Smallest size of the parts of an upload.
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -310,5 +344,8 @@ const _: () = {
     assert!(SESSIONS_OF_ONE_KEY < SESSIONS_MAX);
     assert!(PACKET_BYTES_MAX + 1024 < REVOKE_BODY_BYTES_MAX);
     // Others cannot take the room that an administrator needs.
+    // A page behind the most that can be passed over is within what a search looks at.
+    assert!(TEXT_SKIP_MAX + TEXT_LIMIT_MAX <= TEXT_HITS_MAX);
+    assert!(TEXT_QUERY_BYTES_MAX < TEXT_BODY_BYTES_MAX);
     assert!(REVOCATIONS_OF_ONE_KEY < REVOCATIONS_SHARED_MAX && REVOCATIONS_SHARED_MAX < REVOCATIONS_MAX);
 };

@@ -9,6 +9,9 @@ mod log;
 mod revocations;
 mod rows;
 mod uploads;
+mod views;
+
+pub use self::views::ViewReport;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,6 +102,9 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// How many more there are.
     pub findings_omitted: u64,
+    /// The views that are kept beside what is stored. They are made again from it, so nothing of them is a finding.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<ViewReport>,
 }
 
 /// A check on its way.
@@ -140,7 +146,9 @@ impl Inner {
     pub(crate) fn check(&self, pace: &mut dyn FnMut(u64)) -> CheckReport {
         let read_chunk =
             |bucket: &BucketId, chunk: &ChunkHash, len: usize| self.chunks.check(bucket, chunk, len);
-        CheckReport::of(&*self.storage, &read_chunk, pace)
+        let mut report = CheckReport::of(&*self.storage, &read_chunk, pace);
+        report.views = views::views(&*self.storage.snapshot(), self.dir());
+        report
     }
 }
 

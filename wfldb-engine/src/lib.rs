@@ -37,6 +37,7 @@ mod stats;
 mod storage;
 mod store;
 mod tx;
+mod view;
 mod worker;
 
 #[cfg(test)]
@@ -52,7 +53,7 @@ pub use self::bucket::{BucketInfo, BucketPut, Usage};
 pub use self::changes::{
     BucketChange, ChangeKind, ChangePage, ChangesQuery, ChangesToCome, KeyChange, Since,
 };
-pub use self::check::{CheckReport, Finding, FindingKind};
+pub use self::check::{CheckReport, Finding, FindingKind, ViewReport};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
@@ -80,3 +81,4 @@ pub use self::store::{
 pub use self::tx::{
     Changed, Committed, LockMode, LockWait, Transaction, TransactionWrite, TxKey, TxObject, TxPage, TxRange,
 };
+pub use self::view::{Head, HeadPage};

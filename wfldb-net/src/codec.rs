@@ -82,6 +82,10 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
     let name = builder.create_string(bucket.name.as_str());
     let time_field = bucket.config.time_field.as_ref().map(ToString::to_string);
     let time_field = time_field.map(|path| builder.create_string(&path));
+    // Of a struct of texts and enums this cannot fail.
+    let text = bucket.config.text.as_ref();
+    let text = text.and_then(|text| serde_json::to_string(text).ok());
+    let text = text.map(|text| builder.create_string(&text));
     let config = wire::BucketConfig::create(
         &mut builder,
         &wire::BucketConfigArgs {
@@ -99,6 +103,7 @@ pub fn encode_bucket(bucket: &Bucket) -> Vec<u8> {
             time_days: bucket.config.time_days,
             append_only: bucket.config.append_only,
             auto_index: bucket.config.auto_index,
+            text,
         },
     );
     let Usage {
@@ -229,6 +234,11 @@ pub fn decode_bucket(bytes: &[u8]) -> Result<Bucket, CodecError> {
             time_days: config.time_days(),
             append_only: config.append_only(),
             auto_index: config.auto_index(),
+            text: config
+                .text()
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|_| CodecError::Field)?,
         },
         usage: Usage {
             objects: usage.objects(),

@@ -23,6 +23,7 @@ pub mod multipart;
 pub mod problem;
 pub mod range;
 pub mod route;
+pub mod search;
 pub mod session;
 pub mod status;
 mod text;

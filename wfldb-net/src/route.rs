@@ -10,7 +10,7 @@ use wfldb_core::Kind;
 use wfldb_core::audit::Resource;
 use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
-use wfldb_core::id::{BucketId, LeafIndex, UploadId, VersionId};
+use wfldb_core::id::{BucketId, LeafIndex, Seq, UploadId, VersionId};
 use wfldb_core::index::IndexName;
 use wfldb_core::limits::{
     AUDIT_LEAVES_MAX, CHANGES_LIMIT_MAX, FEED_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN, KEY_BYTES_MAX,
@@ -26,6 +26,9 @@ use crate::changes::{ChangesQuery, FeedKind, HEARTBEAT, SinceQuery};
 
 /// Longest cursor, in characters: a key, its tag, in base64url.
 const CURSOR_BYTES_MAX: usize = 2048;
+
+/// The word under which a bucket is searched.
+const SEARCH: &str = "_search";
 
 /// The word under which the audit log stands.
 const AUDIT: &str = "_audit";
@@ -68,7 +71,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 30] = [
+        const KNOWN: [&str; 31] = [
             "after",
             "at",
             "bucket",
@@ -89,6 +92,7 @@ impl Parameter {
             "part",
             "part_bytes",
             "prefix",
+            "rebuild",
             "reverse",
             "since",
             "size",
@@ -171,6 +175,8 @@ pub enum Parameters {
     IndexDrop(IndexName),
     /// `_changes`.
     Changes(ChangesQuery),
+    /// `_search?wait=`.
+    Search(Option<Seq>),
     /// `_keys`.
     Revocations(RevocationsQuery),
     /// `_audit/proof?leaf=&size=`.
@@ -378,6 +384,8 @@ fn object(
         "_index" => return Ok((RouteKind::Indexes, Target::Indexes(bucket))),
         "_aggregate" => return Ok((RouteKind::Aggregate, Target::Aggregate(bucket))),
         "_changes" => return Ok((RouteKind::Changes, Target::Changes(bucket))),
+        SEARCH if has("rebuild") => return Ok((RouteKind::SearchRebuild, Target::Search(bucket))),
+        SEARCH => return Ok((RouteKind::Search, Target::Search(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -509,6 +517,11 @@ impl Route {
                 let part = part.filter(|part| (1..=PARTS_MAX).contains(part));
                 Parameters::UploadPart(upload, part.ok_or_else(|| bad("part"))?)
             }
+            RouteKind::Search if self.method == Method::Post => {
+                Parameters::Search(rest.parsed("wait", decimal)?.map(Seq::new))
+            }
+            RouteKind::Search => Parameters::None,
+            RouteKind::SearchRebuild => rest.must_be_true("rebuild", Parameters::None)?,
             RouteKind::BucketForce => rest.must_be_true("force", Parameters::None)?,
             RouteKind::ObjectUndelete => rest.must_be_true("undelete", Parameters::None)?,
             RouteKind::ObjectVersion => Parameters::Version(

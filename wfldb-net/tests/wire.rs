@@ -14,6 +14,7 @@ use wfldb_core::encoding::percent;
 use wfldb_core::id::{ContentHash, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, BucketKind, Retention};
+use wfldb_core::text::TextConfig;
 use wfldb_core::time::UnixMillis;
 use wfldb_net::bucket::{Bucket, BucketEntry, Buckets, Usage};
 use wfldb_net::codec::{self, CodecError};
@@ -117,6 +118,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     time_days,
                     append_only,
                     auto_index,
+                    text: documents.then(TextConfig::default),
                 }
             },
         );
@@ -229,6 +231,16 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         Target::Indexes(bucket)
                     }
                     RouteKind::Aggregate => Target::Aggregate(bucket),
+                    RouteKind::Search => {
+                        if method == Method::Post && given[0] {
+                            pairs.push(("wait", &limit));
+                        }
+                        Target::Search(bucket)
+                    }
+                    RouteKind::SearchRebuild => {
+                        pairs.push(("rebuild", "true"));
+                        Target::Search(bucket)
+                    }
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::metrics::Metrics;
+use crate::text::Text;
 use crate::transactions::Transactions;
 
 /// The running server, without its sockets.
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) cursors: Cursors,
     pub(crate) metrics: Metrics,
     pub(crate) transactions: Transactions,
+    pub(crate) text: Text,
     /// Held while `/readyz` asks the engine.
     pub(crate) readiness: tokio::sync::Mutex<()>,
     /// The server is stopping: what is running finishes, `/readyz` says no, feeds end.
@@ -38,6 +40,7 @@ impl App {
         backups: BackupRoot,
         budget: Budget,
     ) -> Self {
+        let text = Text::start(&engine);
         let cursors = Cursors::new(engine.store_secret("cursor"));
         let transactions = Transactions::new(engine.revocation_view());
         Self {
@@ -49,6 +52,7 @@ impl App {
             cursors,
             metrics: Metrics::new(),
             transactions,
+            text,
             readiness: tokio::sync::Mutex::new(()),
             draining: watch::Sender::new(false),
         }

@@ -21,6 +21,8 @@ use wfldb_net::range::RangeError;
 use wfldb_net::route::RouteError;
 use wfldb_net::tx::TxError;
 
+use crate::text::SearchFault;
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -118,6 +120,8 @@ pub(crate) enum Fault {
     #[error("the path is not below the directory that this server allows, or goes through a link")]
     BackupPath,
     #[error(transparent)]
+    Search(#[from] SearchFault),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("a task of the request panicked")]
     Panicked,
@@ -173,6 +177,7 @@ impl Fault {
             Self::Precondition => Kind::Precondition,
             Self::NoSuchVersion => Kind::NotFound,
             Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
+            Self::Search(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Panicked => Kind::Internal,
         }
@@ -226,6 +231,7 @@ impl Fault {
             Self::NoSuchVersion => "NoSuchVersion",
             Self::BackupNotConfigured => "BackupNotConfigured",
             Self::BackupPath => "BackupPathNotAllowed",
+            Self::Search(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::Panicked => "Internal",
         }
@@ -252,6 +258,7 @@ impl Fault {
             Self::Fresh(error) => error.reason().into(),
             Self::BeforeStart => "BeforeStart".into(),
             Self::ReplayMark(source) => format!("the replay mark cannot be made durable: {source}").into(),
+            Self::Search(SearchFault::Failed(why)) => format!("the full-text index failed: {why}").into(),
             // Of a backup that failed: with the operator's directory in it.
             Self::Engine(error) => error.to_string().into(),
             other => other.to_string().into(),

@@ -23,6 +23,7 @@ mod request_id;
 mod respond;
 mod server;
 mod service;
+mod text;
 mod tls;
 mod transactions;
 mod watchdog;

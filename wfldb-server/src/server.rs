@@ -301,6 +301,8 @@ impl Server {
             } else {
                 Ok(())
             };
+            // ORDER: the views hold the store open.
+            app.text.stop();
             app.engine.clone().close()?;
             // A card that cannot be removed names a process that is gone.
             let _ = fs::remove_file(data.join("server.json"));

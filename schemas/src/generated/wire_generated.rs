@@ -1268,6 +1268,7 @@ pub mod wfldb {
                 pub const VT_TIME_DAYS: ::flatbuffers::VOffsetT = 26;
                 pub const VT_APPEND_ONLY: ::flatbuffers::VOffsetT = 28;
                 pub const VT_AUTO_INDEX: ::flatbuffers::VOffsetT = 30;
+                pub const VT_TEXT: ::flatbuffers::VOffsetT = 32;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1304,6 +1305,9 @@ pub mod wfldb {
                     }
                     if let Some(x) = args.keep_versions {
                         builder.add_keep_versions(x);
+                    }
+                    if let Some(x) = args.text {
+                        builder.add_text(x);
                     }
                     if let Some(x) = args.time_field {
                         builder.add_time_field(x);
@@ -1444,6 +1448,17 @@ pub mod wfldb {
                             .unwrap()
                     }
                 }
+                /// The full-text index as JSON, as in the other representation.
+                #[inline]
+                pub fn text(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<&str>>(BucketConfig::VT_TEXT, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for BucketConfig<'_> {
@@ -1471,6 +1486,7 @@ pub mod wfldb {
                         .visit_field::<u64>("time_days", Self::VT_TIME_DAYS, false)?
                         .visit_field::<bool>("append_only", Self::VT_APPEND_ONLY, false)?
                         .visit_field::<bool>("auto_index", Self::VT_AUTO_INDEX, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
                         .finish();
                     Ok(())
                 }
@@ -1490,6 +1506,7 @@ pub mod wfldb {
                 pub time_days: Option<u64>,
                 pub append_only: bool,
                 pub auto_index: bool,
+                pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
             }
             impl<'a> Default for BucketConfigArgs<'a> {
                 #[inline]
@@ -1509,6 +1526,7 @@ pub mod wfldb {
                         time_days: None,
                         append_only: false,
                         auto_index: false,
+                        text: None,
                     }
                 }
             }
@@ -1590,6 +1608,11 @@ pub mod wfldb {
                         .push_slot::<bool>(BucketConfig::VT_AUTO_INDEX, auto_index, false);
                 }
                 #[inline]
+                pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<_>>(BucketConfig::VT_TEXT, text);
+                }
+                #[inline]
                 pub fn new(
                     _fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 ) -> BucketConfigBuilder<'a, 'b, A> {
@@ -1623,6 +1646,7 @@ pub mod wfldb {
                     ds.field("time_days", &self.time_days());
                     ds.field("append_only", &self.append_only());
                     ds.field("auto_index", &self.auto_index());
+                    ds.field("text", &self.text());
                     ds.finish()
                 }
             }

@@ -31,6 +31,8 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Indexes => "/v1/photos/_index".to_owned(),
         RouteKind::Aggregate => "/v1/photos/_aggregate".to_owned(),
         RouteKind::Changes => "/v1/photos/_changes".to_owned(),
+        RouteKind::Search => "/v1/photos/_search".to_owned(),
+        RouteKind::SearchRebuild => "/v1/photos/_search?rebuild=true".to_owned(),
         RouteKind::Stats => "/v1/_stats".to_owned(),
         RouteKind::Admin => "/v1/_admin".to_owned(),
         RouteKind::Backup => "/v1/_backup".to_owned(),
@@ -57,6 +59,7 @@ fn body(method: Method, kind: RouteKind) -> String {
         (Method::Post, RouteKind::Find | RouteKind::Explain) => r#"{"selector":{}}"#.to_owned(),
         (Method::Post, RouteKind::Indexes) => r#"{"index":{"fields":["forged"]}}"#.to_owned(),
         (Method::Post, RouteKind::Aggregate) => r#"{"pipeline":[{"group":{}}]}"#.to_owned(),
+        (Method::Post, RouteKind::Search) => r#"{"query":"forged"}"#.to_owned(),
         (Method::Post, RouteKind::Admin) => r#"{"do":"compact"}"#.to_owned(),
         (Method::Post, RouteKind::Backup) => r#"{"path":"/backups"}"#.to_owned(),
         (Method::Post, RouteKind::DryRun) => r#"{"method":"GET","target":"/v1/photos/k"}"#.to_owned(),
@@ -116,6 +119,8 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::Indexes
         | RouteKind::Aggregate
         | RouteKind::Changes
+        | RouteKind::Search
+        | RouteKind::SearchRebuild
         | RouteKind::Stats
         | RouteKind::Admin
         | RouteKind::Backup

@@ -14,7 +14,7 @@ use wfldb_core::time::UnixMillis;
 use super::exit::EXIT_CODES;
 use super::help::{
     ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, EXPORT_RULES, IMPORT_RULES,
-    LINK_RULES, TAG_RULES, WATCH_RULES,
+    LINK_RULES, SEARCH_RULES, TAG_RULES, WATCH_RULES,
 };
 use super::target::Target;
 
@@ -128,6 +128,9 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Print the documents that a selector wants, one line of JSON each
     Query(QueryArgs),
+    /// Search the documents of a bucket by their words
+    #[command(long_about = SEARCH_RULES)]
+    Search(Search),
     /// Show figures of the store, or a bucket's configuration and usage
     Stats(Stats),
     /// Merge what the store keeps on disk, and remove what nothing names; needs `admin`
@@ -224,6 +227,43 @@ pub(crate) struct Revoke {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").args(["query", "status", "rebuild"]).required(true))]
+pub(crate) struct Search {
+    #[arg(value_name = "BUCKET")]
+    pub(crate) bucket: Target,
+    /// Words, phrases in quotation marks, `field:word`, `word*`, `word~1`, `+needed`, `-excluded`, AND, OR, NOT, ( )
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: Option<String>,
+    /// Documents with all of the words instead of any
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The field to search in, for words that name none
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) field: Option<String>,
+    /// Most hits, up to 1,000
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Hits to pass over, up to 10,000
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip: usize,
+    /// Show the places that match
+    #[arg(long)]
+    pub(crate) highlight: bool,
+    /// Show the documents
+    #[arg(long)]
+    pub(crate) documents: bool,
+    /// Wait until the index has the change with this number, 10 s at most
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) wait: Option<u64>,
+    /// Show how far the index is instead; needs `manage`
+    #[arg(long)]
+    pub(crate) status: bool,
+    /// Have the index made anew instead; needs `manage`
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DryRun {
     #[arg(value_name = "METHOD", value_parser = method)]
     pub(crate) method: Method,
@@ -278,6 +318,12 @@ pub(crate) struct Mb {
     /// Only full signatures, no sessions
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_signature: Option<bool>,
+    /// Fields of documents that are searched by their words, with commas between them; `*` is all text, `none` no index
+    #[arg(long, value_name = "FIELDS|none", value_delimiter = ',')]
+    pub(crate) text: Option<Vec<String>>,
+    /// Language of that text, whose words are brought to their stems: `english`, … or `none`
+    #[arg(long, value_name = "LANGUAGE", requires = "text")]
+    pub(crate) language: Option<String>,
     /// If the bucket exists, change what is given here and leave the rest of its configuration as it is
     #[arg(long)]
     pub(crate) configure: bool,

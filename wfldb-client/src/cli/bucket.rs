@@ -3,6 +3,7 @@
 use serde_json::json;
 use wfldb_client::{ApiError, BucketInfo, Client, Error};
 use wfldb_core::object::{BucketConfig, BucketKind, Retention};
+use wfldb_core::text::TextConfig;
 
 use super::args::{Limit, Mb, Rb};
 use super::exit::Failure;
@@ -30,7 +31,7 @@ pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<
     let config = changed(
         there.map_or_else(|| Ok(BucketConfig::default()), configuration)?,
         args,
-    );
+    )?;
     let created = client.create_bucket(bucket, &config).await?;
     let human = || {
         format!(
@@ -52,7 +53,7 @@ fn configuration(info: BucketInfo) -> Result<BucketConfig, Failure> {
 }
 
 /// What is given takes the place of what is there.
-fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
+fn changed(mut config: BucketConfig, args: &Mb) -> Result<BucketConfig, Failure> {
     let set = |member: &mut Option<u64>, given: Option<Limit>| {
         if let Some(Limit(limit)) = given {
             *member = limit;
@@ -73,7 +74,21 @@ fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
     set(&mut config.time_days, args.time_days);
     config.append_only = args.append_only.unwrap_or(config.append_only);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
-    config
+    if let Some(fields) = &args.text {
+        config.text = text(fields, args.language.as_deref())?;
+    }
+    Ok(config)
+}
+
+/// The full-text index that is asked for.
+fn text(fields: &[String], language: Option<&str>) -> Result<Option<TextConfig>, Failure> {
+    if fields == ["none"] {
+        return Ok(None);
+    }
+    let json = json!({"fields": fields, "language": language.unwrap_or("none")});
+    let text = serde_json::from_value(json);
+    text.map(Some)
+        .map_err(|error| Failure::Usage(format!("--text and --language: {error}")))
 }
 
 pub(crate) async fn remove(client: &Client, output: &Output, args: &Rb) -> Result<(), Failure> {
@@ -111,6 +126,8 @@ mod tests {
             time_days: None,
             append_only: None,
             require_signature: None,
+            text: None,
+            language: None,
             configure: true,
         }
     }
@@ -126,6 +143,7 @@ mod tests {
             require_signature: true,
             ..BucketConfig::default()
         };
+        let changed = |config, args: &Mb| changed(config, args).ok().unwrap();
         assert_eq!(changed(before.clone(), &mb("photos")), before);
         let mut args = mb("photos");
         args.days = Some(Limit(None));
@@ -145,6 +163,11 @@ mod tests {
         args.require_signature = Some(false);
         let after = changed(before, &args);
         assert_eq!((after.versions, after.require_signature), (None, false));
+        args.text = Some(vec!["title".to_owned()]);
+        let after = changed(BucketConfig::default(), &args);
+        assert_eq!(after.text.as_ref().map(|text| text.fields.len()), Some(1));
+        args.text = Some(vec!["none".to_owned()]);
+        assert_eq!(changed(after, &args).text, None);
     }
 
     #[test]

@@ -163,6 +163,19 @@ Whoever has the URL has the right, so pass it on like a password. It gives never
 at the time, and ends with it; the packet must allow to be passed on (`dlg` when it was issued). Each answer with the \
 object, ranges and HEAD included, is one use of --uses; what fails costs none.";
 
+/// What `search` does, as its long help states it.
+pub(super) const SEARCH_RULES: &str = "\
+Search the documents of a bucket by their words, best first. The bucket needs an index: `wfldb mb --configure BUCKET \
+--text title,body --language english`, and a server that was built with it.
+
+  wfldb search notes 'red fox'                        # any of the words; --all for all of them
+  wfldb search notes '\"red fox\" +den -hound'          # side by side; needed; excluded
+  wfldb search notes 'title:fox AND (den OR ho*)'      # in a field; a beginning
+  wfldb search notes 'foks~1' --highlight              # one letter away; with the places that match
+
+The index follows the documents within a second or so; --wait SEQ waits for a change of which the answer to a write \
+gave the number. What was deleted or replaced is never shown.";
+
 /// What `agent` does, as its long help states it.
 pub(super) const AGENT_RULES: &str = "\
 Sign requests of curl and other programs of this machine, and pass them on to the server. It runs until it is ended, \

@@ -20,6 +20,7 @@ mod query;
 mod receipt;
 mod restore;
 mod revoke;
+mod search;
 mod show;
 mod spool;
 mod store;
@@ -88,6 +89,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Index(args) => index::index(&client, output, &args).await,
             Command::Query(args) => query::query(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
+            Command::Search(args) => search::search(&client, output, &args).await,
             Command::Compact => store::compact(&client, output).await,
             Command::DryRun(args) => dry_run::dry_run(&client, output, &args).await,
             Command::Revoke(args) => revoke::revoke(&client, output, &args).await,

@@ -327,6 +327,12 @@ impl Question<'_> {
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
             ),
+            // A search too; what speaks of the whole bucket needs a grant for all of it.
+            Target::Search(bucket) => (
+                grant.bucket.covers(bucket),
+                grant.ops.contains(op),
+                grant.prefix.is_all() || !op.needs_whole_bucket(),
+            ),
             // The key that a receipt is of is decided by itself; whoever may audit no key may not ask.
             Target::Audit(AuditPart::Receipt) => (true, grant.ops.contains(op), true),
             // Packets name `admin` for all buckets only; that is checked when they are read. The audit log is that of the
@@ -408,7 +414,8 @@ impl Question<'_> {
             | Target::Batch(bucket)
             | Target::Indexes(bucket)
             | Target::Aggregate(bucket)
-            | Target::Changes(bucket) => {
+            | Target::Changes(bucket)
+            | Target::Search(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

@@ -90,6 +90,10 @@ pub enum RouteKind {
     Aggregate,
     /// `/v1/{bucket}/_changes`.
     Changes,
+    /// `/v1/{bucket}/_search`.
+    Search,
+    /// `/v1/{bucket}/_search?rebuild=true`.
+    SearchRebuild,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -116,7 +120,7 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
@@ -137,6 +141,8 @@ impl RouteKind {
         Self::Indexes,
         Self::Aggregate,
         Self::Changes,
+        Self::Search,
+        Self::SearchRebuild,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -213,6 +219,14 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         }
         RouteKind::Find | RouteKind::Explain | RouteKind::Aggregate => match method {
             Post => Some(&[Op::Query]),
+        // What a search finds is cut to the caller's prefixes; how far the index is speaks of the whole bucket.
+        RouteKind::Search => match method {
+            Get => Some(&[Op::Manage]),
+            Post => Some(&[Op::Query]),
+            Head | Put | Delete => None,
+        },
+        RouteKind::SearchRebuild => match method {
+            Post => Some(&[Op::Manage]),
             Get | Head | Put | Delete => None,
         },
         RouteKind::Upload => match method {
@@ -298,6 +312,8 @@ mod tests {
             (RouteKind::Indexes, "GET:manage POST:manage DELETE:manage"),
             (RouteKind::Aggregate, "POST:query"),
             (RouteKind::Changes, "GET:watch"),
+            (RouteKind::Search, "GET:manage POST:query"),
+            (RouteKind::SearchRebuild, "POST:manage"),
             (RouteKind::Stats, "GET:admin"),
             (RouteKind::Admin, "POST:admin"),
             (RouteKind::Backup, "POST:admin"),
@@ -341,6 +357,7 @@ mod tests {
             (Method::Post, RouteKind::Find),
             (Method::Post, RouteKind::Explain),
             (Method::Get, RouteKind::Changes),
+            (Method::Post, RouteKind::Search),
             // It tells what the packet of the session says.
             (Method::Post, RouteKind::DryRun),
         ];

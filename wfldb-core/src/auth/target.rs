@@ -28,6 +28,8 @@ pub enum Target {
     Indexes(BucketName),
     /// The documents of a bucket, grouped, as far as the caller may see them.
     Aggregate(BucketName),
+    /// The full-text index of a bucket.
+    Search(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -105,7 +107,8 @@ impl Target {
             | Self::Explain(bucket)
             | Self::Indexes(bucket)
             | Self::Aggregate(bucket)
-            | Self::Changes(bucket) => Some(bucket),
+            | Self::Changes(bucket)
+            | Self::Search(bucket) => Some(bucket),
         }
     }
 
@@ -122,6 +125,7 @@ impl Target {
             | Self::Explain(_)
             | Self::Indexes(_)
             | Self::Aggregate(_)
+            | Self::Search(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -149,6 +153,7 @@ impl Target {
             Self::Explain(bucket) => format!("/v1/{bucket}/_explain"),
             Self::Indexes(bucket) => format!("/v1/{bucket}/_index"),
             Self::Aggregate(bucket) => format!("/v1/{bucket}/_aggregate"),
+            Self::Search(bucket) => format!("/v1/{bucket}/_search"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -179,6 +184,7 @@ impl Target {
             RouteKind::Explain => matches!(self, Self::Explain(_)),
             RouteKind::Indexes => matches!(self, Self::Indexes(_)),
             RouteKind::Aggregate => matches!(self, Self::Aggregate(_)),
+            RouteKind::Search | RouteKind::SearchRebuild => matches!(self, Self::Search(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

@@ -6,6 +6,7 @@ use super::ObjectError;
 use crate::doc::FieldPath;
 use crate::encoding::JsonObject;
 use crate::limits::BUCKET_CONFIG_BYTES_MAX;
+use crate::text::TextConfig;
 use crate::time::UnixMillis;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -91,6 +92,11 @@ mod written_path {
     }
 }
 
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TextConfig>, D::Error> {
+    let text = Option::<JsonObject<TextConfig>>::deserialize(deserializer)?;
+    Ok(text.map(|JsonObject(text)| text))
+}
+
 /// The configuration of a bucket. The default is a plain bucket that keeps every version.
 ///
 /// ```
@@ -140,6 +146,9 @@ pub struct BucketConfig {
     /// Of documents: what was stored is never changed and never deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub append_only: bool,
+    /// The full-text index; none when not given.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "text")]
+    pub text: Option<TextConfig>,
 }
 
 impl BucketConfig {
@@ -269,5 +278,20 @@ mod tests {
         assert!(BucketConfig::parse_json(br#"{"versions":[3,10]}"#).is_err());
         assert!(BucketConfig::parse_json(br#"{"rate":0}"#).is_err());
         assert_eq!(BucketConfig::parse_json(br#"{"rate":7}"#).unwrap().rate, Some(7));
+    }
+
+    #[test]
+    fn a_full_text_index_survives_json() {
+        let text = br#"{"kind":"documents","text":{"fields":["title"],"language":"english"}}"#;
+        let config = BucketConfig::parse_json(text).unwrap();
+        let written = serde_json::to_vec(&config).unwrap();
+        assert_eq!(BucketConfig::parse_json(&written).unwrap(), config);
+        for bad in [
+            r#"{"text":true}"#,
+            r#"{"kind":"documents","text":["*"]}"#,
+            r#"{"kind":"documents","text":{"fields":[]}}"#,
+        ] {
+            assert!(BucketConfig::parse_json(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

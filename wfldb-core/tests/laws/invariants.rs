@@ -67,6 +67,9 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Find => Target::Find(BucketName::parse("photos").unwrap()),
                 RouteKind::Explain => Target::Explain(BucketName::parse("photos").unwrap()),
                 RouteKind::Changes => Target::Changes(BucketName::parse("photos").unwrap()),
+                RouteKind::Search | RouteKind::SearchRebuild => {
+                    Target::Search(BucketName::parse("photos").unwrap())
+                }
                 RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
                 RouteKind::Indexes => Target::Indexes(BucketName::parse("photos").unwrap()),
                 RouteKind::Aggregate => Target::Aggregate(BucketName::parse("photos").unwrap()),

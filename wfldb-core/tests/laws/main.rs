@@ -26,6 +26,7 @@ mod replay;
 mod revocation;
 mod sessions;
 mod support;
+mod text;
 mod url_links;
 mod vectors;
 mod worked_vector;

@@ -232,6 +232,7 @@ fn a_link_opens_its_route_and_nothing_else_does() {
                     RouteKind::Find => Target::Find(photos()),
                     RouteKind::Explain => Target::Explain(photos()),
                     RouteKind::Changes => Target::Changes(photos()),
+                    RouteKind::Search | RouteKind::SearchRebuild => Target::Search(photos()),
                     RouteKind::Batch => Target::Batch(photos()),
                     RouteKind::Indexes => Target::Indexes(photos()),
                     RouteKind::Aggregate => Target::Aggregate(photos()),

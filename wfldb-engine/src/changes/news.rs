@@ -1,8 +1,8 @@
-//! Who is told after a commit: workers that follow the whole log, and whoever waits for a bucket's next change.
+//! Who is told after a commit: views that follow the log, and whoever waits for a bucket's next change.
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wfldb_core::id::{BucketId, Seq};
 
-use crate::worker::Worker;
-
 /// A bucket that a commit changed, and its newest `seq`.
 pub(crate) type Changed = (BucketId, Seq);
 
@@ -20,53 +18,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A worker that follows the log. It is woken after each commit, but only once until it looks.
-#[derive(Default)]
-pub(crate) struct Follower {
-    worker: Worker,
-    woken: AtomicBool,
-}
-
-impl Follower {
-    pub(crate) fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
-    /// There may be new changes. Called for every group, so it costs next to nothing.
-    pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::SeqCst) {
-            self.worker.wake();
-        }
-    }
-
-    /// Called by the worker before it takes a snapshot.
-    ///
-    /// ORDER: before looking, so that what comes during the look wakes again.
-    pub(crate) fn looks(&self) {
-        self.woken.store(false, Ordering::SeqCst);
-    }
-}
+/// Called after a commit; `false`: never again.
+type Listener = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What becomes known by commits. Told after a batch is durable.
 #[derive(Default)]
 pub(crate) struct News {
-    followers: Mutex<Vec<Arc<Follower>>>,
+    listeners: Mutex<Vec<Listener>>,
     buckets: Mutex<HashMap<BucketId, watch::Sender<Seq>>>,
     /// How many buckets somebody waits for, so that a commit nobody waits for takes no lock.
     awaited: AtomicUsize,
 }
 
 impl News {
-    /// Has the worker woken after each commit from now on.
-    pub(crate) fn add(&self, follower: Arc<Follower>) {
-        lock(&self.followers).push(follower);
+    /// Has `listener` called after each commit from now on.
+    pub(crate) fn tell(&self, listener: Listener) {
+        lock(&self.listeners).push(listener);
     }
 
     /// Tells of a batch that is durable and can be seen in snapshots.
     pub(crate) fn publish(&self, changed: &[Changed]) {
-        for follower in &*lock(&self.followers) {
-            follower.wake();
-        }
+        lock(&self.listeners).retain(|listener| listener());
         if self.awaited.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -81,6 +53,7 @@ impl News {
 
     /// Whoever waits waits no longer: the store closes.
     pub(crate) fn close(&self) {
+        lock(&self.listeners).clear();
         lock(&self.buckets).clear();
         self.awaited.store(0, Ordering::SeqCst);
     }

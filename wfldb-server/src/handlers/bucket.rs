@@ -67,7 +67,9 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
             }
             let config = BucketConfig::parse_json(&json)?;
             config.check_supported()?;
+            app.text.check(&config)?;
             let put = app.engine.put_bucket(&authorized, config).wait()?;
+            app.text.look();
             let status = if put.created {
                 StatusCode::CREATED
             } else {

@@ -16,6 +16,7 @@ mod multipart;
 mod object;
 mod put;
 mod scan;
+mod search;
 mod session;
 mod signed;
 mod store;
@@ -90,6 +91,9 @@ pub(crate) fn serve(call: Call) -> Handling {
         (RouteKind::Indexes, Method::Post) => Box::pin(index::create(call)),
         (RouteKind::Indexes, Method::Delete) => Box::pin(index::drop(call)),
         (RouteKind::Aggregate, Method::Post) => Box::pin(aggregate::aggregate(call)),
+        (RouteKind::Search, Method::Post) => Box::pin(search::search(call)),
+        (RouteKind::Search, Method::Get) => Box::pin(search::status(call)),
+        (RouteKind::SearchRebuild, Method::Post) => Box::pin(search::rebuild(call)),
         (RouteKind::Stats, Method::Get) => Box::pin(store::stats(call)),
         (RouteKind::Admin, Method::Post) => Box::pin(store::admin(call)),
         (RouteKind::Backup, Method::Post) => Box::pin(backup::backup(call)),
@@ -127,6 +131,8 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Indexes
             | RouteKind::Aggregate
             | RouteKind::Changes
+            | RouteKind::Search
+            | RouteKind::SearchRebuild
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -184,7 +190,8 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         | Target::Find(name)
         | Target::Explain(name)
         | Target::Aggregate(name)
-        | Target::Changes(name) => name,
+        | Target::Changes(name)
+        | Target::Search(name) => name,
         // A transaction's requests are counted once it is known which buckets they are about.
         Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
             return Ok(admitted);

@@ -16,6 +16,7 @@ use wfldb_core::id::BucketId;
 use wfldb_engine::Engine;
 
 use super::{gauge_of, latency};
+use crate::text::TextFigures;
 
 /// Buckets with a label of their own.
 const BUCKETS_MAX: usize = 200;
@@ -89,6 +90,47 @@ impl Buckets {
                 "The same with equal chunks counted once, and unfinished uploads",
             ),
         ] {
+            registry.register(name, help, family.clone());
+        }
+    }
+}
+
+/// How far each full-text index is. Their seconds behind cannot be told, their changes can.
+pub(super) fn register_text(registry: &mut Registry, figures: &[TextFigures]) {
+    let families: [Family<Of, Gauge>; 4] = std::array::from_fn(|_| Family::default());
+    let [behind, documents, made, failures] = &families;
+    for text in figures.iter().take(BUCKETS_MAX) {
+        let of = Of {
+            bucket: text.bucket.to_string(),
+        };
+        for (family, figure) in [
+            (behind, text.behind),
+            (documents, text.documents),
+            (made, text.made),
+            (failures, text.failures),
+        ] {
+            family.get_or_create(&of).set(gauge_of(figure));
+        }
+    }
+    for (family, name, help) in [
+        (
+            behind,
+            "text_changes_behind",
+            "Changes that a full-text index does not have yet",
+        ),
+        (documents, "text_documents", "Documents in a full-text index"),
+        (
+            made,
+            "text_made",
+            "How often a full-text index was made since the start",
+        ),
+        (
+            failures,
+            "text_failures",
+            "How often a full-text index failed since the start",
+        ),
+    ] {
+        if !figures.is_empty() {
             registry.register(name, help, family.clone());
         }
     }

@@ -18,6 +18,7 @@ use wfldb_core::auth::{Method, RouteKind};
 use wfldb_core::id::BucketId;
 use wfldb_engine::{Engine, EngineStats};
 
+use crate::text::Text;
 use buckets::Buckets;
 pub(crate) use listener::serve;
 
@@ -182,7 +183,7 @@ impl Metrics {
     }
 
     /// The text of a scrape. Asks the engine and the operating system, so it may block.
-    pub(crate) fn text(&self, engine: &Engine, feeds: usize) -> String {
+    pub(crate) fn text(&self, engine: &Engine, feeds: usize, views: &Text) -> String {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("wfldb");
         ours.register(
@@ -218,6 +219,7 @@ impl Metrics {
         ours.register("feeds", "Feeds that wait for changes", gauge(feeds as u64));
         register_engine(ours, engine);
         self.buckets.register(ours, engine);
+        buckets::register_text(ours, &views.figures());
         process::register(&mut registry);
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -414,6 +416,8 @@ pub(crate) const fn route_label(kind: RouteKind) -> &'static str {
         RouteKind::Batch => "batch",
         RouteKind::Aggregate => "aggregate",
         RouteKind::Changes => "changes",
+        RouteKind::Search => "search",
+        RouteKind::SearchRebuild => "search_rebuild",
         RouteKind::Stats => "stats",
         RouteKind::DryRun => "dry_run",
         RouteKind::Admin => "admin",

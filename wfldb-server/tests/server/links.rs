@@ -190,6 +190,8 @@ async fn a_link_is_accepted_by_no_other_route() {
                 RouteKind::Batch => format!("/v1/photos/batch?link={link}"),
                 RouteKind::Indexes => format!("/v1/photos/_index?link={link}"),
                 RouteKind::Aggregate => format!("/v1/photos/_aggregate?link={link}"),
+                RouteKind::Search => format!("/v1/photos/_search?link={link}"),
+                RouteKind::SearchRebuild => format!("/v1/photos/_search?link={link}&rebuild=true"),
                 RouteKind::Stats => format!("/v1/_stats?link={link}"),
                 RouteKind::Admin => format!("/v1/_admin?link={link}"),
                 RouteKind::Backup => format!("/v1/_backup?link={link}"),

@@ -34,6 +34,7 @@ mod raw;
 mod replay;
 mod revocation;
 mod routes;
+mod search;
 mod services;
 mod sessions;
 mod spans;
