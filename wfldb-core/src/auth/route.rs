@@ -219,6 +219,8 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         }
         RouteKind::Find | RouteKind::Explain | RouteKind::Aggregate => match method {
             Post => Some(&[Op::Query]),
+            Get | Head | Put | Delete => None,
+        },
         // What a search finds is cut to the caller's prefixes; how far the index is speaks of the whole bucket.
         RouteKind::Search => match method {
             Get => Some(&[Op::Manage]),
