@@ -83,6 +83,8 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// How often a write of a document is planned at most, while others of the same key come first.
 pub const DOCUMENT_PLANS_MAX: usize = 64;
+/// Most operations of a JSON Patch.
+pub const PATCH_OPS_MAX: usize = 1000;
 /// Deepest nesting of JSON in documents and requests about them.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Largest whole number, and its negative, that every reader of JSON reads exactly: 2^53 − 1.

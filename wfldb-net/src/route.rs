@@ -60,7 +60,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 26] = [
             "after",
             "at",
             "bucket",
@@ -70,6 +70,7 @@ impl Parameter {
             "delimiter",
             "force",
             "from",
+            "history",
             "key",
             "leaf",
             "limit",
@@ -83,6 +84,7 @@ impl Parameter {
             "tag",
             "to",
             "undelete",
+            "verify",
             "version",
             "versions",
         ];
@@ -149,6 +151,8 @@ pub enum Parameters {
     Upload(UploadId),
     /// `?multipart=&part=`.
     UploadPart(UploadId, u16),
+    /// `?history=true`.
+    History(HistoryQuery),
     /// `scan`.
     Scan(ScanQuery),
     /// `_keys`.
@@ -197,6 +201,17 @@ pub struct CopyQuery {
 pub struct VersionsQuery {
     /// Most items of the page, 1 to 1000.
     pub limit: usize,
+    /// Where the last page ended, as the server wrote it; not yet verified.
+    pub cursor: Option<String>,
+}
+
+/// The parameters of a page of a document's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Most versions of the page, 1 to 1000.
+    pub limit: usize,
+    /// Whether each version is verified.
+    pub verify: bool,
     /// Where the last page ended, as the server wrote it; not yet verified.
     pub cursor: Option<String>,
 }
@@ -345,12 +360,16 @@ fn object(
         return Err(RouteError::NotCanonical);
     }
     let key = ObjectKey::parse(key)?;
-    if matches!(method, Some(Method::Put | Method::Delete)) {
+    if key.as_str() == "_schema" {
+        return Ok((RouteKind::Schema, Target::Schema(bucket)));
+    }
+    if matches!(method, Some(Method::Put | Method::Delete | Method::Patch)) {
         key.check_writable()?;
     }
     match key.as_str() {
         "scan" => return Ok((RouteKind::Scan, Target::Listing(bucket))),
         "batch" => return Ok((RouteKind::Batch, Target::Batch(bucket))),
+        "_bulk" => return Ok((RouteKind::Bulk, Target::Bulk(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -361,6 +380,8 @@ fn object(
         RouteKind::ObjectVersion
     } else if has("versions") {
         RouteKind::ObjectVersions
+    } else if has("history") {
+        RouteKind::ObjectHistory
     } else if has("undelete") {
         RouteKind::ObjectUndelete
     } else if has("at") {
@@ -412,6 +433,8 @@ impl Route {
             | RouteKind::Bucket
             | RouteKind::Object
             | RouteKind::Batch
+            | RouteKind::Bulk
+            | RouteKind::Schema
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -478,6 +501,16 @@ impl Route {
                 rest.must_be_true("versions", ())?;
                 Parameters::Versions(VersionsQuery {
                     limit: rest.limit()?,
+                    cursor: rest.cursor()?,
+                })
+            }
+            RouteKind::ObjectHistory => {
+                rest.must_be_true("history", ())?;
+                Parameters::History(HistoryQuery {
+                    limit: rest.limit()?,
+                    verify: rest
+                        .parsed("verify", |text| (text == "true").then_some(()))?
+                        .is_some(),
                     cursor: rest.cursor()?,
                 })
             }

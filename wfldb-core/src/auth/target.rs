@@ -18,6 +18,10 @@ pub enum Target {
     Listing(BucketName),
     /// Several keys of a bucket, each decided by itself.
     Batch(BucketName),
+    /// Several documents of a bucket, each decided and stored by itself.
+    Bulk(BucketName),
+    /// What the documents of a bucket have to be like.
+    Schema(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -83,9 +87,12 @@ impl Target {
     pub fn bucket(&self) -> Option<&BucketName> {
         match self {
             Self::Store | Self::Service(_) | Self::Audit(_) => None,
-            Self::Bucket(bucket) | Self::Key(bucket, _) | Self::Listing(bucket) | Self::Batch(bucket) => {
-                Some(bucket)
-            }
+            Self::Bucket(bucket)
+            | Self::Key(bucket, _)
+            | Self::Listing(bucket)
+            | Self::Batch(bucket)
+            | Self::Bulk(bucket)
+            | Self::Schema(bucket) => Some(bucket),
         }
     }
 
@@ -97,6 +104,8 @@ impl Target {
             | Self::Bucket(_)
             | Self::Listing(_)
             | Self::Batch(_)
+            | Self::Bulk(_)
+            | Self::Schema(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -119,6 +128,8 @@ impl Target {
             Self::Key(bucket, key) => format!("/v1/{bucket}/{}", encode_path_segmentwise(key.as_str())),
             Self::Listing(bucket) => format!("/v1/{bucket}/scan"),
             Self::Batch(bucket) => format!("/v1/{bucket}/batch"),
+            Self::Bulk(bucket) => format!("/v1/{bucket}/_bulk"),
+            Self::Schema(bucket) => format!("/v1/{bucket}/_schema"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -135,6 +146,7 @@ impl Target {
             RouteKind::Object
             | RouteKind::ObjectVersion
             | RouteKind::ObjectVersions
+            | RouteKind::ObjectHistory
             | RouteKind::ObjectUndelete
             | RouteKind::ObjectAt
             | RouteKind::ObjectCopy
@@ -144,6 +156,8 @@ impl Target {
             | RouteKind::UploadPart => matches!(self, Self::Key(..)),
             RouteKind::Scan => matches!(self, Self::Listing(_)),
             RouteKind::Batch => matches!(self, Self::Batch(_)),
+            RouteKind::Bulk => matches!(self, Self::Bulk(_)),
+            RouteKind::Schema => matches!(self, Self::Schema(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

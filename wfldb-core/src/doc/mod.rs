@@ -4,6 +4,7 @@
 mod envelope;
 mod json;
 mod order;
+mod patch;
 mod path;
 mod sshsig;
 
@@ -13,6 +14,7 @@ pub use self::envelope::{
 };
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::order::{compare, write_key};
+pub use self::patch::{JsonPatch, PatchError, PatchFault, merge};
 pub use self::path::{FieldPath, PathError};
 pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 

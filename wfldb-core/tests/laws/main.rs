@@ -18,6 +18,7 @@ mod doc;
 mod envelope;
 mod encodings;
 mod invariants;
+mod patch;
 mod replay;
 mod revocation;
 mod sessions;

@@ -230,6 +230,8 @@ fn a_link_opens_its_route_and_nothing_else_does() {
                     RouteKind::Bucket | RouteKind::BucketForce => Target::Bucket(photos()),
                     RouteKind::Scan => Target::Listing(photos()),
                     RouteKind::Batch => Target::Batch(photos()),
+                    RouteKind::Bulk => Target::Bulk(photos()),
+                    RouteKind::Schema => Target::Schema(photos()),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

@@ -66,6 +66,12 @@ pub(crate) fn serve(call: Call) -> Handling {
             RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt | RouteKind::ObjectLink,
             Method::Get | Method::Head,
         ) => Box::pin(object::get(call)),
+        (RouteKind::Object, Method::Patch) => Box::pin(document::patch(call)),
+        (RouteKind::ObjectHistory, Method::Get) => Box::pin(history::history(call)),
+        (RouteKind::Bulk, Method::Post) => Box::pin(bulk::bulk(call)),
+        (RouteKind::Schema, Method::Get) => Box::pin(schema::get(call)),
+        (RouteKind::Schema, Method::Put) => Box::pin(schema::put(call)),
+        (RouteKind::Schema, Method::Delete) => Box::pin(schema::delete(call)),
         (RouteKind::Object, Method::Delete) => Box::pin(object::delete(call)),
         (RouteKind::ObjectVersion, Method::Delete) => Box::pin(object::erase(call)),
         (RouteKind::ObjectUndelete, Method::Post) => Box::pin(object::undelete(call)),
@@ -107,6 +113,9 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::UploadPart
             | RouteKind::Scan
             | RouteKind::Batch
+            | RouteKind::ObjectHistory
+            | RouteKind::Bulk
+            | RouteKind::Schema
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -163,8 +172,8 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 /// Counts the request by its bucket, where that has a rate. The bucket is in memory as a rule.
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
-        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) | Target::Bulk(name) => name,
+        Target::Store | Target::Bucket(_) | Target::Schema(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known
