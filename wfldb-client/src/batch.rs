@@ -115,7 +115,9 @@ impl Batch {
     fn safety(&self) -> Safety {
         let safeties = self.entries.iter().map(|entry| match &entry.action {
             BatchAction::Put { body, .. } => put_safety(&entry.preconditions, Some(ContentHash::of(body))),
-            BatchAction::Document { json, .. } => put_safety(&entry.preconditions, Some(ContentHash::of(json))),
+            BatchAction::Document { json, .. } => {
+                put_safety(&entry.preconditions, Some(ContentHash::of(json)))
+            }
             BatchAction::Delete => delete_safety(&entry.preconditions),
             BatchAction::Check => Safety::Read,
         });

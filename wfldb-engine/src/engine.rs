@@ -19,7 +19,7 @@ use crate::cache::{RowCache, Stamps};
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
-use crate::doc::Signer;
+use crate::doc::{Schemas, Signer};
 use crate::error::EngineError;
 use crate::lifecycle;
 use crate::link_uses::LinkUse;
@@ -121,6 +121,7 @@ pub(crate) struct Inner {
     pub(crate) audit: Arc<AuditLog>,
     /// What documents are signed with.
     pub(crate) signer: Signer,
+    pub(crate) schemas: Schemas,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -276,6 +277,7 @@ impl Engine {
             store: parts.store,
             audit,
             signer: Signer::default(),
+            schemas: Schemas::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

@@ -1,7 +1,7 @@
 //! Why the engine did not do what it was asked. Variants name the fault; `kind` says what the caller can do.
 
 use wfldb_core::Kind;
-use wfldb_core::doc::{EnvelopeError, JsonError};
+use wfldb_core::doc::{EnvelopeError, JsonError, PatchError, PatchFault, SchemaError};
 
 use crate::row::RowError;
 use crate::storage::StorageError;
@@ -35,6 +35,20 @@ pub enum EngineError {
     // Without the place, which has names of the caller's.
     #[error("{}", .0.fault)]
     Json(#[from] JsonError),
+    /// A patch that is none, or does not fit the document.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// A document that is not what its bucket's schema asks for.
+    #[error("the document does not follow the schema of its bucket")]
+    Schema {
+        /// Where in the document: a JSON pointer.
+        pointer: String,
+        /// What of the schema: a JSON pointer into it.
+        rule: String,
+    },
+    /// What is no schema that is served.
+    #[error(transparent)]
+    BadSchema(#[from] SchemaError),
     /// A document whose own envelope, or whose size, does not fit.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -156,20 +170,24 @@ impl EngineError {
             | Self::NoSuchUpload
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
+            Self::Patch(error) => match error.fault {
+                PatchFault::Malformed | PatchFault::TooMany | PatchFault::Result => Kind::Invalid,
+                PatchFault::NoSuchPlace | PatchFault::Test => Kind::Conflict,
+            },
             Self::Envelope(error) => match error {
                 EnvelopeError::Reserved(_) | EnvelopeError::WrongId => Kind::Invalid,
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
-            Self::BucketNotEmpty
-            | Self::KindFixed
-            | Self::NotDeleted
-            | Self::BackupRunning
-            | Self::Stale => Kind::Conflict,
+            Self::BucketNotEmpty | Self::KindFixed | Self::NotDeleted | Self::BackupRunning | Self::Stale => {
+                Kind::Conflict
+            }
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
             | Self::NotSupportedYet(_)
             | Self::Json(_)
+            | Self::Schema { .. }
+            | Self::BadSchema(_)
             | Self::NotForDocuments
             | Self::NotDocuments
             | Self::HashMismatch
@@ -196,6 +214,9 @@ impl EngineError {
         match self {
             Self::Entry { error, .. } => error.pointer(),
             Self::Json(error) => Some(error.pointer.clone()),
+            Self::Patch(error) => Some(error.pointer.clone()),
+            Self::Schema { pointer, .. } => Some(pointer.clone()),
+            Self::BadSchema(error) => Some(error.pointer.clone()),
             Self::Envelope(error) => Some(error.pointer()),
             _ => None,
         }
@@ -222,6 +243,12 @@ impl EngineError {
             Self::PreconditionFailed => "PreconditionFailed",
             Self::Stale => "Conflict",
             Self::Json(_) => "BadJson",
+            Self::Schema { .. } => "SchemaViolation",
+            Self::BadSchema(_) => "BadSchema",
+            Self::Patch(error) => match error.fault {
+                PatchFault::Malformed | PatchFault::TooMany | PatchFault::Result => "BadPatch",
+                PatchFault::NoSuchPlace | PatchFault::Test => "PatchConflict",
+            },
             Self::Envelope(error) => match error {
                 EnvelopeError::Reserved(_) => "ReservedMember",
                 EnvelopeError::WrongId => "WrongId",

@@ -14,8 +14,8 @@ mod check;
 mod chunk;
 mod commit;
 mod compact;
-mod engine;
 mod doc;
+mod engine;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -48,7 +48,7 @@ pub use self::check::{CheckReport, Finding, FindingKind};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
-pub use self::doc::Document;
+pub use self::doc::{BulkAction, BulkOp, BulkResult, Document, DocumentPatch, HistoryItem, HistoryPage};
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::object::{

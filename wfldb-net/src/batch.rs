@@ -197,7 +197,11 @@ impl JsonEntry {
                     return Err(malformed());
                 }
                 BatchAction::Document {
-                    json: Bytes::from(self.body.map(|body| String::from(Box::<str>::from(body))).unwrap_or_default()),
+                    json: Bytes::from(
+                        self.body
+                            .map(|body| String::from(Box::<str>::from(body)))
+                            .unwrap_or_default(),
+                    ),
                     tags: Tags::from_pairs(self.tags.unwrap_or_default()).map_err(|_| malformed())?,
                 }
             }

@@ -106,6 +106,8 @@ pub(crate) enum Fault {
     Precondition,
     #[error("there is no such version")]
     NoSuchVersion,
+    #[error("the bucket has no schema")]
+    NoSchema,
     #[error("this server takes no backups: it was started without --backup-dir")]
     BackupNotConfigured,
     #[error("the path is not below the directory that this server allows, or goes through a link")]
@@ -160,7 +162,7 @@ impl Fault {
             Self::BodyTimeout => Kind::Timeout,
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
-            Self::NoSuchVersion => Kind::NotFound,
+            Self::NoSuchVersion | Self::NoSchema => Kind::NotFound,
             Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
             Self::Engine(error) => error.kind(),
             Self::Panicked => Kind::Internal,
@@ -209,6 +211,7 @@ impl Fault {
             Self::Range(_) => "RangeNotSatisfiable",
             Self::Precondition => "PreconditionFailed",
             Self::NoSuchVersion => "NoSuchVersion",
+            Self::NoSchema => "NoSuchSchema",
             Self::BackupNotConfigured => "BackupNotConfigured",
             Self::BackupPath => "BackupPathNotAllowed",
             Self::Engine(error) => error.code(),

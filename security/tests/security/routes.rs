@@ -49,9 +49,7 @@ pub(crate) fn target(kind: RouteKind) -> String {
 fn body(method: Method, kind: RouteKind) -> String {
     match (method, kind) {
         (Method::Put, RouteKind::Schema) | (Method::Patch, _) => "{}".to_owned(),
-        (Method::Post, RouteKind::Bulk) => {
-            r#"{"ops":[{"op":"put","key":"k","document":{}}]}"#.to_owned()
-        }
+        (Method::Post, RouteKind::Bulk) => r#"{"ops":[{"op":"put","key":"k","document":{}}]}"#.to_owned(),
         (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
         (Method::Put, _) => "forged".to_owned(),
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),

@@ -87,7 +87,9 @@ fn words(entries: &[BatchEntry], results: &BatchResults) -> String {
     let line = |(entry, result): (&BatchEntry, &BatchResult)| {
         let key = shown(entry.key.as_str());
         match (&entry.action, &result.version) {
-            (BatchAction::Put { .. } | BatchAction::Document { .. }, Some(version)) => format!("stored {key} as version {version}"),
+            (BatchAction::Put { .. } | BatchAction::Document { .. }, Some(version)) => {
+                format!("stored {key} as version {version}")
+            }
             (BatchAction::Put { .. } | BatchAction::Document { .. }, None) => format!("stored {key}"),
             (BatchAction::Delete, Some(_)) => format!("deleted {key}"),
             // Nothing was there; or the caller may neither read nor list, and is not told.

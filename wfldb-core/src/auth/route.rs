@@ -204,14 +204,14 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         },
         // A copy needs `get` of its source too, and a batch what each entry needs: both are decided once the source and
         // the entries are known. On the route of batches `put` stands for "may do something that an entry can be".
-        RouteKind::ObjectUndelete | RouteKind::ObjectCopy | RouteKind::UploadStart
+        RouteKind::ObjectUndelete
+        | RouteKind::ObjectCopy
+        | RouteKind::UploadStart
         | RouteKind::Batch
-        | RouteKind::Bulk => {
-            match method {
-                Post => Some(&[Op::Put]),
-                Get | Head | Put | Delete | Patch => None,
-            }
-        }
+        | RouteKind::Bulk => match method {
+            Post => Some(&[Op::Put]),
+            Get | Head | Put | Delete | Patch => None,
+        },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
             Head | Put | Patch => None,
@@ -278,7 +278,10 @@ mod tests {
             (RouteKind::Buckets, "GET:list"),
             (RouteKind::Bucket, "GET:manage PUT:manage DELETE:manage"),
             (RouteKind::BucketForce, "DELETE:manage+erase"),
-            (RouteKind::Object, "GET:get HEAD:get PUT:put DELETE:delete PATCH:put+get"),
+            (
+                RouteKind::Object,
+                "GET:get HEAD:get PUT:put DELETE:delete PATCH:put+get",
+            ),
             (RouteKind::ObjectHistory, "GET:get"),
             (RouteKind::Bulk, "POST:put"),
             (RouteKind::Schema, "GET:manage PUT:manage DELETE:manage"),

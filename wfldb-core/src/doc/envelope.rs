@@ -192,10 +192,7 @@ impl Envelope {
             };
             Some(Self {
                 id: text(ID)?.to_owned(),
-                version: document
-                    .get(VERSION)?
-                    .as_u64()
-                    .filter(|version| *version >= 1)?,
+                version: document.get(VERSION)?.as_u64().filter(|version| *version >= 1)?,
                 time: UnixMillis::parse(text(TIME)?).ok()?,
                 previous,
                 by: text(BY)?.to_owned(),

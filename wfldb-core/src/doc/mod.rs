@@ -6,6 +6,7 @@ mod json;
 mod order;
 mod patch;
 mod path;
+mod schema;
 mod sshsig;
 
 pub use self::envelope::{
@@ -16,6 +17,7 @@ pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::order::{compare, write_key};
 pub use self::patch::{JsonPatch, PatchError, PatchFault, merge};
 pub use self::path::{FieldPath, PathError};
+pub use self::schema::{SchemaError, SchemaFault, check_schema};
 pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.

@@ -65,9 +65,7 @@ impl LinkRequest {
                 let len = len.and_then(parse_decimal).ok_or(RequestError::LengthRequired)?;
                 ContentDigest::unhashed(len)
             }
-            Method::Get | Method::Head | Method::Post | Method::Delete | Method::Patch => {
-                ContentDigest::None
-            }
+            Method::Get | Method::Head | Method::Post | Method::Delete | Method::Patch => ContentDigest::None,
         };
         let head = line.head_of_link(headers, content, known)?;
         Ok(Self { head, token })

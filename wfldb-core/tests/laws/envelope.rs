@@ -75,7 +75,10 @@ fn versions_count_name_their_predecessor_and_never_go_back_in_time() {
     assert_eq!(after.time, NOW.plus_ms(1));
     assert_eq!(after.follows(&envelope), Ok(()));
     assert_eq!(envelope.follows(&after), Err(DocumentFault::Sequence));
-    assert_eq!(check(&second(&two, json!({}), NOW.plus_ms(9))).unwrap().time, NOW.plus_ms(9));
+    assert_eq!(
+        check(&second(&two, json!({}), NOW.plus_ms(9))).unwrap().time,
+        NOW.plus_ms(9)
+    );
     assert_eq!(without_envelope(two.document), object(json!({"name": "Bob"})));
 }
 
@@ -105,21 +108,30 @@ fn an_envelope_in_a_body_is_the_current_one_or_refused() {
         ("_sig", json!("ed25519:x:y")),
     ] {
         let refused = draft(json!({ name: value }), standing, NOW).unwrap_err();
-        assert_eq!(refused, EnvelopeError::NotCurrent(match name {
-            "_v" => "_v",
-            "_ts" => "_ts",
-            "_prev" => "_prev",
-            "_by" => "_by",
-            "_hash" => "_hash",
-            _ => "_sig",
-        }));
+        assert_eq!(
+            refused,
+            EnvelopeError::NotCurrent(match name {
+                "_v" => "_v",
+                "_ts" => "_ts",
+                "_prev" => "_prev",
+                "_by" => "_by",
+                "_hash" => "_hash",
+                _ => "_sig",
+            })
+        );
         assert_eq!(refused.pointer(), format!("/{name}"));
         // And nothing is current where nothing is.
         let same = one.document.get(name).cloned().unwrap_or(json!(1));
-        assert!(draft(json!({ name: same }), Standing::default(), NOW).is_err(), "{name}");
+        assert!(
+            draft(json!({ name: same }), Standing::default(), NOW).is_err(),
+            "{name}"
+        );
     }
     let refused = draft(json!({"_id": "user/2"}), standing, NOW).unwrap_err();
-    assert_eq!((refused.clone(), refused.pointer()), (EnvelopeError::WrongId, "/_id".into()));
+    assert_eq!(
+        (refused.clone(), refused.pointer()),
+        (EnvelopeError::WrongId, "/_id".into())
+    );
     assert!(draft(json!({"_id": "user/1"}), Standing::default(), NOW).is_ok());
     for name in ["_", "_x", "_fmt", "_b", "_a/~"] {
         let refused = draft(json!({ name: 1 }), standing, NOW).unwrap_err();
@@ -156,8 +168,14 @@ fn what_is_read_is_what_is_stored_with_the_signature_last() {
     assert_eq!(format!("{stored}}}").as_bytes(), one.text);
     assert_eq!(signature, format!("\"{}\"}}", one.signature));
     let (document, signature) = split_signature(parse_object(&read).unwrap()).unwrap();
-    assert_eq!((document, signature), (one.document.clone(), one.signature.clone()));
-    assert_eq!(DocumentSignature::parse(&one.signature.to_string()), Some(one.signature.clone()));
+    assert_eq!(
+        (document, signature),
+        (one.document.clone(), one.signature.clone())
+    );
+    assert_eq!(
+        DocumentSignature::parse(&one.signature.to_string()),
+        Some(one.signature.clone())
+    );
     assert!(one.signature.to_string().starts_with("ed25519:wn1"));
     for bad in ["", "ed25519:", "ed25519:wn1:x", "wn1:x"] {
         assert_eq!(DocumentSignature::parse(bad), None, "{bad}");

@@ -3,10 +3,12 @@
 //! INVARIANT: no clock and no randomness after planning. `at`, `entropy`, the salt inside `evidence`, hashes and
 //! ids are in the plan, so `apply` is a function of (plan, state) and runs the same on a replica.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
 use wfldb_core::doc::DocumentSignature;
-use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LogPosition, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::revocation::{Chain, Order, Terms};
@@ -66,6 +68,11 @@ pub(crate) enum Mutation {
     DeleteBucket {
         name: BucketName,
         force: bool,
+    },
+    /// Sets or removes the schema of a bucket's documents.
+    SetSchema {
+        bucket: BucketName,
+        schema: Option<Arc<str>>,
     },
     PutObject(Box<PutObject>),
     DeleteObject(Box<DeleteObject>),
@@ -143,6 +150,8 @@ pub(crate) struct DocumentPut {
     pub(crate) base: Option<VersionId>,
     pub(crate) signature: DocumentSignature,
     /// What the planner knows of its rows in indexes.
+    /// The change that set or removed the schema that it was held against.
+    pub(crate) schema_at: LogPosition,
     pub(crate) hints: IndexHints,
 }
 
@@ -276,6 +285,7 @@ pub(crate) enum Applied {
     BucketDeleted {
         id: BucketId,
     },
+    SchemaSet,
     Object {
         version: VersionId,
         seq: Seq,
@@ -312,6 +322,7 @@ impl Mutation {
     pub(crate) fn stores(&self) -> bool {
         match self {
             Self::PutObject(_)
+            | Self::SetSchema { .. }
             | Self::PutBucket { .. }
             | Self::StartUpload(_)
             | Self::PutPart(_)
@@ -351,6 +362,7 @@ impl WritePlan {
             | Mutation::Prune { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
+            | Mutation::SetSchema { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::ForgetLinks { .. }
             | Mutation::Revoke(_)
@@ -380,6 +392,7 @@ impl WritePlan {
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
+            Mutation::SetSchema { schema, .. } => schema.as_ref().map_or(0, |schema| schema.len()),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::DeleteObject(_)

@@ -17,8 +17,10 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 
+pub(crate) use self::batch::check_entry;
 pub use self::batch::{BatchAction, BatchOp, BatchOutcome};
 pub use self::copy::CopySource;
+pub(crate) use self::copy::merged;
 pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
 pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
 pub(crate) use self::read::inline_body;
@@ -63,7 +65,7 @@ impl ObjectMeta {
         ))
     }
 
-    fn new(key: ObjectKey, row: ObjectRow) -> Self {
+    pub(crate) fn new(key: ObjectKey, row: ObjectRow) -> Self {
         Self {
             key,
             version: row.version,

@@ -1,7 +1,9 @@
 //! A bucket as stored: FlatBuffers, table `BucketRow` of `schemas/store.fbs`.
 
+use std::sync::Arc;
+
 use flatbuffers::FlatBufferBuilder;
-use wfldb_core::id::BucketId;
+use wfldb_core::id::{BucketId, LogPosition};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::BucketConfig;
 use wfldb_core::time::UnixMillis;
@@ -18,6 +20,10 @@ pub(crate) struct BucketRow {
     pub(crate) name: BucketName,
     pub(crate) created: UnixMillis,
     pub(crate) config: BucketConfig,
+    /// What its documents have to be like: a JSON Schema in canonical JSON.
+    pub(crate) schema: Option<Arc<str>>,
+    /// The change that set or removed it.
+    pub(crate) schema_at: LogPosition,
 }
 
 impl BucketRow {
@@ -31,11 +37,15 @@ impl BucketRow {
         let mut builder = FlatBufferBuilder::with_capacity(256);
         let name = Some(builder.create_string(self.name.as_str()));
         let config = Some(builder.create_string(&self.config_json()));
+        let schema = self.schema.as_deref();
+        let schema = schema.map(|schema| builder.create_string(schema));
         let args = store::BucketRowArgs {
             id: Some(&id(self.id.as_bytes())),
             name,
             created_ms: self.created.get(),
             config,
+            schema,
+            schema_at: self.schema_at.get(),
         };
         let row = store::BucketRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -50,6 +60,8 @@ impl BucketRow {
             name: BucketName::parse(row.name()).map_err(|_| DAMAGED)?,
             created: UnixMillis::new(row.created_ms()),
             config: BucketConfig::parse_json(row.config().as_bytes()).map_err(|_| DAMAGED)?,
+            schema: row.schema().map(Arc::from),
+            schema_at: LogPosition::new(row.schema_at()),
         })
     }
 }

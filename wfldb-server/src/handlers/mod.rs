@@ -4,14 +4,17 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod bulk;
 mod document;
 mod dry_run;
 mod health;
+mod history;
 mod keys;
 mod multipart;
 mod object;
 mod put;
 mod scan;
+mod schema;
 mod session;
 mod signed;
 mod store;
@@ -173,7 +176,9 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
 async fn limit_bucket(app: &Arc<App>, authorized: &Authorized) -> Result<(), Fault> {
     let name = match authorized.target() {
         Target::Key(name, _) | Target::Listing(name) | Target::Batch(name) | Target::Bulk(name) => name,
-        Target::Store | Target::Bucket(_) | Target::Schema(_) | Target::Service(_) | Target::Audit(_) => return Ok(()),
+        Target::Store | Target::Bucket(_) | Target::Schema(_) | Target::Service(_) | Target::Audit(_) => {
+            return Ok(());
+        }
     };
     let (bucket, rate) = if let Some(known) = app.engine.known_bucket_rate(name) {
         known

@@ -18,6 +18,7 @@ mod bad_input;
 mod batch;
 mod copy;
 mod delegation;
+mod documents;
 mod erase;
 mod harness;
 mod lifecycle;

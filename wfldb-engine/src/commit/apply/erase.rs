@@ -159,13 +159,7 @@ impl Edit<'_> {
         let head = self.head(object)?;
         if head.as_ref().is_some_and(|head| head.version == *version) {
             let tombstone = self.tombstone(&row)?;
-            self.add_version(
-                object,
-                head.as_ref(),
-                &tombstone,
-                Action::ObjectDeleted,
-                None,
-            )?;
+            self.add_version(object, head.as_ref(), &tombstone, Action::ObjectDeleted, None)?;
         }
         self.remove_version(object, &row, Action::VersionExpired)?;
         self.prune_after(object)

@@ -9,7 +9,11 @@ use crate::row::ObjectRow;
 
 impl Edit<'_> {
     /// Brings the rows of a document from `old`, the row that stood in `heads`, to `new`, which takes its place.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "no index is kept yet")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "no index is kept yet"
+    )]
     pub(super) fn index(
         &mut self,
         _object: &ObjectKey,

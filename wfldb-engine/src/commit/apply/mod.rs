@@ -12,6 +12,7 @@ mod erase;
 mod indexed;
 mod object;
 mod revoke;
+mod schema;
 mod upload;
 mod uses;
 
@@ -57,6 +58,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
     }
     match &plan.mutation {
         Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
+        Mutation::SetSchema { bucket, schema } => schema::set(plan, bucket, schema.as_ref(), state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
         Mutation::PutObject(put) => object::put(plan, put, state, mark),
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),

@@ -153,7 +153,8 @@ fn check_base(edit: &Edit<'_>, put: &PutObject, head: Option<&ObjectRow>) -> Res
         Some(head) => Some(head.version),
         None => edit.newest(&put.key)?.map(|newest| newest.version),
     };
-    if newest == document.base {
+    // What was held against another schema is held against this one.
+    if newest == document.base && document.schema_at == edit.bucket.schema_at {
         Ok(())
     } else {
         Err(EngineError::Stale)
@@ -212,13 +213,7 @@ fn remove(edit: &mut Edit<'_>, delete: &DeleteObject) -> Result<Option<ObjectRow
         return Ok(None);
     };
     let tombstone = edit.tombstone(&head)?;
-    edit.add_version(
-        &delete.key,
-        Some(&head),
-        &tombstone,
-        Action::ObjectDeleted,
-        None,
-    )?;
+    edit.add_version(&delete.key, Some(&head), &tombstone, Action::ObjectDeleted, None)?;
     edit.prune_after(&delete.key)?;
     Ok(Some(tombstone))
 }
