@@ -137,6 +137,16 @@ pub const TX_LOCKS_MAX: usize = 1000;
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// How often a write of a document is planned at most, while others of the same key come first.
 pub const DOCUMENT_PLANS_MAX: usize = 64;
+/// About how many bytes of documents a page of a history holds at most.
+pub const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest JSON Schema of a bucket, as sent.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Most schemas within a schema, each counted wherever a reference leads to it.
+pub const SCHEMA_PARTS_MAX: usize = 1000;
+/// How deep schemas within a schema are nested, references followed.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Most operations of a JSON Patch.
+pub const PATCH_OPS_MAX: usize = 1000;
 /// Deepest nesting of JSON in documents and requests about them.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Largest whole number, and its negative, that every reader of JSON reads exactly: 2^53 − 1.

@@ -67,6 +67,8 @@ pub enum FindingKind {
     Head,
     /// An inline body is missing, damaged, or belongs to no version.
     Body,
+    /// A document is not what the store signed, or does not follow the version below it.
+    Document,
     /// A reference to a chunk is missing, or belongs to nothing.
     Reference,
     /// A chunk file is missing or damaged.

@@ -20,7 +20,7 @@ use crate::changes::News;
 use crate::chunk::{ChunkStore, GarbageWorker, Pins, References};
 use crate::commit::plan::{Applied, EncodedEvidence, Mutation, WritePlan};
 use crate::commit::{Committer, Hooks, Unready};
-use crate::doc::Signer;
+use crate::doc::{Schemas, Signer};
 use crate::error::EngineError;
 use crate::index::{self, Indexing};
 use crate::lifecycle;
@@ -127,6 +127,7 @@ pub(crate) struct Inner {
     pub(crate) news: Arc<News>,
     /// What documents are signed with.
     pub(crate) signer: Signer,
+    pub(crate) schemas: Schemas,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -288,6 +289,7 @@ impl Engine {
             audit,
             news,
             signer: Signer::default(),
+            schemas: Schemas::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

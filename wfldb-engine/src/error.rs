@@ -2,7 +2,7 @@
 
 use wfldb_core::Kind;
 use wfldb_core::aggregate::TooManyGroups;
-use wfldb_core::doc::{EnvelopeError, JsonError, TimeFieldError};
+use wfldb_core::doc::{EnvelopeError, JsonError, PatchError, PatchFault, SchemaError, TimeFieldError};
 use wfldb_core::index::{DefinitionError, IndexError};
 use wfldb_core::query::QueryError;
 
@@ -69,6 +69,20 @@ pub enum EngineError {
     // Without the place, which has names of the caller's.
     #[error("{}", .0.fault)]
     Json(#[from] JsonError),
+    /// A patch that is none, or does not fit the document.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// A document that is not what its bucket's schema asks for.
+    #[error("the document does not follow the schema of its bucket")]
+    Schema {
+        /// Where in the document: a JSON pointer.
+        pointer: String,
+        /// What of the schema: a JSON pointer into it.
+        rule: String,
+    },
+    /// What is no schema that is served.
+    #[error(transparent)]
+    BadSchema(#[from] SchemaError),
     /// A document whose own envelope, or whose size, does not fit.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -236,6 +250,10 @@ impl EngineError {
             | Self::OutsideTree
             | Self::EvidenceErased => Kind::NotFound,
             Self::TooOld | Self::SinceUnknown => Kind::Gone,
+            Self::Patch(error) => match error.fault {
+                PatchFault::Malformed | PatchFault::TooMany | PatchFault::Result => Kind::Invalid,
+                PatchFault::NoSuchPlace | PatchFault::Test => Kind::Conflict,
+            },
             Self::Envelope(error) => match error {
                 EnvelopeError::Reserved(_) | EnvelopeError::WrongId => Kind::Invalid,
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
@@ -255,6 +273,8 @@ impl EngineError {
             Self::ReservedKey
             | Self::NotSupportedYet(_)
             | Self::Json(_)
+            | Self::Schema { .. }
+            | Self::BadSchema(_)
             | Self::NotForDocuments
             | Self::NotDocuments
             | Self::HashMismatch
@@ -286,6 +306,9 @@ impl EngineError {
             Self::Json(error) => Some(error.pointer.clone()),
             Self::BadIndex(error) => Some(error.pointer()),
             Self::Query(error) => Some(error.pointer.clone()),
+            Self::Patch(error) => Some(error.pointer.clone()),
+            Self::Schema { pointer, .. } => Some(pointer.clone()),
+            Self::BadSchema(error) => Some(error.pointer.clone()),
             Self::Envelope(error) => Some(error.pointer()),
             Self::TimeField(error) => Some(error.pointer.clone()),
             _ => None,
@@ -323,6 +346,12 @@ impl EngineError {
             Self::PreconditionFailed => "PreconditionFailed",
             Self::Stale => "Conflict",
             Self::Json(_) => "BadJson",
+            Self::Schema { .. } => "SchemaViolation",
+            Self::BadSchema(_) => "BadSchema",
+            Self::Patch(error) => match error.fault {
+                PatchFault::Malformed | PatchFault::TooMany | PatchFault::Result => "BadPatch",
+                PatchFault::NoSuchPlace | PatchFault::Test => "PatchConflict",
+            },
             Self::Envelope(error) => match error {
                 EnvelopeError::Reserved(_) => "ReservedMember",
                 EnvelopeError::WrongId => "WrongId",

@@ -57,7 +57,7 @@ pub use self::check::{CheckReport, Finding, FindingKind, ViewReport};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
-pub use self::doc::Document;
+pub use self::doc::{BulkAction, BulkOp, BulkResult, Document, DocumentPatch, HistoryItem, HistoryPage};
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::index::{IndexDefined, IndexInfo, IndexProgress};

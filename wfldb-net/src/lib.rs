@@ -12,6 +12,7 @@ pub mod codec;
 pub mod condition;
 pub mod control;
 pub mod date;
+pub mod document;
 pub mod dry_run;
 pub mod find;
 pub mod framing;

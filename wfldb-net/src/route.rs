@@ -71,7 +71,7 @@ impl std::fmt::Display for Parameter {
 
 impl Parameter {
     fn named(name: &str) -> Self {
-        const KNOWN: [&str; 31] = [
+        const KNOWN: [&str; 33] = [
             "after",
             "at",
             "bucket",
@@ -83,6 +83,7 @@ impl Parameter {
             "force",
             "from",
             "heartbeat",
+            "history",
             "key",
             "leaf",
             "limit",
@@ -100,6 +101,7 @@ impl Parameter {
             "timeout",
             "to",
             "undelete",
+            "verify",
             "version",
             "versions",
             "wait",
@@ -167,6 +169,8 @@ pub enum Parameters {
     Upload(UploadId),
     /// `?multipart=&part=`.
     UploadPart(UploadId, u16),
+    /// `?history=true`.
+    History(HistoryQuery),
     /// `scan`.
     Scan(ScanQuery),
     /// `POST …/_index?wait=true`: whether the answer comes when the index is built.
@@ -223,6 +227,17 @@ pub struct CopyQuery {
 pub struct VersionsQuery {
     /// Most items of the page, 1 to 1000.
     pub limit: usize,
+    /// Where the last page ended, as the server wrote it; not yet verified.
+    pub cursor: Option<String>,
+}
+
+/// The parameters of a page of a document's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Most versions of the page, 1 to 1000.
+    pub limit: usize,
+    /// Whether each version is verified.
+    pub verify: bool,
     /// Where the last page ended, as the server wrote it; not yet verified.
     pub cursor: Option<String>,
 }
@@ -372,8 +387,11 @@ fn object(
         return Err(RouteError::NotCanonical);
     }
     let key = ObjectKey::parse(key)?;
+    if key.as_str() == "_schema" {
+        return Ok((RouteKind::Schema, Target::Schema(bucket)));
+    }
     let drops_index = method == Some(Method::Delete) && key.as_str() == "_index";
-    if matches!(method, Some(Method::Put | Method::Delete)) && !drops_index {
+    if matches!(method, Some(Method::Put | Method::Delete | Method::Patch)) && !drops_index {
         key.check_writable()?;
     }
     match key.as_str() {
@@ -386,6 +404,7 @@ fn object(
         "_changes" => return Ok((RouteKind::Changes, Target::Changes(bucket))),
         SEARCH if has("rebuild") => return Ok((RouteKind::SearchRebuild, Target::Search(bucket))),
         SEARCH => return Ok((RouteKind::Search, Target::Search(bucket))),
+        "_bulk" => return Ok((RouteKind::Bulk, Target::Bulk(bucket))),
         _ if key.is_reserved() => return Err(RouteError::NotSupportedYet),
         _ => {}
     }
@@ -396,6 +415,8 @@ fn object(
         RouteKind::ObjectVersion
     } else if has("versions") {
         RouteKind::ObjectVersions
+    } else if has("history") {
+        RouteKind::ObjectHistory
     } else if has("undelete") {
         RouteKind::ObjectUndelete
     } else if has("at") {
@@ -459,6 +480,8 @@ impl Route {
             | RouteKind::Explain
             | RouteKind::Indexes
             | RouteKind::Aggregate
+            | RouteKind::Bulk
+            | RouteKind::Schema
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -532,6 +555,16 @@ impl Route {
                 rest.must_be_true("versions", ())?;
                 Parameters::Versions(VersionsQuery {
                     limit: rest.limit()?,
+                    cursor: rest.cursor()?,
+                })
+            }
+            RouteKind::ObjectHistory => {
+                rest.must_be_true("history", ())?;
+                Parameters::History(HistoryQuery {
+                    limit: rest.limit()?,
+                    verify: rest
+                        .parsed("verify", |text| (text == "true").then_some(()))?
+                        .is_some(),
                     cursor: rest.cursor()?,
                 })
             }

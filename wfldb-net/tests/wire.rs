@@ -241,6 +241,15 @@ fn request() -> impl Strategy<Value = (Method, RouteKind, Target, String)> {
                         pairs.push(("rebuild", "true"));
                         Target::Search(bucket)
                     }
+                    RouteKind::Bulk => Target::Bulk(bucket),
+                    RouteKind::Schema => Target::Schema(bucket),
+                    RouteKind::ObjectHistory => {
+                        pairs.extend([("history", "true"), ("limit", limit.as_str())]);
+                        if given[0] {
+                            pairs.push(("verify", "true"));
+                        }
+                        Target::Key(bucket, key)
+                    }
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

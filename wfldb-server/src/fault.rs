@@ -115,6 +115,8 @@ pub(crate) enum Fault {
     Precondition,
     #[error("there is no such version")]
     NoSuchVersion,
+    #[error("the bucket has no schema")]
+    NoSchema,
     #[error("this server takes no backups: it was started without --backup-dir")]
     BackupNotConfigured,
     #[error("the path is not below the directory that this server allows, or goes through a link")]
@@ -175,7 +177,7 @@ impl Fault {
             Self::BodyTimeout => Kind::Timeout,
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
-            Self::NoSuchVersion => Kind::NotFound,
+            Self::NoSuchVersion | Self::NoSchema => Kind::NotFound,
             Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
             Self::Search(error) => error.kind(),
             Self::Engine(error) => error.kind(),
@@ -229,6 +231,7 @@ impl Fault {
             Self::Range(_) => "RangeNotSatisfiable",
             Self::Precondition => "PreconditionFailed",
             Self::NoSuchVersion => "NoSuchVersion",
+            Self::NoSchema => "NoSuchSchema",
             Self::BackupNotConfigured => "BackupNotConfigured",
             Self::BackupPath => "BackupPathNotAllowed",
             Self::Search(error) => error.code(),

@@ -1103,6 +1103,8 @@ pub mod wfldb {
             pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 8;
             pub const VT_CONFIG: ::flatbuffers::VOffsetT = 10;
             pub const VT_INDEXES: ::flatbuffers::VOffsetT = 12;
+            pub const VT_SCHEMA: ::flatbuffers::VOffsetT = 14;
+            pub const VT_SCHEMA_AT: ::flatbuffers::VOffsetT = 16;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1114,7 +1116,11 @@ pub mod wfldb {
                 args: &'args BucketRowArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<BucketRow<'bldr>> {
                 let mut builder = BucketRowBuilder::new(_fbb);
+                builder.add_schema_at(args.schema_at);
                 builder.add_created_ms(args.created_ms);
+                if let Some(x) = args.schema {
+                    builder.add_schema(x);
+                }
                 if let Some(x) = args.indexes {
                     builder.add_indexes(x);
                 }
@@ -1178,6 +1184,25 @@ pub mod wfldb {
                         .get::<::flatbuffers::ForwardsUOffset<&str>>(BucketRow::VT_INDEXES, None)
                 }
             }
+            /// The JSON Schema of its documents, in canonical JSON; absent: there is none.
+            #[inline]
+            pub fn schema(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<&str>>(BucketRow::VT_SCHEMA, None)
+                }
+            }
+            /// The log position of the change that set or removed it.
+            #[inline]
+            pub fn schema_at(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(BucketRow::VT_SCHEMA_AT, Some(0)).unwrap() }
+            }
         }
 
         impl ::flatbuffers::Verifiable for BucketRow<'_> {
@@ -1192,6 +1217,8 @@ pub mod wfldb {
                     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("config", Self::VT_CONFIG, true)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("indexes", Self::VT_INDEXES, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("schema", Self::VT_SCHEMA, false)?
+                    .visit_field::<u64>("schema_at", Self::VT_SCHEMA_AT, false)?
                     .finish();
                 Ok(())
             }
@@ -1202,6 +1229,8 @@ pub mod wfldb {
             pub created_ms: u64,
             pub config: Option<::flatbuffers::WIPOffset<&'a str>>,
             pub indexes: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub schema: Option<::flatbuffers::WIPOffset<&'a str>>,
+            pub schema_at: u64,
         }
         impl<'a> Default for BucketRowArgs<'a> {
             #[inline]
@@ -1212,6 +1241,8 @@ pub mod wfldb {
                     created_ms: 0,
                     config: None, // required field
                     indexes: None,
+                    schema: None,
+                    schema_at: 0,
                 }
             }
         }
@@ -1246,6 +1277,15 @@ pub mod wfldb {
                     .push_slot_always::<::flatbuffers::WIPOffset<_>>(BucketRow::VT_INDEXES, indexes);
             }
             #[inline]
+            pub fn add_schema(&mut self, schema: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_
+                    .push_slot_always::<::flatbuffers::WIPOffset<_>>(BucketRow::VT_SCHEMA, schema);
+            }
+            #[inline]
+            pub fn add_schema_at(&mut self, schema_at: u64) {
+                self.fbb_.push_slot::<u64>(BucketRow::VT_SCHEMA_AT, schema_at, 0);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BucketRowBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 BucketRowBuilder {
@@ -1271,6 +1311,8 @@ pub mod wfldb {
                 ds.field("created_ms", &self.created_ms());
                 ds.field("config", &self.config());
                 ds.field("indexes", &self.indexes());
+                ds.field("schema", &self.schema());
+                ds.field("schema_at", &self.schema_at());
                 ds.finish()
             }
         }

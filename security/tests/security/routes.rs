@@ -18,6 +18,9 @@ pub(crate) fn target(kind: RouteKind) -> String {
         RouteKind::Object => "/v1/photos/k".to_owned(),
         RouteKind::ObjectVersion => key("version=01JGFJJZ00AAAAAAAAAAAAAAAA"),
         RouteKind::ObjectVersions => key("versions=true"),
+        RouteKind::ObjectHistory => key("history=true"),
+        RouteKind::Bulk => "/v1/photos/_bulk".to_owned(),
+        RouteKind::Schema => "/v1/photos/_schema".to_owned(),
         RouteKind::ObjectUndelete => key("undelete=true"),
         RouteKind::ObjectAt => key("at=2026-01-02T03%3A04%3A05.006Z"),
         RouteKind::ObjectCopy => key("copy=%2Fphotos%2Fsource"),
@@ -53,6 +56,8 @@ pub(crate) fn target(kind: RouteKind) -> String {
 /// A body that the route takes.
 fn body(method: Method, kind: RouteKind) -> String {
     match (method, kind) {
+        (Method::Put, RouteKind::Schema) | (Method::Patch, _) => "{}".to_owned(),
+        (Method::Post, RouteKind::Bulk) => r#"{"ops":[{"op":"put","key":"k","document":{}}]}"#.to_owned(),
         (Method::Put, RouteKind::Bucket) => BUCKET_BODY.to_owned(),
         (Method::Put, _) => "forged".to_owned(),
         (Method::Post, RouteKind::Batch) => r#"{"ops":[{"op":"put","key":"k","body":"forged"}]}"#.to_owned(),
@@ -112,6 +117,9 @@ pub(crate) fn opens_to_any_grant(kind: RouteKind) -> bool {
         | RouteKind::UploadStart
         | RouteKind::Upload
         | RouteKind::UploadPart
+        | RouteKind::ObjectHistory
+        | RouteKind::Bulk
+        | RouteKind::Schema
         | RouteKind::Scan
         | RouteKind::Find
         | RouteKind::Explain

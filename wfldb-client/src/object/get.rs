@@ -59,7 +59,7 @@ impl std::fmt::Debug for GetOptions {
 }
 
 impl Client {
-    pub(super) fn read(method: Method, bucket: &BucketName, key: &ObjectKey, options: &GetOptions) -> Call {
+    pub(crate) fn read(method: Method, bucket: &BucketName, key: &ObjectKey, options: &GetOptions) -> Call {
         let mut call = Call::new(method, object_path(bucket, key)).by_session();
         let version = options.version.map(|version| ("version", version.to_string()));
         let at = options.at.map(|at| ("at", at.to_string()));

@@ -303,7 +303,7 @@ impl Question<'_> {
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
-            Target::Bucket(bucket) | Target::Indexes(bucket) => (
+            Target::Bucket(bucket) | Target::Indexes(bucket) | Target::Schema(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -343,7 +343,7 @@ impl Question<'_> {
                 grant.prefix.is_all(),
             ),
             // Each entry is decided by itself; whoever may do nothing of what an entry can be may not ask.
-            Target::Batch(bucket) => {
+            Target::Batch(bucket) | Target::Bulk(bucket) => {
                 let entries = [Op::Get, Op::Put, Op::Delete];
                 let any = entries.into_iter().any(|op| grant.ops.contains(op));
                 (grant.bucket.covers(bucket), op == Op::Put && any, true)
@@ -415,7 +415,9 @@ impl Question<'_> {
             | Target::Indexes(bucket)
             | Target::Aggregate(bucket)
             | Target::Changes(bucket)
-            | Target::Search(bucket) => {
+            | Target::Search(bucket)
+            | Target::Bulk(bucket)
+            | Target::Schema(bucket) => {
                 let shown = links.iter().map(|link| self.prefixes(link, bucket, op));
                 let common = shown
                     .reduce(|left, right| intersect(&left, &right))

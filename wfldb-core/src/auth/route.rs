@@ -18,11 +18,20 @@ pub enum Method {
     Post,
     /// `DELETE`.
     Delete,
+    /// `PATCH`.
+    Patch,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 5] = [Self::Get, Self::Head, Self::Put, Self::Post, Self::Delete];
+    pub const ALL: [Self; 6] = [
+        Self::Get,
+        Self::Head,
+        Self::Put,
+        Self::Post,
+        Self::Delete,
+        Self::Patch,
+    ];
 
     /// The wire form.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +41,7 @@ impl Method {
             Self::Put => "PUT",
             Self::Post => "POST",
             Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
         }
     }
 
@@ -58,6 +68,8 @@ pub enum RouteKind {
     BucketForce,
     /// `/v1/{bucket}/{key}`.
     Object,
+    /// `/v1/{bucket}/{key}?history=true`.
+    ObjectHistory,
     /// `/v1/{bucket}/{key}?version=`.
     ObjectVersion,
     /// `/v1/{bucket}/{key}?versions=true`.
@@ -94,6 +106,10 @@ pub enum RouteKind {
     Search,
     /// `/v1/{bucket}/_search?rebuild=true`.
     SearchRebuild,
+    /// `/v1/{bucket}/_bulk`.
+    Bulk,
+    /// `/v1/{bucket}/_schema`.
+    Schema,
     /// `/v1/_stats`.
     Stats,
     /// `/v1/_admin`.
@@ -120,11 +136,12 @@ pub enum RouteKind {
 
 impl RouteKind {
     /// All routes.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 36] = [
         Self::Buckets,
         Self::Bucket,
         Self::BucketForce,
         Self::Object,
+        Self::ObjectHistory,
         Self::ObjectVersion,
         Self::ObjectVersions,
         Self::ObjectUndelete,
@@ -143,6 +160,8 @@ impl RouteKind {
         Self::Changes,
         Self::Search,
         Self::SearchRebuild,
+        Self::Bulk,
+        Self::Schema,
         Self::Stats,
         Self::Admin,
         Self::Backup,
@@ -162,102 +181,110 @@ impl RouteKind {
 ///
 /// SECURITY: the matches are exhaustive, so a new route or method does not compile without its row.
 pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]> {
-    use Method::{Delete, Get, Head, Post, Put};
+    use Method::{Delete, Get, Head, Patch, Post, Put};
     match route {
         // Any grant shows its bucket in the list of buckets, so `list` stands for "has a grant" there.
         RouteKind::Buckets | RouteKind::Scan => match method {
             Get => Some(&[Op::List]),
-            Head | Put | Post | Delete => None,
+            Head | Put | Post | Delete | Patch => None,
         },
         RouteKind::Changes => match method {
             Get => Some(&[Op::Watch]),
-            Head | Put | Post | Delete => None,
+            Head | Put | Post | Delete | Patch => None,
         },
         RouteKind::Bucket => match method {
             Get | Put | Delete => Some(&[Op::Manage]),
-            Head | Post => None,
+            Head | Post | Patch => None,
+        },
+        RouteKind::Schema => match method {
+            Get | Put | Delete => Some(&[Op::Manage]),
+            Head | Post | Patch => None,
         },
         RouteKind::Indexes => match method {
             Get | Post | Delete => Some(&[Op::Manage]),
-            Head | Put => None,
+            Head | Put | Patch => None,
         },
         RouteKind::BucketForce => match method {
             Delete => Some(&[Op::Manage, Op::Erase]),
-            Get | Head | Put | Post => None,
+            Get | Head | Put | Post | Patch => None,
         },
         RouteKind::Object => match method {
             Get | Head => Some(&[Op::Get]),
             Put => Some(&[Op::Put]),
             Delete => Some(&[Op::Delete]),
-            Post => None,
+            // What is changed follows from what is there, and may be asked by a test.
+            Patch => Some(&[Op::Put, Op::Get]),
+            Post | Patch => None,
         },
         RouteKind::ObjectVersion => match method {
             Get | Head => Some(&[Op::Get]),
             Delete => Some(&[Op::Erase]),
-            Put | Post => None,
+            Put | Post | Patch => None,
         },
-        RouteKind::ObjectVersions => match method {
+        RouteKind::ObjectVersions | RouteKind::ObjectHistory => match method {
             Get => Some(&[Op::Get]),
-            Head | Put | Post | Delete => None,
+            Head | Put | Post | Delete | Patch => None,
         },
         RouteKind::ObjectAt => match method {
             Get | Head => Some(&[Op::Get]),
-            Put | Post | Delete => None,
+            Put | Post | Delete | Patch => None,
         },
         RouteKind::ObjectLink => match method {
             Get | Head => Some(&[Op::Get]),
             Put => Some(&[Op::Put]),
-            Post | Delete => None,
+            Post | Delete | Patch => None,
         },
-        // A copy needs `get` of its source too, and a batch what each entry needs: both are decided once the source and
-        // the entries are known. On the route of batches `put` stands for "may do something that an entry can be".
-        RouteKind::ObjectUndelete | RouteKind::ObjectCopy | RouteKind::UploadStart | RouteKind::Batch => {
-            match method {
-                Post => Some(&[Op::Put]),
-                Get | Head | Put | Delete => None,
-            }
-        }
         RouteKind::Find | RouteKind::Explain | RouteKind::Aggregate => match method {
             Post => Some(&[Op::Query]),
-            Get | Head | Put | Delete => None,
+            Get | Head | Put | Delete | Patch => None,
         },
         // What a search finds is cut to the caller's prefixes; how far the index is speaks of the whole bucket.
         RouteKind::Search => match method {
             Get => Some(&[Op::Manage]),
             Post => Some(&[Op::Query]),
-            Head | Put | Delete => None,
+            Head | Put | Delete | Patch => None,
         },
         RouteKind::SearchRebuild => match method {
             Post => Some(&[Op::Manage]),
-            Get | Head | Put | Delete => None,
+            Get | Head | Put | Delete | Patch => None,
+        },
+        // A copy needs `get` of its source too, and a batch what each entry needs: both are decided once the source and
+        // the entries are known. On the route of batches `put` stands for "may do something that an entry can be".
+        RouteKind::ObjectUndelete
+        | RouteKind::ObjectCopy
+        | RouteKind::UploadStart
+        | RouteKind::Batch
+        | RouteKind::Bulk => match method {
+            Post => Some(&[Op::Put]),
+            Get | Head | Put | Delete | Patch => None,
         },
         RouteKind::Upload => match method {
             Get | Post | Delete => Some(&[Op::Put]),
-            Head | Put => None,
+            Head | Put | Patch => None,
         },
         RouteKind::UploadPart => match method {
             Put => Some(&[Op::Put]),
-            Get | Head | Post | Delete => None,
+            Get | Head | Post | Delete | Patch => None,
         },
         // What a packet says is told to whoever holds it and has any grant in it, so `list` stands for that here too.
         RouteKind::DryRun => match method {
             Post => Some(&[Op::List]),
-            Get | Head | Put | Delete => None,
+            Get | Head | Put | Delete | Patch => None,
         },
         RouteKind::Stats => match method {
             Get => Some(&[Op::Admin]),
-            Head | Put | Post | Delete => None,
+            Head | Put | Post | Delete | Patch => None,
         },
         RouteKind::Admin | RouteKind::Backup => match method {
             Post => Some(&[Op::Admin]),
-            Get | Head | Put | Delete => None,
+            Get | Head | Put | Delete | Patch => None,
         },
         // Whoever has a grant may end what they passed on, so `list` stands for that here too; what else may be
         // revoked is decided once it is known.
         RouteKind::Keys => match method {
             Get => Some(&[Op::Admin]),
             Post => Some(&[Op::List]),
-            Head | Put | Delete => None,
+            Head | Put | Delete | Patch => None,
         },
         // Whoever may audit anything may ask for receipts: of which keys is decided with the key.
         RouteKind::AuditLog
@@ -265,12 +292,12 @@ pub const fn required(method: Method, route: RouteKind) -> Option<&'static [Op]>
         | RouteKind::AuditConsistency
         | RouteKind::AuditReceipt => match method {
             Get => Some(&[Op::Audit]),
-            Head | Put | Post | Delete => None,
+            Head | Put | Post | Delete | Patch => None,
         },
         // Here too `list` stands for "has a grant". What a transaction reads and writes is decided access by access.
         RouteKind::Session | RouteKind::Tx => match method {
             Post => Some(&[Op::List]),
-            Get | Head | Put | Delete => None,
+            Get | Head | Put | Delete | Patch => None,
         },
     }
 }
@@ -297,7 +324,13 @@ mod tests {
             (RouteKind::Buckets, "GET:list"),
             (RouteKind::Bucket, "GET:manage PUT:manage DELETE:manage"),
             (RouteKind::BucketForce, "DELETE:manage+erase"),
-            (RouteKind::Object, "GET:get HEAD:get PUT:put DELETE:delete"),
+            (
+                RouteKind::Object,
+                "GET:get HEAD:get PUT:put DELETE:delete PATCH:put+get",
+            ),
+            (RouteKind::ObjectHistory, "GET:get"),
+            (RouteKind::Bulk, "POST:put"),
+            (RouteKind::Schema, "GET:manage PUT:manage DELETE:manage"),
             (RouteKind::ObjectVersion, "GET:get HEAD:get DELETE:erase"),
             (RouteKind::ObjectVersions, "GET:get"),
             (RouteKind::ObjectUndelete, "POST:put"),
@@ -351,6 +384,7 @@ mod tests {
             (Method::Get, RouteKind::ObjectVersion),
             (Method::Head, RouteKind::ObjectVersion),
             (Method::Get, RouteKind::ObjectVersions),
+            (Method::Get, RouteKind::ObjectHistory),
             (Method::Get, RouteKind::ObjectAt),
             (Method::Post, RouteKind::Aggregate),
             (Method::Head, RouteKind::ObjectAt),

@@ -30,6 +30,10 @@ pub enum Target {
     Aggregate(BucketName),
     /// The full-text index of a bucket.
     Search(BucketName),
+    /// Several documents of a bucket, each decided and stored by itself.
+    Bulk(BucketName),
+    /// What the documents of a bucket have to be like.
+    Schema(BucketName),
     /// A service of the store as a whole.
     Service(Service),
     /// The audit log of the store.
@@ -108,7 +112,9 @@ impl Target {
             | Self::Indexes(bucket)
             | Self::Aggregate(bucket)
             | Self::Changes(bucket)
-            | Self::Search(bucket) => Some(bucket),
+            | Self::Search(bucket)
+            | Self::Bulk(bucket)
+            | Self::Schema(bucket) => Some(bucket),
         }
     }
 
@@ -126,6 +132,8 @@ impl Target {
             | Self::Indexes(_)
             | Self::Aggregate(_)
             | Self::Search(_)
+            | Self::Bulk(_)
+            | Self::Schema(_)
             | Self::Service(_)
             | Self::Audit(_) => None,
         }
@@ -154,6 +162,8 @@ impl Target {
             Self::Indexes(bucket) => format!("/v1/{bucket}/_index"),
             Self::Aggregate(bucket) => format!("/v1/{bucket}/_aggregate"),
             Self::Search(bucket) => format!("/v1/{bucket}/_search"),
+            Self::Bulk(bucket) => format!("/v1/{bucket}/_bulk"),
+            Self::Schema(bucket) => format!("/v1/{bucket}/_schema"),
             Self::Service(service) => format!("/v1/{}", service.word()),
             Self::Audit(AuditPart::Published(resource)) => format!("/v1/_audit/{resource}"),
             Self::Audit(AuditPart::Proof) => "/v1/_audit/proof".to_owned(),
@@ -170,6 +180,7 @@ impl Target {
             RouteKind::Object
             | RouteKind::ObjectVersion
             | RouteKind::ObjectVersions
+            | RouteKind::ObjectHistory
             | RouteKind::ObjectUndelete
             | RouteKind::ObjectAt
             | RouteKind::ObjectCopy
@@ -185,6 +196,8 @@ impl Target {
             RouteKind::Indexes => matches!(self, Self::Indexes(_)),
             RouteKind::Aggregate => matches!(self, Self::Aggregate(_)),
             RouteKind::Search | RouteKind::SearchRebuild => matches!(self, Self::Search(_)),
+            RouteKind::Bulk => matches!(self, Self::Bulk(_)),
+            RouteKind::Schema => matches!(self, Self::Schema(_)),
             RouteKind::Stats => matches!(self, Self::Service(Service::Stats)),
             RouteKind::Admin => matches!(self, Self::Service(Service::Admin)),
             RouteKind::Backup => matches!(self, Self::Service(Service::Backup)),

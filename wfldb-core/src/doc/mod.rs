@@ -7,7 +7,9 @@ mod instant;
 mod json;
 mod lazy;
 mod order;
+mod patch;
 mod path;
+mod schema;
 mod sshsig;
 mod timed;
 
@@ -20,7 +22,9 @@ pub(crate) use self::instant::{month_of, spell, start_of_month};
 pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_begin_of_text, write_key};
+pub use self::patch::{JsonPatch, PatchError, PatchFault, merge};
 pub use self::path::{FieldPath, PathError};
+pub use self::schema::{SchemaError, SchemaFault, check_schema};
 pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 pub use self::timed::{TimeFieldError, document_time};
 

@@ -48,7 +48,7 @@ impl UrlLinkMethod {
         match method {
             Method::Get | Method::Head => matches!(self, Self::Get),
             Method::Put => matches!(self, Self::Put),
-            Method::Post | Method::Delete => false,
+            Method::Post | Method::Delete | Method::Patch => false,
         }
     }
 }

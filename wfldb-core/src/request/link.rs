@@ -51,7 +51,7 @@ impl LinkRequest {
         let names: &[&str] = match line.method() {
             Method::Get | Method::Head => &READ,
             Method::Put => &PUT,
-            Method::Post | Method::Delete => &[],
+            Method::Post | Method::Delete | Method::Patch => &[],
         };
         let mut known = Vec::new();
         for name in names {
@@ -65,7 +65,7 @@ impl LinkRequest {
                 let len = len.and_then(parse_decimal).ok_or(RequestError::LengthRequired)?;
                 ContentDigest::unhashed(len)
             }
-            Method::Get | Method::Head | Method::Post | Method::Delete => ContentDigest::None,
+            Method::Get | Method::Head | Method::Post | Method::Delete | Method::Patch => ContentDigest::None,
         };
         let head = line.head_of_link(headers, content, known)?;
         Ok(Self { head, token })

@@ -73,6 +73,8 @@ fn no_access_without_an_authorized_proof_of_what_was_signed() {
                 RouteKind::Batch => Target::Batch(BucketName::parse("photos").unwrap()),
                 RouteKind::Indexes => Target::Indexes(BucketName::parse("photos").unwrap()),
                 RouteKind::Aggregate => Target::Aggregate(BucketName::parse("photos").unwrap()),
+                RouteKind::Bulk => Target::Bulk(BucketName::parse("photos").unwrap()),
+                RouteKind::Schema => Target::Schema(BucketName::parse("photos").unwrap()),
                 RouteKind::Stats => Target::Service(Service::Stats),
                 RouteKind::Admin => Target::Service(Service::Admin),
                 RouteKind::Backup => Target::Service(Service::Backup),

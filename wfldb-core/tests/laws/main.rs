@@ -21,6 +21,7 @@ mod encodings;
 mod envelope;
 mod indexes;
 mod invariants;
+mod patch;
 mod query;
 mod replay;
 mod revocation;

@@ -236,6 +236,8 @@ fn a_link_opens_its_route_and_nothing_else_does() {
                     RouteKind::Batch => Target::Batch(photos()),
                     RouteKind::Indexes => Target::Indexes(photos()),
                     RouteKind::Aggregate => Target::Aggregate(photos()),
+                    RouteKind::Bulk => Target::Bulk(photos()),
+                    RouteKind::Schema => Target::Schema(photos()),
                     RouteKind::Stats => Target::Service(Service::Stats),
                     RouteKind::Admin => Target::Service(Service::Admin),
                     RouteKind::Backup => Target::Service(Service::Backup),

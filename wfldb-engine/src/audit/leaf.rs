@@ -68,6 +68,7 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         Mutation::PutObject(put) => (Some(put.bucket), Some(put.key.as_str())),
         Mutation::DeleteObject(delete) => (Some(delete.bucket), Some(delete.key.as_str())),
         Mutation::EraseVersion(erase) => (Some(erase.bucket), Some(erase.key.as_str())),
+        Mutation::SetSchema { bucket, .. } => (None, Some(bucket.as_str())),
         Mutation::Batch(batch) => (Some(batch.bucket), None),
         Mutation::Expire { bucket, .. } | Mutation::Prune { bucket, .. } | Mutation::Age { bucket, .. } => {
             (Some(*bucket), None)

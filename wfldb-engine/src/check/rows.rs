@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use wfldb_core::id::{BucketId, ChunkHash, Seq, VersionId};
-use wfldb_core::name::ObjectKey;
+use wfldb_core::name::{BucketName, ObjectKey};
+use wfldb_core::object::BucketKind;
 
 use super::log::writes;
 use super::{Check, FindingKind, Place};
 use crate::commit::plan::{Due, DueWhat};
+use crate::doc::{Following, verify_version};
 use crate::object::inline_body;
-use crate::row::{Action, BucketCounters, ChangeRow, Effect, ObjectRow, key};
+use crate::row::{Action, BucketCounters, BucketRow, ChangeRow, Effect, ObjectRow, key};
 use crate::storage::{Space, StorageError};
 
 /// What a bucket's rows add up to.
@@ -26,9 +28,44 @@ pub(super) struct Sum {
 }
 
 impl Check<'_> {
+    /// The bucket's name, if it holds documents.
+    fn documents(&self, bucket: &BucketId) -> Result<Option<BucketName>, StorageError> {
+        let row = self.snapshot.get(Space::Meta, &key::bucket_row(bucket))?;
+        let row = row.and_then(|row| BucketRow::decode(&row).ok());
+        Ok(row
+            .filter(|row| row.config.kind == BucketKind::Documents)
+            .map(|row| row.name))
+    }
+
+    /// A version of a document: its envelope, hash and signature, and that the one above follows it.
+    fn document(
+        &mut self,
+        bucket: &BucketId,
+        name: &BucketName,
+        object: &ObjectKey,
+        row: &ObjectRow,
+        following: &mut Following,
+    ) {
+        let place = || Place::of(bucket).key(object.as_str()).named(row.version);
+        // Bytes that are missing or damaged were found already.
+        let text = (!row.deleted)
+            .then(|| inline_body(self.snapshot, bucket, row).ok())
+            .flatten();
+        let verified = text.map(|text| verify_version(name, object, row, &text));
+        if let Some(Err(fault)) = &verified {
+            self.find(FindingKind::Document, Some(place()), fault.to_string());
+        }
+        if following.below(row, verified.and_then(Result::ok)).is_err() {
+            let detail = "the version above does not follow this one";
+            self.find(FindingKind::Document, Some(place()), detail);
+        }
+    }
+
     pub(super) fn bucket(&mut self, bucket: &BucketId, is_live: bool) -> Result<(), StorageError> {
         let mut sum = Sum::default();
         let mut newest: Option<ObjectKey> = None;
+        let documents = self.documents(bucket)?;
+        let mut following = Following::default();
         for row in self.range(Space::Versions, &key::of_bucket(bucket)) {
             let (row_key, row) = row?;
             let place = Place::of(bucket);
@@ -54,6 +91,12 @@ impl Check<'_> {
             }
             let is_newest = newest.as_ref() != Some(&object);
             self.version(bucket, &object, &row, is_newest, &mut sum)?;
+            if let Some(name) = &documents {
+                if is_newest {
+                    following = Following::default();
+                }
+                self.document(bucket, name, &object, &row, &mut following);
+            }
             newest = Some(object);
         }
         self.parts(bucket, is_live, &mut sum)?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wfldb_core::auth::Charge;
 use wfldb_core::doc::{DocumentSignature, FieldPath};
-use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LeafIndex, Seq, UploadId, VersionId};
+use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LeafIndex, LogPosition, Seq, UploadId, VersionId};
 use wfldb_core::index::{IndexDefinition, IndexEntry, IndexName};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
@@ -70,6 +70,11 @@ pub(crate) enum Mutation {
     DeleteBucket {
         name: BucketName,
         force: bool,
+    },
+    /// Sets or removes the schema of a bucket's documents.
+    SetSchema {
+        bucket: BucketName,
+        schema: Option<Arc<str>>,
     },
     PutObject(Box<PutObject>),
     DeleteObject(Box<DeleteObject>),
@@ -199,6 +204,8 @@ pub(crate) struct DocumentPut {
     /// Where the bucket wants one.
     pub(crate) timed: Option<Timed>,
     /// What the planner knows of its rows in indexes.
+    /// The change that set or removed the schema that it was held against.
+    pub(crate) schema_at: LogPosition,
     pub(crate) hints: IndexHints,
 }
 
@@ -362,6 +369,7 @@ pub(crate) enum Applied {
     BucketDeleted {
         id: BucketId,
     },
+    SchemaSet,
     Object {
         version: VersionId,
         seq: Seq,
@@ -412,6 +420,7 @@ impl Mutation {
     pub(crate) fn stores(&self) -> bool {
         match self {
             Self::PutObject(_)
+            | Self::SetSchema { .. }
             | Self::PutBucket { .. }
             | Self::DefineIndex { .. }
             | Self::BuildIndex(_)
@@ -464,6 +473,7 @@ impl WritePlan {
             | Mutation::Age { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
             Mutation::PutBucket { .. }
+            | Mutation::SetSchema { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::DefineIndex { .. }
             | Mutation::DropIndex { .. }
@@ -491,6 +501,7 @@ impl WritePlan {
             Mutation::Age { aged, .. } => aged.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
+            Mutation::SetSchema { schema, .. } => schema.as_ref().map_or(0, |schema| schema.len()),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
             | Mutation::DefineIndex { .. }

@@ -8,11 +8,12 @@ use wfldb_core::id::ContentHash;
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 
+use super::DocumentPatch;
 use crate::commit::plan::{DocumentPut, Origin, PlannedBody, PutObject, Timed};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::index::IndexHints;
-use crate::object::{inline_body, settle};
+use crate::object::{inline_body, merged, settle};
 use crate::row::{BucketRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space, prefix_end};
 
@@ -22,10 +23,18 @@ const CONTENT_TYPE: &str = "application/json";
 /// A document that somebody wants to store.
 pub(crate) struct NewVersion {
     pub(crate) key: ObjectKey,
-    pub(crate) body: Object,
+    pub(crate) body: Body,
     pub(crate) headers: ObjectHeaders,
     pub(crate) preconditions: Preconditions,
     pub(crate) origin: Origin,
+}
+
+/// What a version is made of.
+pub(crate) enum Body {
+    /// These members.
+    Whole(Object),
+    /// What this makes of the current document; its headers stay where none are given.
+    Patch(DocumentPatch),
 }
 
 /// What is there of a key.
@@ -126,12 +135,27 @@ impl Inner {
             .below
             .as_ref()
             .filter(|(row, ..)| live(row) && row.is_live(now));
+        let mut headers = new.headers;
+        let body = match new.body {
+            Body::Whole(body) => body,
+            Body::Patch(patch) => {
+                let (row, document, _) = current.ok_or(EngineError::NoSuchKey)?;
+                headers = merged(row.headers.clone(), headers);
+                let mut document = document.clone();
+                // It may be tested like any other member.
+                if let Some(signature) = &row.signature {
+                    document.insert("_sig".to_owned(), signature.to_string().into());
+                }
+                patch.apply(document)?
+            }
+        };
+        self.check_document(bucket, &body)?;
         let standing = Standing {
             current: current.and_then(|(row, document, _)| Some((document, row.signature.as_ref()?))),
             below: found.below.as_ref().map(|(_, _, envelope)| envelope),
         };
         let by = proof.actor().to_string();
-        let draft = Draft::of(&bucket.name, &new.key, new.body, standing, now, &by)?;
+        let draft = Draft::of(&bucket.name, &new.key, body, standing, now, &by)?;
         let sealed: Sealed = draft.sign(self.signer.key(self.dir())?)?;
         let text = Bytes::from(sealed.text);
         let len = text.len() as u64;
@@ -143,7 +167,6 @@ impl Inner {
             }),
             None => None,
         };
-        let mut headers = new.headers;
         headers.content_type = HeaderText::parse(CONTENT_TYPE).ok();
         let settled = settle(proof, &new.key, &headers, len)?;
         Ok(PutObject {
@@ -162,6 +185,7 @@ impl Inner {
                 signature: sealed.signature,
                 hints,
                 timed,
+                schema_at: bucket.schema_at,
             })),
         })
     }

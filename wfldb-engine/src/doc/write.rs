@@ -1,11 +1,11 @@
 //! Storing documents.
 
 use wfldb_core::auth::{Authorized, Op};
-use wfldb_core::doc::{self, Object};
+use wfldb_core::doc::{self, JsonPatch, Object};
 use wfldb_core::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_PLANS_MAX};
 use wfldb_core::object::{ObjectHeaders, Preconditions};
 
-use super::NewVersion;
+use super::{Body, NewVersion};
 use crate::bucket::{admits, bucket_of, resolve};
 use crate::commit::plan::{Mutation, Origin};
 use crate::engine::{Engine, Inner};
@@ -29,7 +29,34 @@ impl Engine {
         headers: ObjectHeaders,
         preconditions: Preconditions,
     ) -> Pending<PutOutcome> {
-        let planned = parse(body).and_then(|body| self.inner.plan_put(proof, body, headers, preconditions));
+        let planned = parse(body).and_then(|body| {
+            self.inner
+                .plan_put(proof, Body::Whole(body), headers, preconditions)
+        });
+        self.inner.submit(proof, planned, None, put_outcome)
+    }
+
+    /// Changes the document that `proof` names by a patch. What the document was stored with stays, where `headers` has
+    /// nothing else, but for a time to live. Reads the storage.
+    ///
+    /// # Errors
+    /// `NoSuchKey` when there is no document, `Forbidden` when the proof does not also allow `get`, `Patch` when the
+    /// patch does not fit the document, and those of [`Engine::put_document`].
+    #[tracing::instrument(name = "engine::doc::patch", level = "debug", skip_all)]
+    pub fn patch_document(
+        &self,
+        proof: &Authorized,
+        patch: &DocumentPatch,
+        headers: ObjectHeaders,
+        preconditions: Preconditions,
+    ) -> Pending<PutOutcome> {
+        // SECURITY: what a patch makes tells what was there.
+        let planned = if proof.may_also(Op::Get) {
+            let body = Body::Patch(patch.clone());
+            self.inner.plan_put(proof, body, headers, preconditions)
+        } else {
+            Err(EngineError::Forbidden)
+        };
         self.inner.submit(proof, planned, None, put_outcome)
     }
 
@@ -49,6 +76,43 @@ impl Engine {
     }
 }
 
+/// A change of a part of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DocumentPatch {
+    /// JSON Merge Patch (RFC 7396).
+    Merge(Object),
+    /// JSON Patch (RFC 6902).
+    Json(JsonPatch),
+}
+
+impl DocumentPatch {
+    /// Reads a JSON Merge Patch.
+    ///
+    /// # Errors
+    /// `Json`, `TooLarge`.
+    pub fn merge(text: &[u8]) -> Result<Self, EngineError> {
+        Ok(Self::Merge(parse(text)?))
+    }
+
+    /// Reads a JSON Patch.
+    ///
+    /// # Errors
+    /// `Json`, `Patch`, `TooLarge`.
+    pub fn json(text: &[u8]) -> Result<Self, EngineError> {
+        if text.len() > DOCUMENT_BYTES_MAX {
+            return Err(EngineError::TooLarge);
+        }
+        Ok(Self::Json(JsonPatch::parse(&doc::parse(text)?)?))
+    }
+
+    pub(super) fn apply(self, document: Object) -> Result<Object, EngineError> {
+        match self {
+            Self::Merge(patch) => Ok(doc::merge(document, patch)),
+            Self::Json(patch) => Ok(patch.apply(document)?),
+        }
+    }
+}
+
 /// Reads the JSON of a document.
 pub(crate) fn parse(body: &[u8]) -> Result<Object, EngineError> {
     if body.len() > DOCUMENT_BYTES_MAX {
@@ -61,7 +125,7 @@ impl Inner {
     pub(crate) fn plan_put(
         &self,
         proof: &Authorized,
-        body: Object,
+        body: Body,
         headers: ObjectHeaders,
         preconditions: Preconditions,
     ) -> Result<Mutation, EngineError> {

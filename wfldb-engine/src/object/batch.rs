@@ -16,7 +16,7 @@ use crate::chunk::Pins;
 use crate::commit::plan::{
     Applied, Batch, BatchEntry, DeleteObject, Mutation, Origin, PlannedBody, PutObject,
 };
-use crate::doc::{NewVersion, parse};
+use crate::doc::{Body, NewVersion, parse};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -86,7 +86,7 @@ impl Inner {
         pins: &mut Pins,
     ) -> Result<Mutation, EngineError> {
         let name = bucket_of(proof, Op::Put)?;
-        if !matches!(proof.target(), Target::Batch(_)) {
+        if !matches!(proof.target(), Target::Batch(_) | Target::Bulk(_)) {
             return Err(EngineError::Forbidden);
         }
         if ops.len() > BATCH_ENTRIES_MAX || bytes_of(&ops) > BATCH_BYTES_MAX {
@@ -142,7 +142,7 @@ impl Inner {
         if let Some(snapshot) = documents {
             let new = NewVersion {
                 key,
-                body: parse(&body)?,
+                body: Body::Whole(parse(&body)?),
                 headers: *headers,
                 preconditions,
                 origin: Origin::Sent,
@@ -201,7 +201,7 @@ fn bytes_of(ops: &[BatchOp]) -> usize {
 }
 
 /// The proof of one entry.
-fn check_entry<'a>(
+pub(crate) fn check_entry<'a>(
     proof: &Authorized,
     op: &'a BatchOp,
     keys: &mut HashSet<&'a ObjectKey>,

@@ -15,7 +15,7 @@ use super::write::{PutOutcome, check_conditions, planned_body, put_outcome, sett
 use crate::bucket::{bucket_of, resolve, resolve_id};
 use crate::chunk::Pins;
 use crate::commit::plan::{Mutation, Origin, PlannedBody, PutObject};
-use crate::doc::{NewVersion, parse};
+use crate::doc::{Body, NewVersion, parse};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -84,7 +84,7 @@ impl Inner {
         if into.config.kind == BucketKind::Documents {
             let new = NewVersion {
                 key,
-                body: self.copied_document(&*snapshot, from, source, row)?,
+                body: Body::Whole(self.copied_document(&*snapshot, from, source, row)?),
                 headers,
                 preconditions,
                 origin: Origin::Sent,
@@ -204,7 +204,7 @@ impl Inner {
 }
 
 /// The source's headers, with those that were given in their place.
-fn merged(source: ObjectHeaders, given: ObjectHeaders) -> ObjectHeaders {
+pub(crate) fn merged(source: ObjectHeaders, given: ObjectHeaders) -> ObjectHeaders {
     ObjectHeaders {
         content_type: given.content_type.or(source.content_type),
         cache_control: given.cache_control.or(source.cache_control),

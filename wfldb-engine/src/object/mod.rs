@@ -17,9 +17,10 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::ObjectHeaders;
 use wfldb_core::time::UnixMillis;
 
-pub(crate) use self::batch::planned_bytes;
 pub use self::batch::{BatchAction, BatchOp, BatchOutcome};
+pub(crate) use self::batch::{check_entry, planned_bytes};
 pub use self::copy::CopySource;
+pub(crate) use self::copy::merged;
 pub use self::listing::{After, ListedObject, ScanPage, ScanQuery, VersionPage};
 pub(crate) use self::listing::{KeyRange, visible_ranges};
 pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
@@ -65,7 +66,7 @@ impl ObjectMeta {
         ))
     }
 
-    fn new(key: ObjectKey, row: ObjectRow) -> Self {
+    pub(crate) fn new(key: ObjectKey, row: ObjectRow) -> Self {
         Self {
             key,
             version: row.version,

@@ -13,7 +13,7 @@ use super::upload::FinishedUpload;
 use crate::bucket::{bucket_of, resolve, resolve_id};
 use crate::chunk::Pins;
 use crate::commit::plan::{Applied, DeleteObject, EraseVersion, Mutation, Origin, PlannedBody, PutObject};
-use crate::doc::{NewVersion, document_of};
+use crate::doc::{Body, NewVersion, document_of};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::pending::Pending;
@@ -226,7 +226,7 @@ impl Inner {
             let stored = document_of(&*snapshot, &bucket_row, &restored)?;
             let new = NewVersion {
                 key,
-                body: doc::without_envelope(stored),
+                body: Body::Whole(doc::without_envelope(stored)),
                 headers: restored.headers,
                 preconditions: Preconditions::default(),
                 origin,

@@ -1,7 +1,9 @@
 //! A bucket as stored: FlatBuffers, table `BucketRow` of `schemas/store.fbs`.
 
+use std::sync::Arc;
+
 use flatbuffers::FlatBufferBuilder;
-use wfldb_core::id::BucketId;
+use wfldb_core::id::{BucketId, LogPosition};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::BucketConfig;
 use wfldb_core::time::UnixMillis;
@@ -20,6 +22,10 @@ pub(crate) struct BucketRow {
     pub(crate) created: UnixMillis,
     pub(crate) config: BucketConfig,
     pub(crate) indexes: Indexes,
+    /// What its documents have to be like: a JSON Schema in canonical JSON.
+    pub(crate) schema: Option<Arc<str>>,
+    /// The change that set or removed it.
+    pub(crate) schema_at: LogPosition,
 }
 
 impl BucketRow {
@@ -37,12 +43,16 @@ impl BucketRow {
             let json = serde_json::to_string(&self.indexes).unwrap_or_default();
             builder.create_string(&json)
         });
+        let schema = self.schema.as_deref();
+        let schema = schema.map(|schema| builder.create_string(schema));
         let args = store::BucketRowArgs {
             id: Some(&id(self.id.as_bytes())),
             name,
             created_ms: self.created.get(),
             config,
             indexes,
+            schema,
+            schema_at: self.schema_at.get(),
         };
         let row = store::BucketRow::create(&mut builder, &args);
         builder.finish(row, None);
@@ -61,6 +71,8 @@ impl BucketRow {
                 Some(json) => serde_json::from_str(json).map_err(|_| DAMAGED)?,
                 None => Indexes::default(),
             },
+            schema: row.schema().map(Arc::from),
+            schema_at: LogPosition::new(row.schema_at()),
         })
     }
 }

@@ -180,7 +180,7 @@ fn a_plan_that_stands_on_an_older_version_is_stale() {
             .inner
             .plan_put(
                 &proof,
-                doc::parse_object(json.as_bytes()).unwrap(),
+                crate::doc::Body::Whole(doc::parse_object(json.as_bytes()).unwrap()),
                 ObjectHeaders::default(),
                 Preconditions::default(),
             )
@@ -238,10 +238,10 @@ fn documents_go_every_way_that_objects_go() {
     let out = copy(source("docs", "a"), "plain", "a").unwrap();
     assert_eq!(out.etag, document(&engine, "a", Which::Newest).unwrap().meta.etag);
     let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(200_000));
-    super::put(&engine, "plain", "large", large.as_bytes()).unwrap();
+    put(&engine, "plain", "large", large.as_bytes()).unwrap();
     copy(source("plain", "large"), "docs", "large").unwrap();
     assert_eq!(newest(&engine, "large").1, 1);
-    super::put(&engine, "plain", "bytes", b"\x00").unwrap();
+    put(&engine, "plain", "bytes", b"\x00").unwrap();
     let refused = copy(source("plain", "bytes"), "docs", "bytes").unwrap_err();
     assert!(matches!(refused, EngineError::Json(_)));
 
@@ -314,4 +314,165 @@ fn conditions_of_documents_are_decided_in_the_commit() {
     store_where(&engine, "a", "{}", &of_first).unwrap();
     let stale = store_where(&engine, "a", "{}", &of_first).unwrap_err();
     assert!(matches!(stale, EngineError::PreconditionFailed));
+}
+
+/// DEFECTS: a check that looks at the hash of the bytes only, and takes a document of another key, or one put in the
+/// place of a later version, for what was signed.
+#[test]
+fn a_check_and_a_history_find_what_was_swapped() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(MemoryStorage::new());
+    let engine = open_on(&storage, dir.path());
+    make(&engine, "docs");
+    for n in 1..=3 {
+        store(&engine, "a", &format!(r#"{{"n":{n}}}"#)).unwrap();
+    }
+    let proof = object("docs", "a", Op::Get);
+    let whole = engine.history(&proof, None, 10, true).unwrap();
+    assert!(whole.items.iter().all(|item| item.verified == Some(Ok(()))));
+    assert_eq!((whole.items.len(), whole.more), (3, false));
+    // The last of a page is held against the first of the next.
+    let page = engine.history(&proof, None, 2, true).unwrap();
+    assert_eq!((page.items.len(), page.more), (2, true));
+    assert_sound(&engine);
+
+    let bucket = engine.inner.bucket(&name("docs")).unwrap().id;
+    let versions: Vec<_> = whole.items.iter().map(|item| item.meta.version).collect();
+    let row_of = |version| {
+        let row = crate::row::key::version(&bucket, &ObjectKey::parse("a").unwrap(), version);
+        let stored = storage
+            .snapshot()
+            .get(crate::Space::Versions, &row)
+            .unwrap()
+            .unwrap();
+        (row, crate::row::ObjectRow::decode(&stored).unwrap())
+    };
+    // The signature of another version.
+    let (row_key, row) = row_of(&versions[1]);
+    let swapped = crate::row::ObjectRow {
+        signature: row_of(&versions[2]).1.signature,
+        ..row.clone()
+    };
+    overwrite(&storage, row_key.clone(), swapped.encode());
+    let found = engine.history(&proof, None, 10, true).unwrap();
+    assert_eq!(found.items[1].verified, Some(Err(DocumentFault::Signature)));
+    assert_eq!(faults(&engine), ["the signature does not verify"]);
+    // A version that is gone without anything that says so.
+    overwrite(&storage, row_key, row.encode());
+    let (gone, _) = row_of(&versions[1]);
+    let batch = crate::Batch {
+        writes: vec![(crate::Space::Versions, gone, None)],
+    };
+    storage.commit(batch).unwrap();
+    let found = engine.history(&proof, None, 10, true).unwrap();
+    assert_eq!(found.items[0].verified, Some(Err(DocumentFault::Sequence)));
+    assert_eq!(faults(&engine), ["the version above does not follow this one"]);
+}
+
+fn overwrite(storage: &Arc<MemoryStorage>, key: Bytes, row: Vec<u8>) {
+    let batch = crate::Batch {
+        writes: vec![(crate::Space::Versions, key, Some(row.into()))],
+    };
+    storage.commit(batch).unwrap();
+}
+
+fn faults(engine: &Engine) -> Vec<String> {
+    let proof = Authorized::local("test", Op::Admin, Target::Store);
+    let report = engine.verify(&proof).unwrap();
+    let documents = report
+        .findings
+        .into_iter()
+        .filter(|finding| finding.kind == crate::FindingKind::Document);
+    documents.map(|finding| finding.detail).collect()
+}
+
+/// What was removed, and says so, leaves no fault.
+#[test]
+fn what_is_erased_pruned_or_deleted_leaves_documents_that_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = fresh(dir.path());
+    let second = (1..=3)
+        .map(|n| store(&engine, "a", &format!(r#"{{"n":{n}}}"#)).unwrap())
+        .nth(1)
+        .unwrap();
+    let erase = object("docs", "a", Op::Erase);
+    engine
+        .erase(&erase, second.version, Preconditions::default())
+        .wait()
+        .unwrap();
+    delete(&engine, "docs", "a").unwrap();
+    store(&engine, "a", r#"{"n":4}"#).unwrap();
+    configure(&engine, "docs", r#"{"kind":"documents","versions":{"keep":1}}"#);
+    for n in 1..=3 {
+        store(&engine, "b", &format!(r#"{{"n":{n}}}"#)).unwrap();
+    }
+    assert_sound(&engine);
+    let history = engine
+        .history(&object("docs", "a", Op::Get), None, 10, true)
+        .unwrap();
+    assert!(
+        history
+            .items
+            .iter()
+            .all(|item| !matches!(item.verified, Some(Err(_))))
+    );
+    assert_eq!(newest(&engine, "b").1, 3);
+}
+
+#[test]
+fn a_schema_holds_for_what_is_written_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = fresh(dir.path());
+    let manage = of_bucket("docs", Op::Manage);
+    store(&engine, "old", r#"{"age":"ten"}"#).unwrap();
+    let schema = br#"{"type":"object","properties":{"age":{"type":"integer","minimum":0},"code":{"pattern":"^(a+)+$"}},"additionalProperties":false}"#;
+    assert!(engine.put_schema(&manage, Some(schema)).wait().unwrap());
+    assert!(!engine.put_schema(&manage, Some(schema)).wait().unwrap());
+    let refused = store(&engine, "a", r#"{"age":-1}"#).unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.pointer().as_deref()),
+        ("SchemaViolation", Some("/age"))
+    );
+    assert_eq!(
+        store(&engine, "a", r#"{"other":1}"#).unwrap_err().code(),
+        "SchemaViolation"
+    );
+    // The envelope is the store's affair.
+    store(&engine, "a", r#"{"age":1}"#).unwrap();
+    let read = document(&engine, "a", Which::Newest).unwrap();
+    store(&engine, "a", std::str::from_utf8(&read.json).unwrap()).unwrap();
+    // DEFECT: an expression that takes years.
+    let begun = Instant::now();
+    let hostile = format!(r#"{{"code":"{}b"}}"#, "a".repeat(10_000));
+    assert!(store(&engine, "a", &hostile).is_err());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    for bad in [
+        r#"{"type":"nothing"}"#,
+        r#"{"$ref":"http://x/y"}"#,
+        r#"{"pattern":"(?=a)"}"#,
+        "1",
+    ] {
+        let refused = engine
+            .put_schema(&manage, Some(bad.as_bytes()))
+            .wait()
+            .unwrap_err();
+        assert_eq!(refused.code(), "BadSchema", "{bad}");
+    }
+    // A plan that was held against another schema is made again.
+    let proof = object("docs", "b", Op::Put);
+    let plan = engine.inner.plan_put(
+        &proof,
+        crate::doc::Body::Whole(doc::parse_object(br#"{"age":1}"#).unwrap()),
+        ObjectHeaders::default(),
+        Preconditions::default(),
+    );
+    assert!(engine.put_schema(&manage, None).wait().unwrap());
+    let stale = engine
+        .inner
+        .submit(&proof, plan, None, crate::object::put_outcome)
+        .wait();
+    assert!(stale.unwrap_err().is_stale());
+    assert_eq!(engine.schema(&manage).unwrap(), None);
+    store(&engine, "a", r#"{"other":1}"#).unwrap();
+    assert_sound(&engine);
 }

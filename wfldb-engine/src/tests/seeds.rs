@@ -61,6 +61,8 @@ fn seeds_of_what_is_on_disk_are_what_is_written_today() {
         name: BucketName::parse("photos").unwrap(),
         created: at,
         config,
+        schema: Some("{}".into()),
+        schema_at: LogPosition::new(7),
     };
     row(b'b', "bucket", &bucket_row.encode());
     let effect = Effect {

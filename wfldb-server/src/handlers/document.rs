@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::Authorized;
 use wfldb_core::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_PLANS_MAX};
 use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
-use wfldb_engine::{Engine, EngineError, Pending};
+use wfldb_engine::{DocumentPatch, Engine, EngineError, Pending};
 
 use super::bucket::is_json;
 use super::put::stored_reply;
-use super::{audit, blocking, object, request, signed, whole_body};
+use super::{Call, admit, audit, blocking, object, request, signed, whole_body};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::respond::Reply;
+
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const JSON_PATCH: &str = "application/json-patch+json";
 
 /// What the bucket of a proof holds; `None` where there is no such bucket. It is in memory as a rule.
 pub(super) async fn kind(app: &Arc<App>, authorized: &Authorized) -> Result<Option<BucketKind>, Fault> {
@@ -80,6 +84,45 @@ pub(super) async fn put(app: &Arc<App>, authorized: Authorized, body: Incoming) 
     }
     Ok(reply)
 }
+
+/// `PATCH /v1/{bucket}/{key}`: changes a part of a document.
+pub(super) async fn patch(call: Call) -> Result<Reply, Fault> {
+    let Call { app, knock, body, .. } = call;
+    let authorized = admit(&app, knock).await?.authorized;
+    let rest = async {
+        let _in_flight = app.budget.enter(&authorized)?;
+        let request = request(&authorized)?;
+        signed::check(request, signed::PUT)?;
+        let read = match request.header("content-type") {
+            Some(MERGE_PATCH) => DocumentPatch::merge,
+            Some(JSON_PATCH) => DocumentPatch::json,
+            _ => return Err(Fault::ContentType),
+        };
+        let headers = ObjectHeaders {
+            // That of the patch is not the document's.
+            content_type: None,
+            ..ObjectHeaders::parse(request.signed_headers())?
+        };
+        let conditions = object::preconditions(&authorized)?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
+        let (bytes, _share) = whole_body(&app, &authorized, body, DOCUMENT_BYTES_MAX).await?;
+        let patch = read(&bytes)?;
+        let change = |engine: &Engine, (authorized, patch, headers, conditions): &Changing| {
+            engine.patch_document(authorized, patch, headers.clone(), conditions.clone())
+        };
+        let changing = (authorized, patch, headers, conditions);
+        let (stored, (authorized, ..)) = settled(&app, changing, change).await?;
+        let reply = stored_reply(&stored, true);
+        if wants_receipt {
+            return audit::add_receipt(&app, reply, authorized, stored.version).await;
+        }
+        Ok(reply)
+    };
+    rest.instrument(debug_span!("handlers::document::patch")).await
+}
+
+/// What a document is changed by.
+type Changing = (Authorized, DocumentPatch, ObjectHeaders, Preconditions);
 
 /// What a document is stored from.
 type Storing = (Authorized, bytes::Bytes, ObjectHeaders, Preconditions);

@@ -5,17 +5,20 @@ mod audit;
 mod backup;
 mod batch;
 mod bucket;
+mod bulk;
 mod changes;
 mod document;
 mod dry_run;
 mod find;
 mod health;
+mod history;
 mod index;
 mod keys;
 mod multipart;
 mod object;
 mod put;
 mod scan;
+mod schema;
 mod search;
 mod session;
 mod signed;
@@ -74,6 +77,12 @@ pub(crate) fn serve(call: Call) -> Handling {
             RouteKind::Object | RouteKind::ObjectVersion | RouteKind::ObjectAt | RouteKind::ObjectLink,
             Method::Get | Method::Head,
         ) => Box::pin(object::get(call)),
+        (RouteKind::Object, Method::Patch) => Box::pin(document::patch(call)),
+        (RouteKind::ObjectHistory, Method::Get) => Box::pin(history::history(call)),
+        (RouteKind::Bulk, Method::Post) => Box::pin(bulk::bulk(call)),
+        (RouteKind::Schema, Method::Get) => Box::pin(schema::get(call)),
+        (RouteKind::Schema, Method::Put) => Box::pin(schema::put(call)),
+        (RouteKind::Schema, Method::Delete) => Box::pin(schema::delete(call)),
         (RouteKind::Object, Method::Delete) => Box::pin(object::delete(call)),
         (RouteKind::ObjectVersion, Method::Delete) => Box::pin(object::erase(call)),
         (RouteKind::ObjectUndelete, Method::Post) => Box::pin(object::undelete(call)),
@@ -133,6 +142,9 @@ pub(crate) fn serve(call: Call) -> Handling {
             | RouteKind::Changes
             | RouteKind::Search
             | RouteKind::SearchRebuild
+            | RouteKind::ObjectHistory
+            | RouteKind::Bulk
+            | RouteKind::Schema
             | RouteKind::Stats
             | RouteKind::Admin
             | RouteKind::Backup
@@ -191,9 +203,15 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         | Target::Explain(name)
         | Target::Aggregate(name)
         | Target::Changes(name)
-        | Target::Search(name) => name,
+        | Target::Search(name)
+        | Target::Bulk(name) => name,
         // A transaction's requests are counted once it is known which buckets they are about.
-        Target::Store | Target::Bucket(_) | Target::Indexes(_) | Target::Service(_) | Target::Audit(_) => {
+        Target::Store
+        | Target::Bucket(_)
+        | Target::Indexes(_)
+        | Target::Schema(_)
+        | Target::Service(_)
+        | Target::Audit(_) => {
             return Ok(admitted);
         }
     };

@@ -20,6 +20,7 @@ mod batch;
 mod changes;
 mod copy;
 mod delegation;
+mod documents;
 mod erase;
 mod harness;
 mod indexes;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use wfldb_core::auth::GrantId;
-use wfldb_core::id::BucketId;
+use wfldb_core::id::{BucketId, LogPosition};
 use wfldb_core::name::BucketName;
 
 use super::{bucket_by_name, counters_of, credit, log, numbers};
@@ -54,6 +54,8 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
             created: plan.at.max(mark.at),
             config: config.clone(),
             indexes: Indexes::default(),
+            schema: None,
+            schema_at: LogPosition::new(0),
         };
         (row, BucketCounters::default())
     };

@@ -14,6 +14,7 @@ mod indexed;
 mod indexes;
 mod object;
 mod revoke;
+mod schema;
 mod timed;
 mod transaction;
 mod upload;
@@ -61,6 +62,7 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
     }
     match &plan.mutation {
         Mutation::PutBucket { .. } => bucket::put(plan, state, mark),
+        Mutation::SetSchema { bucket, schema } => schema::set(plan, bucket, schema.as_ref(), state, mark),
         Mutation::DeleteBucket { name, force } => bucket::delete(plan, name, *force, state, mark),
         Mutation::PutObject(put) => object::put(plan, put, state, mark),
         Mutation::DeleteObject(delete) => object::delete(plan, delete, state, mark),

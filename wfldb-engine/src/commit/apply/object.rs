@@ -159,7 +159,8 @@ fn check_base(edit: &Edit<'_>, put: &PutObject, head: Option<&ObjectRow>) -> Res
         Some(head) => Some(head.version),
         None => edit.newest(&put.key)?.map(|newest| newest.version),
     };
-    if newest == document.base {
+    // What was held against another schema is held against this one.
+    if newest == document.base && document.schema_at == edit.bucket.schema_at {
         Ok(())
     } else {
         Err(EngineError::Stale)
