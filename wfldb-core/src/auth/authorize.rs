@@ -303,7 +303,8 @@ impl Question<'_> {
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
-            Target::Bucket(bucket) | Target::Indexes(bucket) => (
+            // How a question is answered speaks of all documents and of the indexes.
+            Target::Bucket(bucket) | Target::Indexes(bucket) | Target::Explain(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -320,12 +321,6 @@ impl Question<'_> {
             Target::Listing(bucket) | Target::Find(bucket) => {
                 (grant.bucket.covers(bucket), grant.ops.contains(op), true)
             }
-            // It speaks of all documents and of the bucket's indexes.
-            Target::Explain(bucket) => (
-                grant.bucket.covers(bucket),
-                grant.ops.contains(op),
-                grant.prefix.is_all(),
-            ),
             // The key that a receipt is of is decided by itself; whoever may audit no key may not ask.
             Target::Audit(AuditPart::Receipt) => (true, grant.ops.contains(op), true),
             // Packets name `admin` for all buckets only; that is checked when they are read. The audit log is that of the
