@@ -5,7 +5,7 @@ use std::time::Duration;
 use wfldb_core::auth::Method;
 use wfldb_core::index::{IndexDefinition, IndexName};
 use wfldb_core::name::BucketName;
-pub use wfldb_net::index::{IndexForm, IndexList, IndexMade, IndexState};
+use wfldb_net::index::{IndexForm, IndexList, IndexMade};
 
 use crate::bucket::parse;
 use crate::call::{Call, bucket_path};

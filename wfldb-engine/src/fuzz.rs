@@ -6,8 +6,8 @@ pub use crate::backup::fuzz::backup_manifest;
 pub use crate::chunk::fuzz::chunk_file;
 use crate::row::counters::decode_charged;
 use crate::row::{
-    BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, ObjectRow, PartRow, RowError, UploadRow,
-    key,
+    BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, IndexWork, ObjectRow, PartRow, RowError,
+    UploadRow, decode_entry, encode_entry, key,
 };
 use crate::store::{ReplayMark, Slots, StoreFile};
 
@@ -26,6 +26,8 @@ pub fn rows(input: &[u8]) {
         b'u' => same(row, UploadRow::decode, UploadRow::encode),
         b'p' => same(row, PartRow::decode, PartRow::encode),
         b'k' => keys(row),
+        b'w' => same(row, IndexWork::decode, |work| work.encode().to_vec()),
+        b'i' => index_entry(row),
         _ => {}
     }
     if let Ok(object) = ObjectRow::decode(row) {
@@ -42,6 +44,16 @@ fn same<T: PartialEq + std::fmt::Debug>(
 ) {
     if let Ok(value) = decode(row) {
         assert_eq!(decode(&encode(&value)), Ok(value), "a row is not read back");
+    }
+}
+
+/// An entry of an index: the first three bytes are its value.
+fn index_entry(row: &[u8]) {
+    if let Some((value, key)) = row.split_at_checked(3)
+        && let Ok((entry, object)) = decode_entry(key, value)
+    {
+        assert_eq!(entry.key(&object), key);
+        assert_eq!(encode_entry(&entry), value);
     }
 }
 

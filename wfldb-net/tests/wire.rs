@@ -76,7 +76,7 @@ fn listing() -> impl Strategy<Value = Listing> {
 fn bucket() -> impl Strategy<Value = Bucket> {
     let number = || option::of(any::<u64>());
     let config = (
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         number(),
         number(),
         number(),
@@ -86,7 +86,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
     )
         .prop_map(
             |(
-                [documents, mirror, audit_reads, require_signature],
+                [documents, mirror, audit_reads, require_signature, auto_index],
                 keep,
                 days,
                 quota_bytes,
@@ -109,6 +109,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     mirror,
                     audit_reads,
                     require_signature,
+                    auto_index,
                 }
             },
         );

@@ -1,6 +1,7 @@
 //! Indexes of documents: list, create, drop.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use tracing::{Instrument as _, debug_span};
@@ -12,12 +13,15 @@ use wfldb_net::index::{IndexForm, IndexList, IndexMade, IndexState};
 use wfldb_net::route::Parameters;
 
 use super::{Call, admit, blocking, request, signed, structured, whole_body};
+use crate::app::App;
 use crate::body;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
 /// How long an answer may wait for an index to be built.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
+/// How long a thread waits for it at a time.
+const WAIT_SLICE: Duration = Duration::from_secs(1);
 
 /// `GET /v1/{bucket}/_index`.
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
@@ -47,23 +51,36 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
             return Err(Fault::Body);
         };
         let (json, _share) = whole_body(&app, &authorized, body, QUERY_BYTES_MAX).await?;
-        let reply = blocking(&app, move |app| {
+        let define = move |app: &Arc<App>| {
             let json = doc::parse(&json).map_err(EngineError::from)?;
             let definition = IndexDefinition::parse(&json).map_err(EngineError::from)?;
             let defined = app.engine.define_index(&authorized, definition).wait()?;
-            let at_most = if wait { WAIT_MAX } else { Duration::ZERO };
-            let info = app.engine.wait_for_index(&authorized, &defined.name, at_most)?;
-            let IndexForm { state, reason, .. } = form(&info);
-            let made = IndexMade {
-                result: if defined.created { "created" } else { "exists" }.to_owned(),
-                id: defined.name.to_string(),
-                name: defined.name.to_string(),
-                state,
-                reason,
-            };
-            respond::json(StatusCode::OK, &made)
-        });
-        reply.await
+            Ok((authorized, defined))
+        };
+        let (authorized, defined) = blocking(&app, define).await?;
+        let authorized = Arc::new(authorized);
+        let started = Instant::now();
+        let info = loop {
+            // In slices, so that no thread is taken for long, and a server that drains is not held up.
+            let (authorized, name) = (Arc::clone(&authorized), defined.name.clone());
+            let at_most = if wait { WAIT_SLICE } else { Duration::ZERO };
+            let look =
+                move |app: &Arc<App>| Ok(app.engine.wait_for_index(&authorized, &name, at_most)?);
+            let info = blocking(&app, look).await?;
+            let building = matches!(info.progress, IndexProgress::Building { .. });
+            if !(wait && building) || started.elapsed() >= WAIT_MAX {
+                break info;
+            }
+        };
+        let IndexForm { state, reason, .. } = form(&info);
+        let made = IndexMade {
+            result: if defined.created { "created" } else { "exists" }.to_owned(),
+            id: defined.name.to_string(),
+            name: defined.name.to_string(),
+            state,
+            reason,
+        };
+        respond::json(StatusCode::OK, &made)
     };
     rest.instrument(debug_span!("handlers::index::create")).await
 }

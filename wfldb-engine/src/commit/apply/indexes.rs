@@ -144,6 +144,8 @@ pub(super) fn build(plan: &WritePlan, step: &BuildIndex, state: &mut Overlay, ma
         return Ok(Applied::Nothing);
     };
     let Some(index) = bucket.indexes.numbered(step.number).cloned() else {
+        // Only damage leads here; what there is of it goes.
+        state.put(Space::Index, work_key, IndexWork::Remove.encode());
         return Ok(Applied::Nothing);
     };
     let edit = Edit::begin(plan, &step.bucket, state, mark)?;
