@@ -5,6 +5,7 @@ mod delegate;
 mod fake;
 mod local;
 mod parts;
+mod queries;
 mod sessions;
 mod upload;
 mod wire;

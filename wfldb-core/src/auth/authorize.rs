@@ -303,7 +303,8 @@ impl Question<'_> {
             }
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
-            Target::Bucket(bucket) | Target::Indexes(bucket) | Target::Schema(bucket) => (
+            // How a question is answered speaks of all documents and of the indexes.
+            Target::Bucket(bucket) | Target::Indexes(bucket) | Target::Schema(bucket) | Target::Explain(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),
@@ -321,12 +322,6 @@ impl Question<'_> {
             | Target::Find(bucket)
             | Target::Aggregate(bucket)
             | Target::Changes(bucket) => (grant.bucket.covers(bucket), grant.ops.contains(op), true),
-            // It speaks of all documents and of the bucket's indexes.
-            Target::Explain(bucket) => (
-                grant.bucket.covers(bucket),
-                grant.ops.contains(op),
-                grant.prefix.is_all(),
-            ),
             // A search too; what speaks of the whole bucket needs a grant for all of it.
             Target::Search(bucket) => (
                 grant.bucket.covers(bucket),

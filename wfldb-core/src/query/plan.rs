@@ -107,10 +107,9 @@ pub fn plan(request: &FindRequest, indexes: &[Known<'_>], resumed: Option<Walk>)
         });
     }
     candidates.retain(|candidate| match (resumed, &candidate.access) {
-        (None, _) => true,
+        (None | Some(Walk::Sorted), _) => true,
         (Some(Walk::Documents), Access::Documents { .. }) => candidate.sorted,
         (Some(Walk::Index(wanted)), Access::Index { number, .. }) => candidate.sorted && *number == wanted,
-        (Some(Walk::Sorted), _) => true,
         _ => false,
     });
     let best = candidates
@@ -438,12 +437,11 @@ fn keys_between(low: End<'_>, high: End<'_>) -> Option<KeyRange> {
     let behind = |text: &str| [text.as_bytes(), &[0]].concat();
     let is_above = |value: &Value| value.is_array() || value.is_object();
     let from = match low {
-        End::Open => Vec::new(),
         End::Begins(begin) => begin.as_bytes().to_vec(),
         End::Included(Value::String(text)) => text.as_bytes().to_vec(),
         End::Excluded(Value::String(text)) => behind(text),
         End::Included(value) | End::Excluded(value) if is_above(value) => return None,
-        End::Included(_) | End::Excluded(_) => Vec::new(),
+        End::Open | End::Included(_) | End::Excluded(_) => Vec::new(),
     };
     let to = match high {
         End::Open => Vec::new(),

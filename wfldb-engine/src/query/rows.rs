@@ -85,13 +85,11 @@ impl<'a> Rows<'a> {
         }
         let mut range = range.clone();
         match after {
-            Some(after) if self.reverse => {
-                if range.to.is_empty() || after < range.to.as_slice() {
-                    range.to = after.to_vec();
-                }
+            Some(after) if self.reverse && (range.to.is_empty() || after < range.to.as_slice()) => {
+                range.to = after.to_vec();
             }
-            Some(after) => range.from = range.from.max([after, &[0]].concat()),
-            None => {}
+            Some(after) if !self.reverse => range.from = range.from.max([after, &[0]].concat()),
+            _ => {}
         }
         if (!range.to.is_empty() && range.from >= range.to)
             || (self.reverse && after.is_some_and(<[u8]>::is_empty))
