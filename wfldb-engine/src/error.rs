@@ -196,9 +196,9 @@ impl EngineError {
                 Kind::Conflict
             }
             Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
-            Self::Unindexable(_) => Kind::Invalid,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
+            | Self::Unindexable(_)
             | Self::NotSupportedYet(_)
             | Self::Json(_)
             | Self::NotForDocuments

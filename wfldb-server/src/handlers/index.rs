@@ -64,8 +64,7 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
             // In slices, so that no thread is taken for long, and a server that drains is not held up.
             let (authorized, name) = (Arc::clone(&authorized), defined.name.clone());
             let at_most = if wait { WAIT_SLICE } else { Duration::ZERO };
-            let look =
-                move |app: &Arc<App>| Ok(app.engine.wait_for_index(&authorized, &name, at_most)?);
+            let look = move |app: &Arc<App>| Ok(app.engine.wait_for_index(&authorized, &name, at_most)?);
             let info = blocking(&app, look).await?;
             let building = matches!(info.progress, IndexProgress::Building { .. });
             if !(wait && building) || started.elapsed() >= WAIT_MAX {
