@@ -14,7 +14,7 @@ use crate::retry::Safety;
 use crate::{Client, Error};
 
 /// A server that is asked to wait answers within a minute.
-const WAIT_SILENCE_MAX: Duration = Duration::from_secs(120);
+const WAIT_SILENCE_MAX: Duration = Duration::from_mins(2);
 
 impl Client {
     /// The indexes of a bucket, and how far each is.

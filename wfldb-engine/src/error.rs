@@ -260,7 +260,6 @@ impl EngineError {
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
             Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
-            Self::Unindexable(_) => Kind::Invalid,
             Self::BucketNotEmpty
             | Self::KindFixed
             | Self::NotDeleted
@@ -271,6 +270,7 @@ impl EngineError {
             | Self::Stale => Kind::Conflict,
             Self::PreconditionFailed => Kind::Precondition,
             Self::ReservedKey
+            | Self::Unindexable(_)
             | Self::NotSupportedYet(_)
             | Self::Json(_)
             | Self::Schema { .. }

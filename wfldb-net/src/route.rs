@@ -464,14 +464,7 @@ impl Route {
                 limit: rest.limit()?,
                 after: rest.parsed("cursor", Revoked::parse)?,
             }),
-            RouteKind::Indexes if self.method == Method::Post => {
-                let wait = rest.parsed("wait", |text| (text == "true").then_some(()))?;
-                Parameters::IndexCreate(wait.is_some())
-            }
-            RouteKind::Indexes if self.method == Method::Delete => Parameters::IndexDrop(
-                rest.parsed("name", |text| IndexName::parse(text).ok())?
-                    .ok_or_else(|| bad("name"))?,
-            ),
+            RouteKind::Indexes => self.index_parameters(&mut rest)?,
             RouteKind::Buckets
             | RouteKind::Bucket
             | RouteKind::Object
@@ -588,6 +581,20 @@ impl Route {
         };
         rest.must_be_used_up()?;
         Ok(parameters)
+    }
+
+    fn index_parameters(&self, rest: &mut Rest<'_>) -> Result<Parameters, RouteError> {
+        match self.method {
+            Method::Post => {
+                let wait = rest.parsed("wait", |text| (text == "true").then_some(()))?;
+                Ok(Parameters::IndexCreate(wait.is_some()))
+            }
+            Method::Delete => {
+                let name = rest.parsed("name", |text| IndexName::parse(text).ok())?;
+                Ok(Parameters::IndexDrop(name.ok_or_else(|| bad("name"))?))
+            }
+            _ => Ok(Parameters::None),
+        }
     }
 }
 

@@ -193,6 +193,7 @@ pub(crate) enum IndexVerb {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct IndexCreate {
     #[arg(value_name = "FIELD", required = true)]
     pub(crate) fields: Vec<String>,

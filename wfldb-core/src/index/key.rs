@@ -54,7 +54,9 @@ pub(super) fn whole(value: Option<&Value>) -> Vec<u8> {
 /// A descending part is the complement of the ascending one: still none begins another.
 fn turn(bytes: &mut [u8], way: Way) {
     if way == Way::Down {
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in bytes {
+            *byte = !*byte;
+        }
     }
 }
 

@@ -110,6 +110,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TextConfig>
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct BucketConfig {
     /// What the bucket holds.
     pub kind: BucketKind,

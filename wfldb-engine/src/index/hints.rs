@@ -15,11 +15,14 @@ pub(crate) struct IndexHints {
     pub(crate) may_name: bool,
 }
 
+/// A version, and its rows.
+pub(crate) type Replaced = (VersionId, Vec<IndexEntry>);
+
 #[derive(Debug, Clone)]
 struct Hint {
     number: u32,
     new: Vec<IndexEntry>,
-    replaced: Option<(VersionId, Vec<IndexEntry>)>,
+    replaced: Option<Replaced>,
 }
 
 impl IndexHints {
@@ -48,7 +51,7 @@ impl IndexHints {
     }
 
     /// The rows of the new document, and those of the version that it was planned to replace.
-    pub(crate) fn of(&self, number: u32) -> Option<(&[IndexEntry], Option<&(VersionId, Vec<IndexEntry>)>)> {
+    pub(crate) fn of(&self, number: u32) -> Option<(&[IndexEntry], Option<&Replaced>)> {
         let hint = self.of.iter().find(|hint| hint.number == number)?;
         Some((&hint.new, hint.replaced.as_ref()))
     }

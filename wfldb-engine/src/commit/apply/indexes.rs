@@ -149,7 +149,7 @@ pub(super) fn build(plan: &WritePlan, step: &BuildIndex, state: &mut Overlay, ma
         state.put(Space::Index, work_key, IndexWork::Remove.encode());
         return Ok(Applied::Nothing);
     };
-    let edit = Edit::begin(plan, &step.bucket, state, mark)?;
+    let mut edit = Edit::begin(plan, &step.bucket, state, mark)?;
     for document in &step.documents {
         if edit.head(&document.key)?.map(|head| head.version) != Some(document.version) {
             continue;
@@ -163,7 +163,7 @@ pub(super) fn build(plan: &WritePlan, step: &BuildIndex, state: &mut Overlay, ma
                     other.as_str(),
                     document.key.as_str()
                 );
-                fail(edit, &index, why);
+                fail(&mut edit, &index, why);
                 return Ok(Applied::Nothing);
             }
             let row = key::index_row(&step.bucket, step.number, &entry.key(&document.key));
@@ -171,24 +171,24 @@ pub(super) fn build(plan: &WritePlan, step: &BuildIndex, state: &mut Overlay, ma
         }
     }
     if let Some(why) = &step.failed {
-        fail(edit, &index, why.clone());
+        fail(&mut edit, &index, why.clone());
     } else if let Some(to) = &step.to {
         edit.state.put(Space::Index, work_key, to.encode());
     } else {
         edit.state.remove(Space::Index, work_key);
-        become_state(edit, &index, IndexState::Ready);
+        become_state(&mut edit, &index, &IndexState::Ready);
     }
     Ok(Applied::Nothing)
 }
 
 /// The index is given up: nothing keeps it any more, and its rows go.
-fn fail(edit: Edit<'_>, index: &DefinedIndex, why: String) {
+fn fail(edit: &mut Edit<'_>, index: &DefinedIndex, why: String) {
     let work = key::index_work(edit.id(), index.number);
     edit.state.put(Space::Index, work, IndexWork::Remove.encode());
-    become_state(edit, index, IndexState::Failed(why));
+    become_state(edit, index, &IndexState::Failed(why));
 }
 
-fn become_state(edit: Edit<'_>, index: &DefinedIndex, now: IndexState) {
+fn become_state(edit: &mut Edit<'_>, index: &DefinedIndex, now: &IndexState) {
     let mut row = (*edit.bucket).clone();
     for defined in &mut row.indexes.defined {
         if defined.number == index.number {

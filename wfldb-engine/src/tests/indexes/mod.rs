@@ -7,7 +7,7 @@ mod unique;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use wfldb_core::index::{IndexDefinition, IndexEntry, IndexName};
+use wfldb_core::index::{End, IndexDefinition, IndexEntry, IndexName};
 use wfldb_core::name::ObjectKey;
 
 use super::*;
@@ -45,14 +45,14 @@ impl Place {
 }
 
 fn store(engine: &Engine, key: &str, document: &Value) -> Result<PutOutcome, EngineError> {
-    store_with(engine, key, document, ObjectHeaders::default())
+    store_with(engine, key, document, &ObjectHeaders::default())
 }
 
 fn store_with(
     engine: &Engine,
     key: &str,
     document: &Value,
-    headers: ObjectHeaders,
+    headers: &ObjectHeaders,
 ) -> Result<PutOutcome, EngineError> {
     let body = document.to_string();
     engine.settled(|engine| {
@@ -73,7 +73,7 @@ fn define(engine: &Engine, json: &Value) -> Result<IndexName, EngineError> {
 fn built(engine: &Engine, name: &IndexName) -> IndexInfo {
     let proof = of_bucket(BUCKET, Op::Manage);
     let info = engine
-        .wait_for_index(&proof, name, Duration::from_secs(60))
+        .wait_for_index(&proof, name, Duration::from_mins(1))
         .unwrap();
     assert!(
         !matches!(info.progress, IndexProgress::Building { .. }),
@@ -201,7 +201,6 @@ fn an_index_finds_documents_in_the_order_of_their_values() {
             .map(|walked| walked.object.to_string())
             .collect::<Vec<_>>()
     };
-    use wfldb_core::index::End;
     let all = |definition: &IndexDefinition| definition.between(&[], End::Open, End::Open).unwrap();
     assert_eq!(walked(&name, &all, false), ["c", "b", "a", "d"]);
     assert_eq!(walked(&name, &all, true), ["d", "a", "b", "c"]);
@@ -316,10 +315,13 @@ fn a_bucket_that_is_set_so_makes_the_index_that_a_query_would_gain_from() {
     assert_follows(engine);
 }
 
+/// What it does to a key and its value.
+type Damage = dyn Fn(&mut Vec<u8>, &mut Option<Vec<u8>>);
+
 /// Each kind of damage is found and named.
 #[test]
 fn verify_names_a_damaged_index() {
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>, &mut Option<Vec<u8>>)); 3] = [
+    let damages: [(&str, &Damage); 3] = [
         ("missing", &|_, value| *value = None),
         ("wrong", &|_, value| *value = Some(vec![0, 0, 9])),
         // Behind the rows of the index: of a document that is not there.

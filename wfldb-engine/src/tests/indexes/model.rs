@@ -107,14 +107,14 @@ impl Run {
             Step::Put(k, document) => store(engine, &key(k), &document).map(drop),
             Step::PutForAWhile(k, document) => {
                 let ttl = ObjectHeaders::parse([("x-wfldb-ttl", "5")]).unwrap();
-                store_with(engine, &key(k), &document, ttl).map(drop)
+                store_with(engine, &key(k), &document, &ttl).map(drop)
             }
             Step::Delete(k) => delete(engine, BUCKET, &key(k)).map(drop),
             Step::Undelete(k) => engine
                 .settled(|engine| engine.undelete(&object(BUCKET, &key(k), Op::Put)))
                 .map(drop),
             Step::EraseNewest(k) => self.erase_newest(&key(k)),
-            Step::Batch(entries) => self.batch(entries),
+            Step::Batch(entries) => self.batch(&entries),
             Step::Define(number) => {
                 // Several may be on their way when the next write comes.
                 define(engine, &defined(number)).map(drop)
@@ -160,7 +160,7 @@ impl Run {
         erased.wait().map(drop)
     }
 
-    fn batch(&self, entries: Vec<(u8, Option<Value>)>) -> Result<(), EngineError> {
+    fn batch(&self, entries: &[(u8, Option<Value>)]) -> Result<(), EngineError> {
         let op = |(key, document): &(u8, Option<Value>)| BatchOp {
             key: ObjectKey::parse(&format!("k{key}")).unwrap(),
             action: match document {

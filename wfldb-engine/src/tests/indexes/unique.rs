@@ -10,9 +10,9 @@ fn by_mail(engine: &Engine) -> IndexName {
     )
 }
 
-fn assert_violates<T: std::fmt::Debug>(done: Result<T, EngineError>) {
+fn assert_violates<T: std::fmt::Debug>(done: &Result<T, EngineError>) {
     assert!(
-        matches!(&done, Err(EngineError::UniqueViolation { index }) if index.as_deref() == Some("by-mail")),
+        matches!(done, Err(EngineError::UniqueViolation { index }) if index.as_deref() == Some("by-mail")),
         "{done:?}"
     );
 }
@@ -24,7 +24,7 @@ fn no_two_documents_have_the_same_values() {
     by_mail(engine);
     let mail = |mail: &str| json!({ "mail": mail });
     let first = store(engine, "a", &mail("x@y")).unwrap();
-    assert_violates(store(engine, "b", &mail("x@y")));
+    assert_violates(&store(engine, "b", &mail("x@y")));
     assert_eq!(usage(engine, BUCKET).versions, 1, "nothing was changed");
     // Its own values are no obstacle, and other documents may lack the field.
     store(engine, "a", &json!({"mail": "x@y", "n": 1})).unwrap();
@@ -65,7 +65,7 @@ fn no_two_documents_have_the_same_values() {
     erase(versions[0]).unwrap();
     // And restoring is storing.
     let undelete = engine.settled(|engine| engine.undelete(&object(BUCKET, "b", Op::Put)));
-    assert_violates(undelete);
+    assert_violates(&undelete);
     assert_follows(engine);
     assert_sound(engine);
 }
@@ -97,7 +97,9 @@ fn of_many_at_once_one_wins() {
         held.wait().unwrap();
         let done: Vec<_> = pending.into_iter().map(crate::Pending::wait).collect();
         assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "{done:?}");
-        done.into_iter().filter(Result::is_err).for_each(assert_violates);
+        done.into_iter()
+            .filter(Result::is_err)
+            .for_each(|refused| assert_violates(&refused));
     }
     assert_follows(&place.engine);
 }
@@ -125,7 +127,7 @@ fn a_batch_that_violates_changes_nothing_and_names_the_entry() {
         match engine.batch(&proof, ops).wait() {
             Err(EngineError::Entry { index, error }) => {
                 assert_eq!(index, at);
-                assert_violates::<()>(Err(*error));
+                assert_violates::<()>(&Err(*error));
             }
             other => panic!("{other:?}"),
         }
@@ -153,8 +155,8 @@ fn what_is_over_holds_nothing() {
     let engine = &place.engine;
     by_mail(engine);
     let ttl = ObjectHeaders::parse([("x-wfldb-ttl", "10")]).unwrap();
-    store_with(engine, "a", &json!({"mail": "x"}), ttl).unwrap();
-    assert_violates(store(engine, "b", &json!({"mail": "x"})));
+    store_with(engine, "a", &json!({"mail": "x"}), &ttl).unwrap();
+    assert_violates(&store(engine, "b", &json!({"mail": "x"})));
     clock.forward(Duration::from_secs(11));
     store(engine, "b", &json!({"mail": "x"})).unwrap();
     crate::lifecycle::expire(&engine.inner).unwrap();
