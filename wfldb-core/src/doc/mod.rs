@@ -2,8 +2,8 @@
 //! members are named. Pure, like all of this crate; where documents are stored is the engine's.
 
 mod collate;
-mod instant;
 mod envelope;
+mod instant;
 mod json;
 mod lazy;
 mod order;
@@ -22,8 +22,8 @@ pub use self::json::{JsonError, JsonFault, canonical, parse, parse_object};
 pub use self::lazy::{FieldSet, Raw};
 pub use self::order::{compare, write_begin_of_text, write_key};
 pub use self::path::{FieldPath, PathError};
-pub use self::timed::{TimeFieldError, document_time};
 pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
+pub use self::timed::{TimeFieldError, document_time};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.
 pub type Value = serde_json::Value;

@@ -72,14 +72,19 @@ mod written_path {
 
     use crate::doc::FieldPath;
 
-    pub(super) fn serialize<S: Serializer>(path: &Option<FieldPath>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        path: &Option<FieldPath>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match path {
             Some(path) => serializer.collect_str(path),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FieldPath>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<FieldPath>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| FieldPath::parse(&text).map_err(D::Error::custom))
             .transpose()

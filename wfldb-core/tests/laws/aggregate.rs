@@ -409,7 +409,10 @@ fn groups_beyond_the_limit_are_refused_and_never_kept() {
 /// What the process holds in memory, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
@@ -427,11 +430,19 @@ fn groups_take_no_more_memory_than_was_counted() {
     let Ok(case) = std::env::var(CASE) else {
         for case in 0..cases.len() {
             let done = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "aggregate::groups_take_no_more_memory_than_was_counted", "--nocapture"])
+                .args([
+                    "--exact",
+                    "aggregate::groups_take_no_more_memory_than_was_counted",
+                    "--nocapture",
+                ])
                 .env(CASE, case.to_string())
                 .output()
                 .unwrap();
-            assert!(done.status.success(), "{case}: {}", String::from_utf8_lossy(&done.stderr));
+            assert!(
+                done.status.success(),
+                "{case}: {}",
+                String::from_utf8_lossy(&done.stderr)
+            );
         }
         return;
     };
@@ -452,6 +463,12 @@ fn groups_take_no_more_memory_than_was_counted() {
     }
     let taken = resident().saturating_sub(before);
     // What is being added when the limit is met may be more, once.
-    assert!(taken < limit + (limit >> 1), "{case}: {taken} bytes, {limit} were allowed");
-    assert!(taken > limit / 5, "{case}: {taken} bytes, far from what was counted");
+    assert!(
+        taken < limit + (limit >> 1),
+        "{case}: {taken} bytes, {limit} were allowed"
+    );
+    assert!(
+        taken > limit / 5,
+        "{case}: {taken} bytes, far from what was counted"
+    );
 }

@@ -107,13 +107,32 @@ fn what_costs_too_much_is_refused() {
     let run = |budget| aggregate(&engine, &by_value, budget).map(|rows| rows.len());
     let whole = AggregateBudget::default();
     assert_eq!(run(whole).unwrap(), 200);
-    assert_eq!(run(AggregateBudget { documents: 200, ..whole }).unwrap(), 200);
-    let refused = run(AggregateBudget { documents: 199, ..whole });
+    assert_eq!(
+        run(AggregateBudget {
+            documents: 200,
+            ..whole
+        })
+        .unwrap(),
+        200
+    );
+    let refused = run(AggregateBudget {
+        documents: 199,
+        ..whole
+    });
     assert!(matches!(refused, Err(EngineError::OverBudget)), "{refused:?}");
-    let refused = run(AggregateBudget { read_bytes: 1000, ..whole });
+    let refused = run(AggregateBudget {
+        read_bytes: 1000,
+        ..whole
+    });
     assert!(matches!(refused, Err(EngineError::OverBudget)), "{refused:?}");
-    let refused = run(AggregateBudget { memory_bytes: 10_000, ..whole });
-    assert!(matches!(refused, Err(EngineError::TooManyGroups(_))), "{refused:?}");
+    let refused = run(AggregateBudget {
+        memory_bytes: 10_000,
+        ..whole
+    });
+    assert!(
+        matches!(refused, Err(EngineError::TooManyGroups(_))),
+        "{refused:?}"
+    );
     assert_eq!(whole.memory_bytes, AGGREGATE_BYTES_MAX);
 }
 

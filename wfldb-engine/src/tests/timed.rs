@@ -9,9 +9,7 @@ use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
 
-use super::{
-    HandClock, assert_sound, configure, delete, name, object, of_bucket, until, usage,
-};
+use super::{HandClock, assert_sound, configure, delete, name, object, of_bucket, until, usage};
 use crate::commit::plan::{Aged, Mutation};
 use crate::lifecycle::age;
 use crate::row::{Action, ChangeRow, key};
@@ -132,7 +130,10 @@ fn a_document_without_the_time_that_its_bucket_wants_is_refused_with_the_place()
         assert_eq!(refused.code(), "BadTimeField", "{document}");
         assert_eq!(refused.pointer().as_deref(), Some("/seen/at~0"), "{document}");
     }
-    for time in [json!(1_767_323_045_006_i64), json!("2026-01-02T05:04:05.006+02:00")] {
+    for time in [
+        json!(1_767_323_045_006_i64),
+        json!("2026-01-02T05:04:05.006+02:00"),
+    ] {
         put_document(&engine, "a", &json!({"seen": {"at~": time}})).unwrap();
     }
     assert_sound(&engine);
@@ -147,7 +148,12 @@ fn documents_go_when_their_own_time_is_too_old_and_not_before() {
     // None is too old yet: the worker of the engine looks by itself when a bucket was configured.
     put_document(&engine, "old", &json!({"at": at(&clock, DAY + ms)})).unwrap();
     put_document(&engine, "on the edge", &json!({"at": at(&clock, DAY)})).unwrap();
-    put_document(&engine, "future", &json!({"at": clock.now().plus_ms(86_400_000).to_string()})).unwrap();
+    put_document(
+        &engine,
+        "future",
+        &json!({"at": clock.now().plus_ms(86_400_000).to_string()}),
+    )
+    .unwrap();
     // Moved from young to old, and back.
     put_document(&engine, "aged", &json!({"at": at(&clock, ms)})).unwrap();
     put_document(&engine, "aged", &json!({"at": at(&clock, 3 * DAY)})).unwrap();
@@ -250,10 +256,16 @@ fn a_bucket_keeps_its_time_field_while_it_holds_versions() {
     };
     change(r#"{"kind":"documents","time_field":"when"}"#).unwrap();
     put_document(&engine, "a", &json!({"when": 1})).unwrap();
-    for config in [r#"{"kind":"documents"}"#, r#"{"kind":"documents","time_field":"at"}"#] {
+    for config in [
+        r#"{"kind":"documents"}"#,
+        r#"{"kind":"documents","time_field":"at"}"#,
+    ] {
         let refused = change(config);
         assert!(matches!(refused, Err(EngineError::TimeFieldFixed)), "{refused:?}");
     }
     change(r#"{"kind":"documents","time_field":"when","append_only":true}"#).unwrap();
-    assert_eq!(engine.bucket(&of_bucket("docs", Op::Manage)).unwrap().name, name("docs"));
+    assert_eq!(
+        engine.bucket(&of_bucket("docs", Op::Manage)).unwrap().name,
+        name("docs")
+    );
 }

@@ -69,7 +69,8 @@ pub(super) async fn aggregate(call: Call) -> Result<Reply, Fault> {
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         Ok(reply)
     };
-    rest.instrument(debug_span!("handlers::aggregate::aggregate")).await
+    rest.instrument(debug_span!("handlers::aggregate::aggregate"))
+        .await
 }
 
 /// The text of an answer, made piece by piece.

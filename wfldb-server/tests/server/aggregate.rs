@@ -51,7 +51,11 @@ async fn documents_outside_of_the_grant_are_not_grouped() {
         );
         assert_eq!((&all["examined"], &all["matched"]), (&json!(5), &json!(5)));
         let europe = store.holder(&[r#"{"b":"sales","p":"eu/","ops":["query"]}"#]);
-        let seen = store.send_as(&europe, by_city().over(http)).await.ok(StatusCode::OK).json();
+        let seen = store
+            .send_as(&europe, by_city().over(http))
+            .await
+            .ok(StatusCode::OK)
+            .json();
         assert_eq!(
             seen["rows"],
             json!([{"city": "Kyiv", "n": 2, "total": 17}, {"city": "Lviv", "n": 1, "total": 5}])
@@ -62,13 +66,24 @@ async fn documents_outside_of_the_grant_are_not_grouped() {
             {"match": {"_id": {"$gte": "eu/c"}}}, {"group": {"fields": {"n": {"count": true}}}},
         ]});
         let wide = Ask::new("POST", "/v1/sales/_aggregate").body(wide.to_string());
-        let seen = store.send_as(&europe, wide.over(http)).await.ok(StatusCode::OK).json();
+        let seen = store
+            .send_as(&europe, wide.over(http))
+            .await
+            .ok(StatusCode::OK)
+            .json();
         assert_eq!(seen["rows"], json!([{"n": 1}]));
         let elsewhere = store.holder(&[r#"{"b":"sales","p":"asia/","ops":["query"]}"#]);
-        let seen = store.send_as(&elsewhere, by_city().over(http)).await.ok(StatusCode::OK).json();
+        let seen = store
+            .send_as(&elsewhere, by_city().over(http))
+            .await
+            .ok(StatusCode::OK)
+            .json();
         assert_eq!(seen["rows"], json!([]));
         let reader = store.holder(&[r#"{"b":"sales","p":"","ops":["get","list"]}"#]);
-        store.send_as(&reader, by_city().over(http)).await.is(403, "Forbidden");
+        store
+            .send_as(&reader, by_city().over(http))
+            .await
+            .is(403, "Forbidden");
     }
 }
 
@@ -120,11 +135,21 @@ async fn what_is_no_pipeline_is_refused_with_its_place() {
     let store = sales().await;
     for (body, code, pointer) in [
         (r#"{"pipeline":[]}"#, "BadQuery", "/pipeline"),
-        (r#"{"pipeline":[{"group":{"fields":{"x":{"median":"a"}}}}]}"#, "UnknownOperator", "/pipeline/0/group/fields/x/median"),
-        (r#"{"pipeline":[{"match":{"a":{"$near":1}}},{"group":{}}]}"#, "UnknownOperator", "/pipeline/0/match/a/$near"),
+        (
+            r#"{"pipeline":[{"group":{"fields":{"x":{"median":"a"}}}}]}"#,
+            "UnknownOperator",
+            "/pipeline/0/group/fields/x/median",
+        ),
+        (
+            r#"{"pipeline":[{"match":{"a":{"$near":1}}},{"group":{}}]}"#,
+            "UnknownOperator",
+            "/pipeline/0/match/a/$near",
+        ),
         (r#"{"pipeline":1,"pipeline":2}"#, "BadJson", "/pipeline"),
     ] {
-        let refused = store.send(Ask::new("POST", "/v1/sales/_aggregate").body(body)).await;
+        let refused = store
+            .send(Ask::new("POST", "/v1/sales/_aggregate").body(body))
+            .await;
         refused.is(400, code);
         assert_eq!(refused.json()["pointer"], pointer, "{body}");
     }
