@@ -223,8 +223,6 @@ impl EngineError {
             Self::Envelope(error) => Some(error.pointer()),
             Self::TimeField(error) => Some(error.pointer.clone()),
             Self::Query(error) => Some(error.pointer.clone()),
-            Self::TimeField(error) => Some(error.pointer.clone()),
-            Self::Query(error) => Some(error.pointer.clone()),
             _ => None,
         }
     }

@@ -72,6 +72,7 @@ mod written_path {
 
     use crate::doc::FieldPath;
 
+    #[expect(clippy::ref_option, reason = "serde hands out a reference")]
     pub(super) fn serialize<S: Serializer>(
         path: &Option<FieldPath>,
         serializer: S,
@@ -104,6 +105,7 @@ mod written_path {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct BucketConfig {
     /// What the bucket holds.
     pub kind: BucketKind,
