@@ -87,8 +87,8 @@ mod tests {
                 about.add(value.to_string().as_bytes());
                 about.add(value.to_string().as_bytes());
             }
-            let error = about.count().abs_diff(count) as f64;
-            assert!(error <= count as f64 * 0.065, "{count}: {}", about.count());
+            let error = about.count().abs_diff(count);
+            assert!(1000 * error <= 65 * count, "{count}: {}", about.count());
         }
     }
 }

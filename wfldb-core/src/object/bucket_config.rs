@@ -73,6 +73,7 @@ mod written_path {
 
     use crate::doc::FieldPath;
 
+    #[expect(clippy::ref_option, reason = "serde hands out a reference")]
     pub(super) fn serialize<S: Serializer>(
         path: &Option<FieldPath>,
         serializer: S,

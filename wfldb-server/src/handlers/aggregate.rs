@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument as _, debug_span};
 use wfldb_core::aggregate::Pipeline;
 use wfldb_core::doc;
@@ -48,14 +49,14 @@ pub(super) async fn aggregate(call: Call) -> Result<Reply, Fault> {
             let done = app
                 .engine
                 .aggregate(&authorized, pipeline, AggregateBudget::default())?;
-            let mut text = Text::new(done, lines);
+            // Its turn lasts until the last row is sent, since the groups are in memory for so long; and as long as the work
+            // does, whether or not the caller is still there.
+            let mut text = Text::new(done, lines, turn);
             let len = text.measure();
             let first = text.next()?.unwrap_or_default();
             Ok((text, first, len))
         };
-        let (mut text, first, len) = blocking(&app, run).await?;
-        // The groups are in memory until the last row is sent.
-        text.turn = Some(turn);
+        let (text, first, len) = blocking(&app, run).await?;
         let body = if len == 0 {
             ReplyBody::whole(Bytes::new())
         } else {
@@ -79,16 +80,16 @@ struct Text {
     lines: bool,
     /// The next row; one behind the last stands for what is behind the rows.
     at: usize,
-    turn: Option<tokio::sync::OwnedSemaphorePermit>,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Text {
-    fn new(done: Aggregated, lines: bool) -> Self {
+    fn new(done: Aggregated, lines: bool, turn: OwnedSemaphorePermit) -> Self {
         Self {
             done,
             lines,
             at: 0,
-            turn: None,
+            _turn: turn,
         }
     }
 
