@@ -35,3 +35,4 @@ mod sessions;
 mod spans;
 mod streaming;
 mod tampering;
+mod tx;
