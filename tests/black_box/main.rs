@@ -25,5 +25,6 @@ mod revocation;
 mod rot;
 mod sessions;
 mod tls;
+mod transactions;
 mod transfer;
 mod verbs;
