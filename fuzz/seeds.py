@@ -93,6 +93,20 @@ BUCKET = {
     "kind": "objects", "versions": {"keep": 3, "days": 30}, "quota_bytes": 1000000, "quota_objects": 10,
     "object_bytes_max": 100, "mirror": False, "audit_reads": False, "require_signature": True,
 }
+TX_ID = "00112233445566778899aabbccddeeff"
+TX = {
+    "begin": {"do": "begin", "idle_ms": 1000, "ops": [{"op": "get", "bucket": "aaa", "key": "k"}]},
+    "run": {"do": "run", "tx": TX_ID, "ops": [
+        {"op": "scan", "bucket": "aaa", "prefix": "a/", "after": "a/b", "before": "a/x", "limit": 7},
+        {"op": "put", "bucket": "aaa", "key": "k", "body": "text", "content_type": "text/plain", "tags": {"a": "b"}},
+        {"op": "put", "bucket": "bbb", "key": "k", "body": {"a": [1]}, "if_none_match": "*"},
+        {"op": "delete", "bucket": "aaa", "key": "k", "if_match": "*"},
+        {"op": "lock", "bucket": "aaa", "key": "k", "mode": "exclusive", "wait_ms": 0},
+    ]},
+    "savepoint": {"do": "savepoint", "tx": TX_ID, "name": "a"},
+    "rollback": {"do": "rollback", "tx": TX_ID, "to": "a"},
+    "commit": {"do": "commit", "tx": TX_ID},
+}
 BATCH = {"ops": [
     {"op": "put", "key": "a", "body": "text", "content_type": "text/plain", "tags": {"colour": "red"}, "if_none_match": "*"},
     {"op": "put", "key": "b", "body_base64": "AAEC"},
@@ -141,6 +155,8 @@ def written_here():
     keep("bucket_config", "all", json.dumps(BUCKET))
     keep("bucket_config", "empty", "{}")
     keep("batch_json", "all", json.dumps(BATCH))
+    for name, request in TX.items():
+        keep("tx_json", name, json.dumps(request))
     keep("part_list", "two", json.dumps([{"part": n, "etag": ETAG} for n in (1, 2)]))
     for name, answer in ANSWERS.items():
         keep("answers", name, json.dumps(answer))

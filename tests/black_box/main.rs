@@ -26,6 +26,7 @@ mod rot;
 mod search;
 mod sessions;
 mod tls;
+mod transactions;
 mod transfer;
 mod verbs;
 mod watch;

@@ -8,7 +8,8 @@
 //!
 //! Where the profile's URL is `https`, [`TlsOptions`] say whom to trust, and [`TlsFailure`] why there is no connection.
 //!
-//! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]).
+//! Large files go up in parts ([`Client::upload_file`]); many small changes go in one commit ([`Batch`]), and what rests on
+//! reads in a transaction ([`Client::transaction`]).
 //!
 //! The audit log comes as its server publishes it ([`Client::audit_resource`]), and a write can bring its receipt
 //! ([`Client::put_with_receipt`]).

@@ -128,9 +128,9 @@ impl Transactions {
             }
         }
         drop(table);
-        self.bytes
-            .fetch_sub(open.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        // ORDER: over first, so that who notes what it holds gives it back itself, or is seen here.
         open.over.send_replace(true);
+        self.let_go(open);
         // A request that is at work sees that it is over, and drops it.
         if let Ok(mut work) = open.work.try_lock() {
             drop(work.take());
@@ -139,10 +139,18 @@ impl Transactions {
 
     /// Takes note of what a transaction holds; `false`: there is no room for it.
     pub(crate) fn hold(&self, open: &Open, bytes: usize) -> bool {
-        let before = open.held.swap(bytes, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let all = self.bytes.fetch_sub(before, Ordering::Relaxed) - before;
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        let before = open.held.swap(bytes, Ordering::SeqCst);
+        let all = self.bytes.fetch_sub(before, Ordering::SeqCst) - before;
+        if open.is_over() {
+            self.let_go(open);
+        }
         bytes <= before || all <= TX_OPEN_BYTES_MAX
+    }
+
+    fn let_go(&self, open: &Open) {
+        let held = open.held.swap(0, Ordering::SeqCst);
+        self.bytes.fetch_sub(held, Ordering::SeqCst);
     }
 
     /// Ends those that have lain idle or lasted too long, and those whose packet is revoked.

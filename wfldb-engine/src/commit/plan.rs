@@ -358,6 +358,8 @@ pub(crate) struct Aged {
     pub(crate) at: UnixMillis,
     pub(crate) key: ObjectKey,
 }
+/// What an entry wrote, if anything: the version, and of a put the etag.
+pub(crate) type Written = Option<(VersionId, Option<ContentHash>)>;
 
 /// What a plan did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -387,7 +389,7 @@ pub(crate) enum Applied {
     /// `None` for an entry that wrote nothing: a check, a delete of what is not there.
     Batch {
         seq: Option<Seq>,
-        results: Vec<Option<(VersionId, Option<ContentHash>)>>,
+        results: Vec<Written>,
     },
     /// The buckets that were written in, with their numbers of the change, and of each write its place and what a batch's
     /// entry has.
@@ -395,7 +397,7 @@ pub(crate) enum Applied {
         seqs: Vec<(BucketId, Seq)>,
         /// The leaf of the change; `None` when nothing was written.
         leaf: Option<LeafIndex>,
-        results: Vec<(usize, Option<(VersionId, Option<ContentHash>)>)>,
+        results: Vec<(usize, Written)>,
     },
     /// `new` is false where it was revoked already, or is over anyway.
     Revoked {

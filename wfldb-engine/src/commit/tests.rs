@@ -70,6 +70,42 @@ fn put(key: u8, n: u8, charges: Vec<Charge>) -> Mutation {
     }))
 }
 
+fn other_bucket() -> BucketId {
+    BucketId::from_bytes([4; 16])
+}
+
+fn create_other_bucket() -> WritePlan {
+    let name = BucketName::parse("bbb").unwrap();
+    plan(
+        254,
+        0,
+        Mutation::PutBucket {
+            name,
+            id: other_bucket(),
+            config: BucketConfig::default(),
+            may_erase: true,
+        },
+    )
+}
+
+/// A put in one bucket and one in another, at one position.
+fn transaction(key: u8, n: u8) -> Mutation {
+    let write = |bucket, place| {
+        let Mutation::PutObject(put) = put(key, n, Vec::new()) else {
+            panic!("a put")
+        };
+        let put = Box::new(PutObject { bucket, ..*put });
+        BucketWrites {
+            bucket,
+            entries: vec![(place, BatchEntry::Put(put))],
+        }
+    };
+    Mutation::Transaction(Box::new(Transaction {
+        reads: Arc::default(),
+        buckets: vec![write(bucket(), 0), write(other_bucket(), 1)],
+    }))
+}
+
 fn mutation() -> impl Strategy<Value = Mutation> {
     let charge = Charge {
         grant: GrantId::from_bytes([9; 32]),
@@ -78,6 +114,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     };
     prop_oneof![
         3 => (0u8..4, 0u8..100).prop_map(|(key, n)| put(key, n, Vec::new())),
+        1 => (0u8..4, 0u8..100).prop_map(|(key, n)| transaction(key, n)),
         1 => (0u8..4, 0u8..100).prop_map(move |(key, n)| put(key, n, vec![charge.clone()])),
         2 => (0u8..4).prop_map(|key| Mutation::DeleteObject(Box::new(DeleteObject {
             bucket: bucket(),
@@ -172,7 +209,7 @@ proptest! {
         ),
         group in 1usize..10,
     ) {
-        let mut plans = vec![create_bucket()];
+        let mut plans = vec![create_bucket(), create_other_bucket()];
         for (n, (mutation, at, by)) in mutations.into_iter().enumerate() {
             let plan = plan(u8::try_from(n).unwrap(), at, mutation);
             plans.push(WritePlan { chain: by.map(chain), ..plan });

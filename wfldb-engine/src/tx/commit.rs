@@ -14,6 +14,7 @@ use super::{Changed, Transaction};
 use crate::chunk::Pins;
 use crate::commit::plan::{
     Applied, BatchEntry, BucketWrites, DeleteObject, Mutation, Origin, PutObject, Transaction as Plan,
+    Written,
 };
 use crate::doc::{NewVersion, parse};
 use crate::engine::random;
@@ -195,13 +196,11 @@ impl Transaction {
     }
 }
 
-type EntryResult = Option<(VersionId, Option<ContentHash>)>;
-
 fn committed(
     names: &[(BucketId, BucketName)],
     keys: Vec<(usize, BucketId, ObjectKey)>,
     seqs: &[(BucketId, Seq)],
-    results: &[(usize, EntryResult)],
+    results: &[(usize, Written)],
 ) -> Result<Committed, EngineError> {
     let name = |id: &BucketId| {
         let found = names.iter().find(|(known, _)| known == id);

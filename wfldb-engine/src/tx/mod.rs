@@ -386,22 +386,21 @@ impl Transaction {
     /// The bucket that a name stands for, which it goes on to do for this transaction.
     fn bucket(&mut self, name: &BucketName) -> Result<BucketRow, EngineError> {
         let snapshot = &*self.snapshot;
-        let id = match self.reads.bucket(name) {
-            Some(known) => known,
-            None => {
-                let row = snapshot.get(Space::Meta, &key::bucket_name(name))?;
-                let id = row.map(|row| <[u8; 16]>::try_from(&*row)).transpose();
-                let id = id.map_err(|_| EngineError::Corrupt("bucket name"))?;
-                let found = match id.map(BucketId::from_bytes) {
-                    None => None,
-                    Some(id) => {
-                        let seq = last_change(snapshot, &id)?;
-                        Some((id, seq.ok_or(EngineError::Corrupt("counters"))?))
-                    }
-                };
-                self.reads.note_bucket(name, found)?;
-                found.map(|(id, _)| id)
-            }
+        let id = if let Some(known) = self.reads.bucket(name) {
+            *known
+        } else {
+            let row = snapshot.get(Space::Meta, &key::bucket_name(name))?;
+            let id = row.map(|row| <[u8; 16]>::try_from(&*row)).transpose();
+            let id = id.map_err(|_| EngineError::Corrupt("bucket name"))?;
+            let found = match id.map(BucketId::from_bytes) {
+                None => None,
+                Some(id) => {
+                    let seq = last_change(snapshot, &id)?;
+                    Some((id, seq.ok_or(EngineError::Corrupt("counters"))?))
+                }
+            };
+            self.reads.note_bucket(name, found)?;
+            found.map(|(id, _)| id)
         };
         let id = id.ok_or(EngineError::NoSuchBucket)?;
         let row = snapshot.get(Space::Meta, &key::bucket_row(&id))?;
@@ -435,12 +434,11 @@ impl Transaction {
         let bucket = self.bucket(name)?;
         if !preconditions.is_empty() {
             let own = self.writes.at(&bucket.id, &object).map(Write::shown);
-            let (etag, version) = match own {
-                Some(own) => (own, None),
-                None => {
-                    let head = self.head(&bucket.id, &object)?;
-                    head.map_or((None, None), |head| (Some(head.etag), Some(head.version)))
-                }
+            let (etag, version) = if let Some(own) = own {
+                (own, None)
+            } else {
+                let head = self.head(&bucket.id, &object)?;
+                head.map_or((None, None), |head| (Some(head.etag), Some(head.version)))
             };
             // A version that is still to be made is none that a caller can name; that of zeros is of the year 1970.
             let unmade = || VersionId::from_bytes([0; 16]);

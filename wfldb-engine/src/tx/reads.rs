@@ -153,8 +153,8 @@ pub(crate) struct ReadSet {
 
 impl ReadSet {
     /// What a name stood for, if it was asked for.
-    pub(super) fn bucket(&self, name: &BucketName) -> Option<Option<BucketId>> {
-        self.names.get(name).copied()
+    pub(super) fn bucket(&self, name: &BucketName) -> Option<&Option<BucketId>> {
+        self.names.get(name)
     }
 
     /// The buckets that were asked for and are there.

@@ -41,3 +41,4 @@ mod sessions;
 mod spans;
 mod streaming;
 mod tampering;
+mod tx;

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use wfldb_core::audit::{
-    AuditError, Commitment, Content, Effect, EffectAction, Entry, EntryActor, EntryOp, GrowingTree, Label,
-    LogName, NoteSigner, Outcome, Proven, Receipt, ReceiptError, ReceiptEvidence, SignedCheckpoint,
-    TiledTree, TlogProof, TreeHash, evidence_value, leaf_hash,
+    AuditError, BucketEffects, Commitment, Content, Effect, EffectAction, Entry, EntryActor, EntryOp,
+    GrowingTree, Label, LogName, NoteSigner, Outcome, Proven, Receipt, ReceiptError, ReceiptEvidence,
+    SignedCheckpoint, TiledTree, TlogProof, TreeHash, evidence_value, leaf_hash,
 };
 use wfldb_core::auth::Method;
 use wfldb_core::id::{BucketId, ContentHash, LeafIndex, Role, SecretKey, SignatureBytes, VersionId};
@@ -139,7 +139,7 @@ fn a_true_receipt_says_who_did_what() {
     assert_eq!(request.signer, client().key_id(Role::Client));
     assert_eq!(request.root, root().key_id(Role::Root));
     assert_eq!(
-        (request.method.as_str(), request.bucket.as_str()),
+        (request.method.as_str(), request.bucket.as_ref().unwrap().as_str()),
         ("PUT", "photos")
     );
     assert_eq!(request.timestamp, NOW);
@@ -387,6 +387,55 @@ fn a_receipt_is_of_its_store() {
         moved.verify(elsewhere.verifier_key()).unwrap_err(),
         ReceiptError::Audience
     );
+}
+
+/// A transaction names its buckets by their ids, and no key. Defects it catches: effects that can be moved to another
+/// bucket; a key that was written by a request which names none.
+#[test]
+fn a_transaction_has_a_receipt_of_all_its_buckets() {
+    let put = Case::put();
+    let effect = |action, key: &str| Effect {
+        action,
+        key: ObjectKey::parse(key).unwrap(),
+        version: version(),
+        etag: None,
+        len: 0,
+    };
+    let (own, pruned) = (effect(EffectAction::Put, "a"), effect(EffectAction::Prune, "a"));
+    let tombstone = effect(EffectAction::Delete, "x");
+    let in_bucket = |number, effects| BucketEffects {
+        bucket: BucketId::from_bytes([number; 16]),
+        effects,
+    };
+    let transaction = Case {
+        op: EntryOp::TRANSACTION,
+        bucket: None,
+        key: None,
+        content: Some(Content::Buckets(vec![
+            in_bucket(1, vec![own.clone(), pruned.clone()]),
+            in_bucket(2, vec![tombstone.clone()]),
+        ])),
+        evidence: Some(evidence("/v1/_tx")),
+        ..put.clone()
+    };
+    // The same effects elsewhere are another content, and a key is not written by a request that names none.
+    let moved = Content::Buckets(vec![
+        in_bucket(1, vec![own.clone()]),
+        in_bucket(2, vec![pruned.clone(), tombstone.clone()]),
+    ]);
+    assert_ne!(
+        transaction.content.as_ref().map(Content::value),
+        Some(moved.value())
+    );
+    let of_a_key = Case {
+        evidence: Some(evidence("/v1/_tx")),
+        ..put.clone()
+    };
+    assert_eq!(of_a_key.verify().unwrap_err(), ReceiptError::Request("path"));
+    let json = transaction.receipt().to_json().unwrap();
+    assert_eq!(Receipt::parse(json.as_bytes()).unwrap(), transaction.receipt());
+    let proven = transaction.verify().unwrap();
+    assert_eq!(proven.request.unwrap().bucket, None);
 }
 
 #[test]
