@@ -81,7 +81,11 @@ fn a_stream_tells_every_change_once_across_kill_9() {
     }
     let put_last = || {
         let client = server.client();
-        let put = async { client.put(&bucket("watched"), &key("last"), "x", PutOptions::default()).await };
+        let put = async {
+            client
+                .put(&bucket("watched"), &key("last"), "x", PutOptions::default())
+                .await
+        };
         runtime.block_on(put).unwrap().seq.get()
     };
     done.store(usize::try_from(put_last()).unwrap(), Ordering::SeqCst);
@@ -155,7 +159,10 @@ fn the_command_prints_changes_as_they_come() {
         first
     });
     let first: Value = serde_json::from_str(&first).unwrap();
-    assert_eq!((&first["type"], &first["changes"][0]["key"]), (&"change".into(), &"a/2".into()));
+    assert_eq!(
+        (&first["type"], &first["changes"][0]["key"]),
+        (&"change".into(), &"a/2".into())
+    );
     ok(&["rm", "watched/a/1"]);
     let second = lines.next().unwrap().unwrap();
     assert!(second.contains("a/"), "{second}");

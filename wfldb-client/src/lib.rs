@@ -69,7 +69,8 @@ pub use profile::Profile;
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
 pub use transfer::{
-    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions, Imported, ReadError,
+    DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions,
+    Imported, ReadError,
 };
 pub use url_link::{LinkRequest, MadeLink};
 pub use watch::{Changes, WatchFrom, WatchOptions};

@@ -15,8 +15,8 @@ mod check;
 mod chunk;
 mod commit;
 mod compact;
-mod engine;
 mod doc;
+mod engine;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -12,7 +12,8 @@ use wfldb_core::auth::{AuditPart, Method, RouteKind, Service, Target, required};
 use wfldb_core::encoding::percent::{self, Literal};
 use wfldb_core::id::{BucketId, LeafIndex, UploadId, VersionId};
 use wfldb_core::limits::{
-    AUDIT_LEAVES_MAX, CHANGES_LIMIT_MAX, FEED_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN, KEY_BYTES_MAX, LONGPOLL_MS_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX,
+    AUDIT_LEAVES_MAX, CHANGES_LIMIT_MAX, FEED_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN, KEY_BYTES_MAX,
+    LONGPOLL_MS_MAX, PARTS_MAX, PATH_BYTES_MAX, SCAN_LIMIT_MAX,
 };
 use wfldb_core::name::{BucketName, KeyPrefix, NameError, ObjectKey};
 use wfldb_core::object::Tags;

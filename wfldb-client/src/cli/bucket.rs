@@ -58,6 +58,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
             *member = limit;
         }
     };
+    config.kind = args.kind.unwrap_or(config.kind);
     let mut versions = config.versions.unwrap_or_default();
     set(&mut versions.keep, args.keep);
     set(&mut versions.days, args.days);
@@ -94,6 +95,7 @@ mod tests {
 
     fn mb(target: &str) -> Mb {
         Mb {
+            kind: None,
             bucket: target.parse().unwrap(),
             keep: None,
             days: None,

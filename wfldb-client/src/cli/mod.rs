@@ -21,8 +21,8 @@ mod show;
 mod spool;
 mod store;
 mod tag;
-mod transfer;
 mod target;
+mod transfer;
 mod upload;
 mod watch;
 

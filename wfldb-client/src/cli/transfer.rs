@@ -34,7 +34,9 @@ fn format_of(named: Option<FileFormat>, file: &Path) -> Result<Format, Failure> 
     let found = named.map(Format::from).or_else(|| Format::of_path(file));
     found.ok_or_else(|| {
         let file = file.display();
-        Failure::Usage(format!("{file}: its name does not tell the format: give --format jsonl, json or bson"))
+        Failure::Usage(format!(
+            "{file}: its name does not tell the format: give --format jsonl, json or bson"
+        ))
     })
 }
 
@@ -105,7 +107,10 @@ pub(crate) async fn import(client: &Client, output: &Output, args: &args::Import
 
 fn open(file: &Path, is_stdin: bool) -> Result<(Box<dyn BufRead + Send>, Option<u64>), Failure> {
     if is_stdin {
-        return Ok((Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin())), None));
+        return Ok((
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin())),
+            None,
+        ));
     }
     let unreadable = |error: io::Error| Error::Local(format!("cannot read {}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
@@ -170,7 +175,9 @@ pub(crate) async fn export(client: &Client, output: &Output, args: &args::Export
         bar.set_message(format!("{} documents", sum.documents));
     };
     let sum = client.export(bucket, &mut writer, &options, &mut told).await?;
-    let written = writer.finish().and_then(|file| file.into_inner().map_err(Into::into));
+    let written = writer
+        .finish()
+        .and_then(|file| file.into_inner().map_err(Into::into));
     written.and_then(|file| file.sync_all()).map_err(failed)?;
     part.becomes(file).map_err(failed)?;
     bar.finish_and_clear();

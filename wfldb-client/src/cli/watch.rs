@@ -33,7 +33,12 @@ fn print(output: &Output, change: &Change) -> std::io::Result<()> {
         let line = |key: &wfldb_client::KeyChange| {
             let size = key.size.map_or_else(String::new, |size| size.to_string());
             let name = shown(key.key.as_str());
-            format!("{:>8}  {}  {:<7}  {size:>12}  {name}", change.seq, change.at, shown(&key.op))
+            format!(
+                "{:>8}  {}  {:<7}  {size:>12}  {name}",
+                change.seq,
+                change.at,
+                shown(&key.op)
+            )
         };
         let lines: Vec<String> = change.changes.iter().map(line).collect();
         lines.join("\n")

@@ -126,7 +126,10 @@ fn date(time: DateTime) -> Value {
         Ok(within) if within < YEAR_10000_MS => {
             let text = UnixMillis::new(within).to_string();
             // Extended JSON leaves milliseconds out where there are none.
-            let text = text.strip_suffix(".000Z").map(|text| format!("{text}Z")).unwrap_or(text);
+            let text = text
+                .strip_suffix(".000Z")
+                .map(|text| format!("{text}Z"))
+                .unwrap_or(text);
             json!({ "$date": text })
         }
         _ => json!({"$date": {"$numberLong": millis.to_string()}}),
@@ -134,7 +137,10 @@ fn date(time: DateTime) -> Value {
 }
 
 pub(super) fn to_bson(members: &Object) -> Document {
-    members.iter().map(|(name, member)| (name.clone(), bson(member))).collect()
+    members
+        .iter()
+        .map(|(name, member)| (name.clone(), bson(member)))
+        .collect()
 }
 
 fn bson(value: &Value) -> Bson {
@@ -222,7 +228,10 @@ fn read_back(value: &Bson) -> Option<Object> {
     let mut document = Document::new();
     document.insert("v", value.clone());
     let bytes = document.to_vec().ok()?;
-    match from_bson(RawDocument::from_bytes(&bytes).ok()?).ok()?.remove("v")? {
+    match from_bson(RawDocument::from_bytes(&bytes).ok()?)
+        .ok()?
+        .remove("v")?
+    {
         Value::Object(members) => Some(members),
         _ => None,
     }

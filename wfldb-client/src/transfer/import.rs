@@ -121,6 +121,9 @@ struct Done {
     refused: Vec<(String, Error)>,
 }
 
+/// A group on its way, and the keys in it.
+type Sent = (JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>);
+
 impl Client {
     /// Stores the documents that `input` brings. `told` is called with what is refused, where it goes on all the same, and
     /// after each batch with how far it is. A file can be imported again: documents are stored under the same keys, as new
@@ -139,14 +142,16 @@ impl Client {
         let (steps, mut to_do) = mpsc::channel(BATCHES_AHEAD);
         let reading = options.clone();
         // It ends with the channel, so nobody waits for it.
-        drop(tokio::task::spawn_blocking(move || read(input, format, &reading, &steps)));
+        drop(tokio::task::spawn_blocking(move || {
+            read(input, format, &reading, &steps)
+        }));
         let mut sum = Imported::default();
-        let mut sent: VecDeque<(JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>)> = VecDeque::new();
+        let mut sent: VecDeque<Sent> = VecDeque::new();
         let mut end = Ok(());
         while let Some(step) = to_do.recv().await {
             match step {
                 Step::Group(group) => {
-                    let again = |(_, keys): &(_, HashSet<ObjectKey>)| !keys.is_disjoint(&group.keys);
+                    let again = |(_, keys): &Sent| !keys.is_disjoint(&group.keys);
                     // ORDER: a key that occurs again is stored again only when the one before is.
                     while sent.len() >= options.in_flight.max(1) || sent.iter().any(again) {
                         end = settle(&mut sent, &mut sum, options, told).await;
@@ -177,15 +182,14 @@ impl Client {
         end.map(|()| sum)
     }
 
-    fn start(
-        &self,
-        bucket: &BucketName,
-        group: Group,
-        options: &ImportOptions,
-    ) -> (JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>) {
+    fn start(&self, bucket: &BucketName, group: Group, options: &ImportOptions) -> Sent {
         let (client, bucket) = (self.clone(), bucket.clone());
         let (only_new, keep_going) = (options.only_new, options.keep_going);
-        let store = async move { client.store_group(&bucket, group.entries, only_new, keep_going).await };
+        let store = async move {
+            client
+                .store_group(&bucket, group.entries, only_new, keep_going)
+                .await
+        };
         (tokio::spawn(store), group.keys)
     }
 
@@ -227,20 +231,28 @@ impl Client {
     }
 
     /// One commit of documents.
-    async fn put_documents(&self, bucket: &BucketName, entries: &[Entry], only_new: bool) -> Result<(), Error> {
+    async fn put_documents(
+        &self,
+        bucket: &BucketName,
+        entries: &[Entry],
+        only_new: bool,
+    ) -> Result<(), Error> {
         let mut body = b"{\"ops\":[".to_vec();
         for (place, entry) in entries.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
             let condition = if only_new { ",\"if_none_match\":\"*\"" } else { "" };
             let key = Value::from(entry.key.as_str());
-            body.extend_from_slice(format!("{comma}{{\"op\":\"put\",\"key\":{key}{condition},\"body\":").as_bytes());
+            body.extend_from_slice(
+                format!("{comma}{{\"op\":\"put\",\"key\":{key}{condition},\"body\":").as_bytes(),
+            );
             body.extend_from_slice(&entry.text);
             body.push(b'}');
         }
         body.extend_from_slice(b"]}");
         let mut call = Call::new(Method::Post, format!("{}/batch", bucket_path(bucket)));
         for name in ["content-type", "accept"] {
-            call.headers.push((name.to_owned(), "application/json".to_owned()));
+            call.headers
+                .push((name.to_owned(), "application/json".to_owned()));
         }
         call.source = Source::of_bytes(body.into());
         // The same documents under the same keys: stored twice they say the same.
@@ -277,7 +289,7 @@ fn ended(error: tokio::task::JoinError) -> Error {
 
 /// Waits for the oldest group.
 async fn settle(
-    sent: &mut VecDeque<(JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>)>,
+    sent: &mut VecDeque<Sent>,
     sum: &mut Imported,
     options: &ImportOptions,
     told: &mut (dyn FnMut(&Imported, Option<&str>) + Send),
@@ -285,7 +297,9 @@ async fn settle(
     let Some((oldest, _)) = sent.pop_front() else {
         return Ok(());
     };
-    let done = oldest.await.map_err(|error| ImportError::Client(ended(error)))??;
+    let done = oldest
+        .await
+        .map_err(|error| ImportError::Client(ended(error)))??;
     sum.stored += done.stored;
     sum.skipped += done.skipped;
     for (place, error) in done.refused {
@@ -318,7 +332,9 @@ fn read(input: impl BufRead, format: Format, options: &ImportOptions, steps: &mp
         let entry = match entry {
             Ok(entry) => entry,
             Err(why) => {
-                if !hand_over(&mut group, reader.bytes(), steps) || steps.blocking_send(Step::Bad(why)).is_err() {
+                if !hand_over(&mut group, reader.bytes(), steps)
+                    || steps.blocking_send(Step::Bad(why)).is_err()
+                {
                     return;
                 }
                 continue;
@@ -360,7 +376,9 @@ fn entry(found: Found, format: Format, options: &ImportOptions) -> Result<Entry,
         document.get(name).cloned()
     };
     let key = match id {
-        Some(id) => key_of(&id).ok_or_else(|| wrong(format!("`{name}` is no text, whole number or object id")))?,
+        Some(id) => {
+            key_of(&id).ok_or_else(|| wrong(format!("`{name}` is no text, whole number or object id")))?
+        }
         None if options.make_ids => made_of(&document),
         None => return Err(wrong(format!("it has no `{name}`"))),
     };
@@ -371,7 +389,9 @@ fn entry(found: Found, format: Format, options: &ImportOptions) -> Result<Entry,
     if let Some(own) = document.remove("_id")
         && key_of(&own).as_deref() != Some(key.as_str())
     {
-        return Err(wrong("its `_id` is another than its key, and would be lost".to_owned()));
+        return Err(wrong(
+            "its `_id` is another than its key, and would be lost".to_owned(),
+        ));
     }
     Ok(Entry {
         text: canonical(&document).into(),
@@ -417,22 +437,34 @@ mod tests {
         };
         let found = Found { place: 3, document };
         let entry = entry(found, Format::JsonLines, options)?;
-        Ok((entry.key.to_string(), String::from_utf8(entry.text.to_vec()).unwrap()))
+        Ok((
+            entry.key.to_string(),
+            String::from_utf8(entry.text.to_vec()).unwrap(),
+        ))
     }
 
     #[test]
     fn the_key_is_the_named_member_and_stays_out_of_the_document_only_where_it_is_the_id() {
         let options = ImportOptions::default();
         let stored = |key: &str, text: &str| Ok((key.to_owned(), text.to_owned()));
-        assert_eq!(entry_of(json!({"_id": "a", "b": 1}), &options), stored("a", r#"{"b":1}"#));
-        assert_eq!(entry_of(json!({"_id": 7, "b": 1}), &options), stored("7", r#"{"b":1}"#));
+        assert_eq!(
+            entry_of(json!({"_id": "a", "b": 1}), &options),
+            stored("a", r#"{"b":1}"#)
+        );
+        assert_eq!(
+            entry_of(json!({"_id": 7, "b": 1}), &options),
+            stored("7", r#"{"b":1}"#)
+        );
         let oid = json!({"_id": {"$oid": "00112233445566778899aabb"}});
         assert_eq!(entry_of(oid, &options), stored("00112233445566778899aabb", "{}"));
         let by_name = ImportOptions {
             id: Some("sku".to_owned()),
             ..ImportOptions::default()
         };
-        assert_eq!(entry_of(json!({"sku": "x"}), &by_name), stored("x", r#"{"sku":"x"}"#));
+        assert_eq!(
+            entry_of(json!({"sku": "x"}), &by_name),
+            stored("x", r#"{"sku":"x"}"#)
+        );
         for (document, options) in [
             (json!({"b": 1}), &options),
             (json!({"_id": 1.5}), &options),
@@ -472,7 +504,12 @@ mod tests {
     fn groups_have_each_key_once_and_bad_documents_stand_in_their_place() {
         let (steps, mut to_do) = mpsc::channel(100);
         let text = "{\"_id\":\"a\"}\n{\"_id\":\"b\"}\n{\"_id\":\"a\",\"n\":2}\nbad\n{\"_id\":\"c\"}\n";
-        read(text.as_bytes(), Format::JsonLines, &ImportOptions::default(), &steps);
+        read(
+            text.as_bytes(),
+            Format::JsonLines,
+            &ImportOptions::default(),
+            &steps,
+        );
         drop(steps);
         let mut seen = Vec::new();
         while let Some(step) = to_do.blocking_recv() {

@@ -86,7 +86,10 @@ impl<R: BufRead> DocumentReader<R> {
     ///
     /// # Errors
     /// [`ReadError`]. Behind one that does not go on there is nothing more.
-    #[expect(clippy::should_implement_trait, reason = "an iterator of results would hide that some of them end it")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator of results would hide that some of them end it"
+    )]
     pub fn next(&mut self) -> Option<Result<Found, ReadError>> {
         if self.state == State::End {
             return None;
@@ -284,8 +287,14 @@ mod tests {
         let found = all(text, Format::JsonLines);
         assert_eq!(found[0], Ok((1, json!({"a": 1}))));
         assert_eq!(found[1], Ok((3, json!({"b": "}{"}))));
-        assert!(found[2].as_ref().unwrap_err().starts_with("line 4: "), "{found:?}");
-        assert!(found[3].as_ref().unwrap_err().starts_with("line 5: "), "{found:?}");
+        assert!(
+            found[2].as_ref().unwrap_err().starts_with("line 4: "),
+            "{found:?}"
+        );
+        assert!(
+            found[3].as_ref().unwrap_err().starts_with("line 5: "),
+            "{found:?}"
+        );
         assert_eq!(found[4], Ok((6, json!({"c": 3}))));
         assert_eq!(found.len(), 5);
     }
@@ -326,7 +335,10 @@ mod tests {
         }
         // One that is whole and bad leaves the others.
         let found = all(b"[{\"a\":1,\"a\":1},\n{\"b\":2}]", Format::Json);
-        assert!(found[0].is_err() && found[1] == Ok((2, json!({"b": 2}))), "{found:?}");
+        assert!(
+            found[0].is_err() && found[1] == Ok((2, json!({"b": 2}))),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod news;
 mod read;
 
 pub(crate) use self::log::{LogPage, read_log};
-pub(crate) use self::news::{Changed, Follower, News};
 pub use self::news::ChangesToCome;
+pub(crate) use self::news::{Changed, Follower, News};
 pub use self::read::{BucketChange, ChangeKind, ChangePage, ChangesQuery, KeyChange, Since};

@@ -319,12 +319,20 @@ impl Check<'_> {
             let (row_key, row) = row?;
             let place = Place::of(bucket).named(last.next());
             let Ok((seq, position)) = key::parse_bucket_change(&row_key, &row) else {
-                self.find(FindingKind::Index, Some(place), "the place of a change is damaged");
+                self.find(
+                    FindingKind::Index,
+                    Some(place),
+                    "the place of a change is damaged",
+                );
                 continue;
             };
             // None are removed yet, so the first one is 1.
             if seq != last.next() {
-                self.find(FindingKind::Index, Some(place), "the place of a change is missing");
+                self.find(
+                    FindingKind::Index,
+                    Some(place),
+                    "the place of a change is missing",
+                );
             }
             last = seq;
             let change = self.snapshot.get(Space::Log, &key::change(position))?;
@@ -332,7 +340,11 @@ impl Check<'_> {
             let is_its = |change: &ChangeRow| change.touched().any(|touched| touched == (*bucket, seq));
             if !matches!(change, Some(Ok(change)) if is_its(&change)) {
                 let place = Place::of(bucket).named(seq);
-                self.find(FindingKind::Index, Some(place), "its place in the log is another's");
+                self.find(
+                    FindingKind::Index,
+                    Some(place),
+                    "its place in the log is another's",
+                );
             }
         }
         if last.get() != newest {

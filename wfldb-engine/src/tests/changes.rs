@@ -11,8 +11,7 @@ use crate::lifecycle::expire;
 use crate::row::key;
 use crate::storage::prefix_end;
 use crate::{
-    Batch, BatchAction, BatchOp, BucketChange, ChangePage, ChangesQuery, MemoryStorage, Since, Space,
-    Storage,
+    Batch, BatchAction, BatchOp, BucketChange, ChangePage, ChangesQuery, MemoryStorage, Since, Space, Storage,
 };
 
 fn in_memory(options: EngineOptions) -> (tempfile::TempDir, MemoryStorage, Engine) {
@@ -40,10 +39,7 @@ fn page(engine: &Engine, bucket: &str, query: &ChangesQuery) -> Result<ChangePag
 /// Everything behind a `seq`, in pages of at most `limit`.
 fn all_since(engine: &Engine, bucket: &str, from: u64, limit: usize) -> Vec<BucketChange> {
     let mut changes = Vec::new();
-    let mut query = ChangesQuery {
-        limit,
-        ..since(from)
-    };
+    let mut query = ChangesQuery { limit, ..since(from) };
     loop {
         let page = page(engine, bucket, &query).unwrap();
         assert!(page.changes.len() <= limit);
@@ -87,10 +83,7 @@ fn everything_that_is_done_to_a_key_is_told_as_what_it_is() {
     make_bucket(&engine, "aaa");
     put(&engine, "aaa", "k", b"one").unwrap();
     delete(&engine, "aaa", "k").unwrap();
-    engine
-        .undelete(&object("aaa", "k", Op::Put))
-        .wait()
-        .unwrap();
+    engine.undelete(&object("aaa", "k", Op::Put)).wait().unwrap();
     let first = put(&engine, "aaa", "e", b"erased").unwrap();
     put(&engine, "aaa", "e", b"kept").unwrap();
     engine
@@ -127,7 +120,10 @@ fn everything_that_is_done_to_a_key_is_told_as_what_it_is() {
     let kept = |seq: u64| all.iter().find(|change| change.seq.get() == seq).unwrap().keys[0].stored;
     assert_eq!(kept(5), None, "it was erased");
     assert_eq!(kept(6).map(|(_, len)| len), Some(4));
-    assert!(all.iter().all(|change| change.at >= first.modified || change.seq.get() < 5));
+    assert!(
+        all.iter()
+            .all(|change| change.at >= first.modified || change.seq.get() < 5)
+    );
     make_bucket(&engine, "bbb");
     configure(&engine, "bbb", r#"{"versions":{"keep":1}}"#);
     put(&engine, "bbb", "k", b"old").unwrap();
@@ -155,9 +151,17 @@ fn whoever_goes_on_anywhere_gets_exactly_the_rest() {
     assert_eq!(all.len(), 24);
     assert!(lines(&all).iter().all(|line| !line.ends_with("other")));
     for from in 0..=25 {
-        let rest: Vec<_> = all.iter().filter(|change| change.seq.get() > from).cloned().collect();
+        let rest: Vec<_> = all
+            .iter()
+            .filter(|change| change.seq.get() > from)
+            .cloned()
+            .collect();
         for limit in [1, 2, 7, 1000] {
-            assert_eq!(all_since(&engine, "aaa", from, limit), rest, "since {from} by {limit}");
+            assert_eq!(
+                all_since(&engine, "aaa", from, limit),
+                rest,
+                "since {from} by {limit}"
+            );
         }
     }
     let now = ChangesQuery {
@@ -203,7 +207,11 @@ fn followers_of_concurrent_writers_see_every_change_once_and_in_order() {
             thread::spawn(move || {
                 for number in 0..EACH {
                     if number % 10 == 0 {
-                        batch(&engine, "aaa", &[&format!("b{writer}/1"), &format!("b{writer}/2")]);
+                        batch(
+                            &engine,
+                            "aaa",
+                            &[&format!("b{writer}/1"), &format!("b{writer}/2")],
+                        );
                     } else {
                         put(&engine, "aaa", &format!("k{writer}"), b"x").unwrap();
                     }
@@ -274,11 +282,17 @@ fn a_reader_is_told_when_it_cannot_go_on() {
 
     let proof = of_bucket("aaa", Op::Manage);
     engine.delete_bucket(&proof, true).wait().unwrap();
-    assert_eq!(page(&engine, "aaa", &since(0)).unwrap_err().code(), "NoSuchBucket");
+    assert_eq!(
+        page(&engine, "aaa", &since(0)).unwrap_err().code(),
+        "NoSuchBucket"
+    );
     until(|| {
         let snapshot = storage.snapshot();
         let all = key::changes_of(&first);
-        snapshot.range(Space::Index, &all, &prefix_end(&all), false).next().is_none()
+        snapshot
+            .range(Space::Index, &all, &prefix_end(&all), false)
+            .next()
+            .is_none()
     });
     make_bucket(&engine, "aaa");
     let of_first = ChangesQuery {
@@ -325,7 +339,10 @@ fn the_log_is_read_in_pages_without_gaps() {
     }
     let snapshot = engine.inner.storage.snapshot();
     let page = read_log(&*snapshot, LogPosition::new(10)).unwrap();
-    assert_eq!((page.changes.len(), page.position.get(), page.more), (21, 31, false));
+    assert_eq!(
+        (page.changes.len(), page.position.get(), page.more),
+        (21, 31, false)
+    );
     assert!(read_log(&*snapshot, page.position).unwrap().changes.is_empty());
     let writes = vec![(Space::Log, key::change(LogPosition::new(20)), None)];
     storage.commit(Batch { writes }).unwrap();

@@ -95,7 +95,11 @@ fn holds_what_format_2_knew(engine: &Engine) {
 fn lists_its_changes(engine: &Engine) {
     let proof = Authorized::local("test", Op::Watch, Target::Changes(name("kept")));
     let page = engine.changes(&proof, &crate::ChangesQuery::default()).unwrap();
-    let versions = engine.bucket(&of_bucket("kept", Op::Manage)).unwrap().usage.versions;
+    let versions = engine
+        .bucket(&of_bucket("kept", Op::Manage))
+        .unwrap()
+        .usage
+        .versions;
     let written = page.changes.iter().flat_map(|change| &change.keys);
     assert!(written.count() as u64 >= versions && !page.more);
 }

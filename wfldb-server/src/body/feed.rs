@@ -153,13 +153,18 @@ impl Pump {
         let mut out = self.place("begin", &begin)?;
         let mut page = first;
         let end = loop {
-            self.terms.left = self.terms.left.map(|left| left.saturating_sub(page.changes.len()));
+            self.terms.left = self
+                .terms
+                .left
+                .map(|left| left.saturating_sub(page.changes.len()));
             self.changes(&page, &mut out)?;
             self.send(std::mem::take(&mut out)).await?;
             if self.terms.left == Some(0) {
                 break End::Limit;
             }
-            if !page.more && let Some(end) = self.wait().await? {
+            if !page.more
+                && let Some(end) = self.wait().await?
+            {
                 break end;
             }
             if let Some(end) = self.is_at_end() {

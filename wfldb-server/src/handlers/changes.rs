@@ -52,7 +52,11 @@ pub(super) async fn changes(call: Call) -> Result<Reply, Fault> {
             }
             FeedKind::Continuous | FeedKind::EventSource => {
                 let terms = Terms {
-                    framing: if is_events { Framing::Events } else { Framing::Lines },
+                    framing: if is_events {
+                        Framing::Events
+                    } else {
+                        Framing::Lines
+                    },
                     left: asked.limit,
                     ends: asked.timeout.map(|timeout| Instant::now() + timeout),
                     heartbeat: asked.heartbeat,

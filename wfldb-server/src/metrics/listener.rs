@@ -57,7 +57,8 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        let text = tokio::task::spawn_blocking(move || app.metrics.text(&app.engine, app.budget.feeds())).await;
+        let text =
+            tokio::task::spawn_blocking(move || app.metrics.text(&app.engine, app.budget.feeds())).await;
         *response.body_mut() = Full::new(text.unwrap_or_default().into());
         response
             .headers_mut()

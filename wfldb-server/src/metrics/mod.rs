@@ -210,7 +210,11 @@ impl Metrics {
             self.received.clone(),
         );
         ours.register_with_unit("sent", "Bytes of answers", Unit::Bytes, self.sent.clone());
-        ours.register("changes_sent", "Changes that were put into answers", self.changes.clone());
+        ours.register(
+            "changes_sent",
+            "Changes that were put into answers",
+            self.changes.clone(),
+        );
         ours.register("feeds", "Feeds that wait for changes", gauge(feeds as u64));
         register_engine(ours, engine);
         self.buckets.register(ours, engine);

@@ -110,7 +110,9 @@ async fn pages_go_on_where_the_last_one_ended() {
         put(&store, &format!("k{number}")).await;
     }
     let all = page(&store, &store.admin, "").await;
-    let expected: Vec<_> = (0..5).map(|number| format!("{} put k{number}", number + 2)).collect();
+    let expected: Vec<_> = (0..5)
+        .map(|number| format!("{} put k{number}", number + 2))
+        .collect();
     assert_eq!(results(&all), expected);
     assert_eq!((all["last_seq"].as_u64(), all.get("more")), (Some(6), None));
     let first = &all["results"][0]["changes"][0];
@@ -123,7 +125,11 @@ async fn pages_go_on_where_the_last_one_ended() {
     loop {
         let page = page(&store, &store.admin, &query).await;
         seen.extend(results(&page));
-        query = format!("?bucket={}&limit=2&since={}", text(&page["bucket"]), page["last_seq"]);
+        query = format!(
+            "?bucket={}&limit=2&since={}",
+            text(&page["bucket"]),
+            page["last_seq"]
+        );
         if page.get("more").is_none() {
             break;
         }
@@ -132,7 +138,10 @@ async fn pages_go_on_where_the_last_one_ended() {
     assert_eq!(results(&page(&store, &store.admin, "?since=now").await), [""; 0]);
     // A session reads them too.
     let session = open_session(&store, &store.admin).await;
-    let answer = session.send(&store, Ask::new("GET", CHANGES)).await.ok(StatusCode::OK);
+    let answer = session
+        .send(&store, Ask::new("GET", CHANGES))
+        .await
+        .ok(StatusCode::OK);
     assert_eq!(results(&answer.json()), expected);
 }
 
@@ -152,7 +161,10 @@ async fn each_caller_sees_its_part() {
     assert_eq!(results(&seen), expected);
     assert_eq!(seen["last_seq"], 6, "it goes past what is not shown");
     assert_eq!(results(&page(&store, &narrow, "?prefix=b%2F").await), [""; 0]);
-    assert_eq!(results(&page(&store, &store.admin, "?prefix=b%2F").await).len(), 3);
+    assert_eq!(
+        results(&page(&store, &store.admin, "?prefix=b%2F").await).len(),
+        3
+    );
     for http in BOTH {
         let mut feed = Reader::open(&store, &narrow, http, "feed=continuous&limit=3").await;
         assert_eq!(feed.json().await["last_seq"], 1);
@@ -181,7 +193,10 @@ async fn a_long_poll_answers_when_there_is_something() {
     let begun = Instant::now();
     let nothing = page(&store, &narrow, "?feed=longpoll&since=2&timeout=300").await;
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    assert_eq!((results(&nothing).len(), nothing["last_seq"].as_u64()), (0, Some(2)));
+    assert_eq!(
+        (results(&nothing).len(), nothing["last_seq"].as_u64()),
+        (0, Some(2))
+    );
     let (answer, ()) = tokio::join!(page(&store, &narrow, "?feed=longpoll&since=2"), async {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -290,9 +305,14 @@ async fn parameters_that_make_no_sense_are_refused() {
     }
     for method in ["PUT", "POST", "DELETE", "HEAD"] {
         let refused = store.send(Ask::new(method, CHANGES)).await;
-        assert!(refused.status == 405 || refused.status == 400, "{method} {refused:?}");
+        assert!(
+            refused.status == 405 || refused.status == 400,
+            "{method} {refused:?}"
+        );
     }
-    let nowhere = store.send(Ask::new("GET", "/v1/nowhere/_changes?feed=continuous")).await;
+    let nowhere = store
+        .send(Ask::new("GET", "/v1/nowhere/_changes?feed=continuous"))
+        .await;
     nowhere.is(404, "NoSuchBucket");
     store
         .send(Ask::new("GET", &format!("{CHANGES}?feed=continuous&since=99")))
@@ -313,12 +333,18 @@ async fn a_feed_ends_with_its_bucket() {
         .ok(StatusCode::NO_CONTENT);
     assert_eq!(text(&feed.json().await["end"]), "gone");
     assert_eq!(feed.line().await, Ok(None));
-    store.send(Ask::new("PUT", "/v1/photos")).await.ok(StatusCode::CREATED);
+    store
+        .send(Ask::new("PUT", "/v1/photos"))
+        .await
+        .ok(StatusCode::CREATED);
     for _ in 0..5 {
         put(&store, "other").await;
     }
     let resumed = format!("{CHANGES}?bucket={bucket}&since=2");
-    store.send(Ask::new("GET", &resumed)).await.is(410, "SinceUnknown");
+    store
+        .send(Ask::new("GET", &resumed))
+        .await
+        .is(410, "SinceUnknown");
 }
 
 /// Feeds that wait, and one that does not read. A defect it catches: a chain that is asked when a feed begins only.
@@ -376,8 +402,14 @@ async fn a_stop_ends_feeds_and_polls_in_order_and_a_restart_goes_on() {
     // By hand, since it has to outlive the server.
     let poll = Ask::new("GET", &format!("{CHANGES}?feed=longpoll&since=now"));
     let headers = poll.sign(&store.admin);
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n", poll.target());
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n",
+        poll.target()
+    );
     let mut polling = store.connect().await;
     polling.write_all(head.as_bytes()).await.unwrap();
     let mut answered = String::new();
@@ -394,7 +426,10 @@ async fn a_stop_ends_feeds_and_polls_in_order_and_a_restart_goes_on() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     answer.await.unwrap();
     polling.read_to_string(&mut answered).await.unwrap();
-    assert!(answered.starts_with("HTTP/1.1 200") && answered.ends_with("\"last_seq\":2}"), "{answered}");
+    assert!(
+        answered.starts_with("HTTP/1.1 200") && answered.ends_with("\"last_seq\":2}"),
+        "{answered}"
+    );
     let seq = put(&store, "k").await;
     let mut feed = Reader::open(&store, &store.admin, Http::Two, "feed=continuous&since=2").await;
     feed.json().await;
@@ -409,7 +444,12 @@ async fn the_feeds_of_a_key_are_limited_and_given_back() {
     for _ in 0..FEEDS_OF_ONE_KEY {
         feeds.push(Reader::open(&store, &holder, Http::Two, "feed=continuous").await);
     }
-    let one_more = || store.send_as(&holder, Ask::new("GET", &format!("{CHANGES}?feed=longpoll&timeout=1")));
+    let one_more = || {
+        store.send_as(
+            &holder,
+            Ask::new("GET", &format!("{CHANGES}?feed=longpoll&timeout=1")),
+        )
+    };
     one_more().await.is(429, "TooManyRequests");
     // Others have room, and so has a page.
     page(&store, &store.admin, "?feed=longpoll&timeout=1").await;
@@ -440,7 +480,10 @@ async fn a_reader_that_takes_nothing_costs_little() {
     // Others are served meanwhile, and what is written is told.
     let seq = put(&store, "k").await;
     let query = format!("?since={}", seq - 1);
-    assert_eq!(results(&page(&store, &store.admin, &query).await), [format!("{seq} put k")]);
+    assert_eq!(
+        results(&page(&store, &store.admin, &query).await),
+        [format!("{seq} put k")]
+    );
     let grown = resident_kib().saturating_sub(before) / 1024;
     assert!(grown < 160, "memory grew by {grown} MiB");
     let begun = Instant::now();
@@ -451,6 +494,9 @@ async fn a_reader_that_takes_nothing_costs_little() {
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
