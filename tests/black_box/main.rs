@@ -16,6 +16,7 @@ mod cut;
 mod damage;
 mod delegate;
 mod disk_full;
+mod documents;
 mod edges;
 mod exhaustion;
 mod lifecycle;

@@ -9,6 +9,7 @@ use wfldb_client::WatchFrom;
 use wfldb_core::auth::Method;
 use wfldb_core::doc::FieldPath;
 use wfldb_core::id::VersionId;
+use wfldb_core::object::BucketKind;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
@@ -286,9 +287,20 @@ fn method(text: &str) -> Result<Method, String> {
     Method::parse(text).ok_or_else(|| "is GET, HEAD, PUT, POST or DELETE".to_owned())
 }
 
+fn kind(text: &str) -> Result<BucketKind, String> {
+    match text {
+        "objects" => Ok(BucketKind::Objects),
+        "documents" => Ok(BucketKind::Documents),
+        _ => Err("is `objects` or `documents`".to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Mb {
     pub(crate) bucket: Target,
+    /// What a new bucket is for: `objects`, or `documents`
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    pub(crate) kind: Option<BucketKind>,
     /// Versions of an object that are kept whatever their age; `none` for no such bound
     #[arg(long, value_name = "N|none", value_parser = limit)]
     pub(crate) keep: Option<Limit>,

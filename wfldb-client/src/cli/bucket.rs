@@ -59,6 +59,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> Result<BucketConfig, Failure>
             *member = limit;
         }
     };
+    config.kind = args.kind.unwrap_or(config.kind);
     let mut versions = config.versions.unwrap_or_default();
     set(&mut versions.keep, args.keep);
     set(&mut versions.days, args.days);
@@ -115,6 +116,7 @@ mod tests {
 
     fn mb(target: &str) -> Mb {
         Mb {
+            kind: None,
             bucket: target.parse().unwrap(),
             keep: None,
             days: None,

@@ -121,6 +121,9 @@ struct Done {
     refused: Vec<(String, Error)>,
 }
 
+/// A group on its way, and the keys in it.
+type Sent = (JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>);
+
 impl Client {
     /// Stores the documents that `input` brings. `told` is called with what is refused, where it goes on all the same, and
     /// after each batch with how far it is. A file can be imported again: documents are stored under the same keys, as new
@@ -143,12 +146,12 @@ impl Client {
             read(input, format, &reading, &steps)
         }));
         let mut sum = Imported::default();
-        let mut sent: VecDeque<(JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>)> = VecDeque::new();
+        let mut sent: VecDeque<Sent> = VecDeque::new();
         let mut end = Ok(());
         while let Some(step) = to_do.recv().await {
             match step {
                 Step::Group(group) => {
-                    let again = |(_, keys): &(_, HashSet<ObjectKey>)| !keys.is_disjoint(&group.keys);
+                    let again = |(_, keys): &Sent| !keys.is_disjoint(&group.keys);
                     // ORDER: a key that occurs again is stored again only when the one before is.
                     while sent.len() >= options.in_flight.max(1) || sent.iter().any(again) {
                         end = settle(&mut sent, &mut sum, options, told).await;
@@ -179,12 +182,7 @@ impl Client {
         end.map(|()| sum)
     }
 
-    fn start(
-        &self,
-        bucket: &BucketName,
-        group: Group,
-        options: &ImportOptions,
-    ) -> (JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>) {
+    fn start(&self, bucket: &BucketName, group: Group, options: &ImportOptions) -> Sent {
         let (client, bucket) = (self.clone(), bucket.clone());
         let (only_new, keep_going) = (options.only_new, options.keep_going);
         let store = async move {
@@ -291,7 +289,7 @@ fn ended(error: tokio::task::JoinError) -> Error {
 
 /// Waits for the oldest group.
 async fn settle(
-    sent: &mut VecDeque<(JoinHandle<Result<Done, Error>>, HashSet<ObjectKey>)>,
+    sent: &mut VecDeque<Sent>,
     sum: &mut Imported,
     options: &ImportOptions,
     told: &mut (dyn FnMut(&Imported, Option<&str>) + Send),

@@ -1,6 +1,6 @@
 //! Documents out of a file, one by one, whatever its length. What is wrong is told with its line, or in BSON with its place.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use bson::RawDocument;
 use wfldb_core::doc::{self, Object};

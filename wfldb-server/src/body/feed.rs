@@ -107,6 +107,7 @@ impl Feed {
             feed: self,
             terms,
             pieces,
+            quiet_since: Instant::now(),
         };
         tokio::spawn(async move {
             let revoked = async {
@@ -141,6 +142,8 @@ struct Pump {
     pieces: mpsc::Sender<Piece>,
     /// Where the peer was last told that the feed stands.
     said: u64,
+    /// When it was last told anything.
+    quiet_since: Instant,
 }
 
 impl Pump {
@@ -159,6 +162,8 @@ impl Pump {
                 .map(|left| left.saturating_sub(page.changes.len()));
             self.changes(&page, &mut out)?;
             self.send(std::mem::take(&mut out)).await?;
+            // Others' changes alone are no sign of life, however many there are.
+            self.show_life().await?;
             if self.terms.left == Some(0) {
                 break End::Limit;
             }
@@ -216,7 +221,6 @@ impl Pump {
         let app = Arc::clone(&self.feed.app);
         let mut look = tokio::time::interval(LOOK_EVERY.min(self.terms.heartbeat));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut quiet_since = Instant::now();
         loop {
             let ends = self.terms.ends;
             let timeout = async {
@@ -239,16 +243,21 @@ impl Pump {
             if self.feed.check_time().is_err() {
                 return Ok(Some(End::Expired));
             }
-            if quiet_since.elapsed() >= self.terms.heartbeat {
-                quiet_since = Instant::now();
-                let last = self.last();
-                let mut out = Vec::new();
-                let moved_to = (last > self.said).then_some(last);
-                self.terms.framing.heartbeat(&mut out, moved_to);
-                self.said = last;
-                self.send(out).await?;
-            }
+            self.show_life().await?;
         }
+    }
+
+    /// A sign of life, when the peer has heard nothing for as long as that may be.
+    async fn show_life(&mut self) -> Result<(), BrokenOff> {
+        if self.quiet_since.elapsed() < self.terms.heartbeat {
+            return Ok(());
+        }
+        let last = self.last();
+        let mut out = Vec::new();
+        let moved_to = (last > self.said).then_some(last);
+        self.terms.framing.heartbeat(&mut out, moved_to);
+        self.said = last;
+        self.send(out).await
     }
 
     fn place(&self, event: &'static str, place: &Place) -> Result<Vec<u8>, BrokenOff> {
@@ -290,6 +299,7 @@ impl Pump {
         };
         let share = app.budget.bytes(piece.len()).await.map_err(|_| BrokenOff)?;
         slot.send((piece, share));
+        self.quiet_since = Instant::now();
         Ok(())
     }
 }
