@@ -61,7 +61,7 @@ pub(super) fn seq(headers: &HeaderMap) -> Result<Seq, Error> {
 }
 
 impl ObjectInfo {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let len = header(headers, "content-length").and_then(|text| text.parse().ok());
         let pairs = headers
             .iter()
