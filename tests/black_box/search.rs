@@ -91,7 +91,10 @@ fn the_index_finds_every_acknowledged_document_after_kill_9() {
         let each = search(&client, &format!("word{} word0", written - 1), last).await;
         assert_eq!(each.items.len(), 2);
         let status = client.search_status(&bucket("notes")).await.unwrap();
-        assert_eq!((status.behind, status.documents), (0, u64::try_from(written).unwrap()));
+        assert_eq!(
+            (status.behind, status.documents),
+            (0, u64::try_from(written).unwrap())
+        );
     });
     assert!(server.terminate().success());
 }
@@ -112,16 +115,30 @@ fn the_command_line_searches() {
     runtime.block_on(search(&client, "fox", last));
     let run = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(binary(program));
-        let output = command.arg("--profile").arg(&profile).args(arguments).output().unwrap();
+        let output = command
+            .arg("--profile")
+            .arg(&profile)
+            .args(arguments)
+            .output()
+            .unwrap();
         let words = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code().unwrap(), words)
     };
-    let (code, words) = run("wfldb", &["search", "notes", "word1 fox", "--highlight", "--limit", "1"]);
-    assert!(code == 0 && words.contains("k00001") && words.contains("*: [fox] [word1]"), "{words}");
+    let (code, words) = run(
+        "wfldb",
+        &["search", "notes", "word1 fox", "--highlight", "--limit", "1"],
+    );
+    assert!(
+        code == 0 && words.contains("k00001") && words.contains("*: [fox] [word1]"),
+        "{words}"
+    );
     assert!(words.contains("--skip 1"), "{words}");
     let (_, json) = run("wfldb", &["--json", "search", "notes", "word0", "--documents"]);
     let line: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(line.pointer("/document/text").and_then(|text| text.as_str()), Some("fox word0"));
+    assert_eq!(
+        line.pointer("/document/text").and_then(|text| text.as_str()),
+        Some("fox word0")
+    );
     let (code, words) = run("wfldb", &["search", "notes", "(fox"]);
     assert!(code != 0 && words.contains("character 1"), "{words}");
     let (code, words) = run("wfldb", &["search", "notes", "--status"]);

@@ -84,11 +84,19 @@ fn in_words(verdict: &Value, sound: bool) -> String {
     if number("findings_omitted") > 0 {
         let _ = write!(text, "\nand {} more", number("findings_omitted"));
     }
-    for view in verdict.get("views").and_then(Value::as_array).into_iter().flatten() {
+    for view in verdict
+        .get("views")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let part = |name: &str| view.get(name).and_then(Value::as_str).unwrap_or("?");
         let behind = view.get("behind").and_then(Value::as_u64).unwrap_or(0);
         let (name, bucket, state) = (part("view"), part("bucket"), part("state"));
-        let _ = write!(text, "\nview {name} of bucket {bucket}: {state}, {behind} changes behind");
+        let _ = write!(
+            text,
+            "\nview {name} of bucket {bucket}: {state}, {behind} changes behind"
+        );
     }
     text
 }

@@ -64,7 +64,9 @@ impl Engine {
     #[must_use]
     pub fn newest_seq(&self, bucket: BucketId) -> Option<Seq> {
         let snapshot = self.inner.storage.snapshot();
-        let row = snapshot.get(Space::Counters, &key::bucket_counters(&bucket)).ok()??;
+        let row = snapshot
+            .get(Space::Counters, &key::bucket_counters(&bucket))
+            .ok()??;
         Some(Seq::new(BucketCounters::decode(&row).ok()?.seq))
     }
 

@@ -144,7 +144,9 @@ impl Compiler<'_> {
                     // The word itself counts for more than those that are like it.
                     let exact = compiler.term(number, term, counts);
                     let like = compiler.any_of(number, field, found, counts);
-                    Ok(Some(Box::new(BooleanQuery::union(vec![exact, like])) as Box<dyn Compiled>))
+                    Ok(Some(
+                        Box::new(BooleanQuery::union(vec![exact, like])) as Box<dyn Compiled>
+                    ))
                 })
             }
         }

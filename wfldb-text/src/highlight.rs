@@ -75,7 +75,10 @@ fn place(text: &str, analyzer: &TextAnalyzer, words: &BTreeSet<String>) -> Optio
     let from = if wanted == 0 {
         0
     } else {
-        before.filter(|start| *start >= wanted).min().unwrap_or(first.start)
+        before
+            .filter(|start| *start >= wanted)
+            .min()
+            .unwrap_or(first.start)
     };
     let until = tokens.iter().map(|token| token.bytes.end);
     let last = until

@@ -107,7 +107,10 @@ impl BucketIndex {
         }
         let damaged = index.validate_checksum()?;
         if !damaged.is_empty() {
-            return Err(TextViewError::Index(format!("{} files are damaged", damaged.len())));
+            return Err(TextViewError::Index(format!(
+                "{} files are damaged",
+                damaged.len()
+            )));
         }
         Self::assemble(index, cursor, config).map(Some)
     }
@@ -117,7 +120,9 @@ impl BucketIndex {
         remove(dir)?;
         fs::create_dir_all(dir)?;
         let layout = Layout::new(config);
-        let index = Index::builder().schema(layout.schema.clone()).create_in_dir(dir)?;
+        let index = Index::builder()
+            .schema(layout.schema.clone())
+            .create_in_dir(dir)?;
         let cursor = Cursor {
             definition: Layout::definition(config),
             bucket: bucket.to_string(),

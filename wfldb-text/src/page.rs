@@ -82,11 +82,7 @@ impl TextViews {
     ///
     /// # Errors
     /// As [`TextViews::search`]; `TooManyHits`.
-    pub fn matches(
-        &self,
-        proof: &Authorized,
-        request: &SearchRequest,
-    ) -> Result<TextMatches, TextViewError> {
+    pub fn matches(&self, proof: &Authorized, request: &SearchRequest) -> Result<TextMatches, TextViewError> {
         let view = self.shared.of(proof)?;
         let query = request.read(&view.config)?;
         self.on(&view, |searchable, seq| {
@@ -134,12 +130,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn page(
-        &self,
-        query: &Query,
-        request: &SearchRequest,
-        seq: u64,
-    ) -> Result<SearchPage, TextViewError> {
+    fn page(&self, query: &Query, request: &SearchRequest, seq: u64) -> Result<SearchPage, TextViewError> {
         let wanted = request.skip + request.limit;
         let (found, plan, more) = self.current(query, wanted)?;
         let found = found.into_iter().skip(request.skip);
@@ -149,7 +140,10 @@ impl Search<'_> {
             ..SearchPage::default()
         };
         if !request.highlight && !request.documents {
-            page.hits = found.into_iter().map(|hit| answer(hit, Vec::new(), None)).collect();
+            page.hits = found
+                .into_iter()
+                .map(|hit| answer(hit, Vec::new(), None))
+                .collect();
             page.more = more;
             return Ok(page);
         }
@@ -158,7 +152,9 @@ impl Search<'_> {
             let keys: Vec<ObjectKey> = hits.iter().map(|hit| hit.key.clone()).collect();
             for (hit, head) in hits.iter().zip(self.engine.heads(self.proof, &keys, true)?) {
                 // It may have been replaced since it was looked at.
-                let Some(body) = head.filter(|head| head.version == hit.version).and_then(|head| head.body)
+                let Some(body) = head
+                    .filter(|head| head.version == hit.version)
+                    .and_then(|head| head.body)
                 else {
                     continue;
                 };
@@ -172,7 +168,8 @@ impl Search<'_> {
                 } else {
                     Vec::new()
                 };
-                page.hits.push(answer(hit.clone(), highlights, request.documents.then_some(body)));
+                page.hits
+                    .push(answer(hit.clone(), highlights, request.documents.then_some(body)));
             }
         }
         page.more = more;
@@ -185,7 +182,12 @@ impl Search<'_> {
     /// in a state of the bucket that is not older than the index.
     fn current(&self, query: &Query, wanted: usize) -> Result<(Vec<Hit>, Plan, bool), TextViewError> {
         let searcher = self.searchable.searcher();
-        let plan = compile(query, &self.searchable.layout, &self.searchable.analysis, &searcher)?;
+        let plan = compile(
+            query,
+            &self.searchable.layout,
+            &self.searchable.analysis,
+            &searcher,
+        )?;
         let prefixes = self.proof.visible_prefixes();
         if prefixes.as_ref().is_some_and(Vec::is_empty) {
             return Ok((Vec::new(), plan, false));
@@ -197,7 +199,8 @@ impl Search<'_> {
             let keys: Vec<ObjectKey> = found.iter().map(|hit| hit.key.clone()).collect();
             let heads = self.engine.heads(self.proof, &keys, false)?;
             let same = |(hit, head): (Hit, Option<wfldb_engine::Head>)| {
-                head.is_some_and(|head| head.version == hit.version).then_some(hit)
+                head.is_some_and(|head| head.version == hit.version)
+                    .then_some(hit)
             };
             let mut current: Vec<Hit> = found.into_iter().zip(heads).filter_map(same).collect();
             let more = current.len() > wanted;

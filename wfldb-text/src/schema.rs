@@ -1,8 +1,6 @@
 //! What stands in an index: for each document its key, its version and the words of its fields. No text is stored.
 
-use tantivy::schema::{
-    BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
-};
+use tantivy::schema::{BytesOptions, FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{TantivyDocument, Term};
 use wfldb_core::doc::Object;
 use wfldb_core::id::VersionId;

@@ -1,8 +1,8 @@
 //! Running a search: from the words to the keys that have them, best first. Whether a hit still is what the index
 //! says, and whether the caller may see it, is asked by who calls.
 
-use tantivy::collector::sort_key::{SortByBytes, SortBySimilarityScore};
 use tantivy::collector::TopDocs;
+use tantivy::collector::sort_key::{SortByBytes, SortBySimilarityScore};
 use tantivy::query::{BooleanQuery, Occur, Query as Compiled};
 use tantivy::{DocAddress, Order, Searcher};
 use wfldb_core::id::VersionId;
@@ -55,7 +55,9 @@ pub(crate) fn hits(
             let column = columns.u64(name)?;
             column.first(address.doc_id).ok_or_else(damaged)
         };
-        let key = key.and_then(|key| String::from_utf8(key).ok()).ok_or_else(damaged)?;
+        let key = key
+            .and_then(|key| String::from_utf8(key).ok())
+            .ok_or_else(damaged)?;
         hits.push(Hit {
             key: ObjectKey::parse(&key).map_err(|_| damaged())?,
             version: version(half(VERSION_HIGH)?, half(VERSION_LOW)?),

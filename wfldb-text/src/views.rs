@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -266,7 +266,10 @@ impl TextViews {
     #[must_use]
     pub fn figures(&self) -> Vec<(BucketId, TextProgress)> {
         let views = self.shared.views();
-        views.iter().map(|view| (view.bucket, self.shared.progress(view))).collect()
+        views
+            .iter()
+            .map(|view| (view.bucket, self.shared.progress(view)))
+            .collect()
     }
 
     /// Has the configurations of buckets looked at at once, after one was changed.
@@ -315,8 +318,7 @@ impl Until {
     /// `Building` when the index goes meanwhile.
     pub async fn reached(&mut self) -> Result<(), TextViewError> {
         let seq = self.seq;
-        let is_there =
-            |progress: &TextProgress| progress.state == TextState::Ready && progress.seq >= seq;
+        let is_there = |progress: &TextProgress| progress.state == TextState::Ready && progress.seq >= seq;
         let waited = self.progress.wait_for(is_there).await;
         waited.map(|_| ()).map_err(|_| TextViewError::Building)
     }

@@ -58,7 +58,8 @@ pub(crate) fn run(shared: &Shared) {
     let mut looked: Option<Instant> = None;
     while !shared.bell.has_ended() {
         let began = Instant::now();
-        if shared.look.swap(false, Ordering::SeqCst) || looked.is_none_or(|at| at.elapsed() >= BETWEEN_LOOKS) {
+        if shared.look.swap(false, Ordering::SeqCst) || looked.is_none_or(|at| at.elapsed() >= BETWEEN_LOOKS)
+        {
             looked = Some(began);
             if let Err(error) = look(shared, &mut kept) {
                 tracing::warn!(%error, "the buckets with a full-text index could not be listed");
@@ -123,14 +124,22 @@ fn look(shared: &Shared, kept: &mut HashMap<BucketId, Kept>) -> Result<(), TextV
         let wanted = wanted.get(&kept.view.bucket);
         wanted.is_none_or(|(_, config)| *config != kept.view.config)
     };
-    for bucket in kept.values().filter(|kept| gone(kept)).map(|kept| kept.view.bucket).collect::<Vec<_>>() {
+    for bucket in kept
+        .values()
+        .filter(|kept| gone(kept))
+        .map(|kept| kept.view.bucket)
+        .collect::<Vec<_>>()
+    {
         shared.forget(bucket);
         kept.remove(&bucket);
     }
     for entry in std::fs::read_dir(&shared.dir).into_iter().flatten() {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if !wanted.keys().any(|bucket| name == Some(bucket.to_string().as_str())) {
+        if !wanted
+            .keys()
+            .any(|bucket| name == Some(bucket.to_string().as_str()))
+        {
             tracing::info!(path = %path.display(), "a full-text index that no bucket asks for is removed");
             if let Err(error) = remove(&path) {
                 tracing::warn!(%error, "a full-text index cannot be removed");
@@ -278,10 +287,15 @@ impl Following<'_> {
     fn make(&self, index: &mut BucketIndex, after: &str) -> Result<Option<Step>, TextViewError> {
         let after = match after {
             "" => None,
-            after => Some(ObjectKey::parse(after).map_err(|_| TextViewError::Index("a bad cursor".to_owned()))?),
+            after => {
+                Some(ObjectKey::parse(after).map_err(|_| TextViewError::Index("a bad cursor".to_owned()))?)
+            }
         };
         let proof = self.proof(Op::Query);
-        let page = self.shared.engine.heads_behind(&proof, after.as_ref(), STEP_BYTES)?;
+        let page = self
+            .shared
+            .engine
+            .heads_behind(&proof, after.as_ref(), STEP_BYTES)?;
         let entries = page.heads.into_iter().map(|(key, head)| entry(key, Some(head)));
         let cursor = Cursor {
             making: page.next.as_ref().map(|next| next.as_str().to_owned()),
@@ -308,7 +322,10 @@ impl Following<'_> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         for keys in keys.chunks(KEYS_AT_ONCE) {
             for (key, head) in keys.iter().zip(self.heads(keys)?) {
-                bytes += head.as_ref().and_then(|head| head.body.as_ref()).map_or(0, |body| body.len());
+                bytes += head
+                    .as_ref()
+                    .and_then(|head| head.body.as_ref())
+                    .map_or(0, |body| body.len());
                 entries.push(entry(key.clone(), head));
             }
             if bytes >= STEP_BYTES {
@@ -331,7 +348,11 @@ impl Following<'_> {
         match self.shared.engine.heads(&proof, keys, true) {
             Err(EngineError::Corrupt(_)) if keys.len() > 1 => {
                 let each = keys.chunks(1).map(|key| self.heads(key));
-                Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+                Ok(each
+                    .collect::<Result<Vec<_>, _>>()?
+                    .into_iter()
+                    .flatten()
+                    .collect())
             }
             Err(EngineError::Corrupt(what)) => {
                 tracing::warn!(bucket = %self.bucket, what, "a damaged document is left out of the full-text index");

@@ -10,7 +10,9 @@ use wfldb_core::id::VersionId;
 use wfldb_core::time::UnixMillis;
 
 use super::exit::EXIT_CODES;
-use super::help::{ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, SEARCH_RULES, TAG_RULES};
+use super::help::{
+    ABOUT, AGENT_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, LINK_RULES, SEARCH_RULES, TAG_RULES,
+};
 use super::target::Target;
 
 /// The command line of `wfldb`.

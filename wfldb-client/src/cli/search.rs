@@ -32,10 +32,7 @@ pub(crate) async fn search(client: &Client, output: &Output, args: &Search) -> R
     };
     let answer = client.search(bucket, &request, args.wait.map(Seq::new)).await?;
     for item in &answer.items {
-        output.line(
-            || words(item),
-            || serde_json::to_value(item).unwrap_or_default(),
-        )?;
+        output.line(|| words(item), || serde_json::to_value(item).unwrap_or_default())?;
     }
     if answer.more && !output.is_json() {
         let next = args.skip + answer.items.len();

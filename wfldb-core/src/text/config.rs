@@ -71,11 +71,17 @@ impl TextField {
             }
             Self::Path(path) => {
                 let first = path.names().first().and_then(|name| document.get(name));
-                let value = path.names().iter().skip(1).fold(first, |value, name| match value {
-                    Some(Value::Object(members)) => members.get(name),
-                    Some(Value::Array(values)) => name.parse::<usize>().ok().and_then(|place| values.get(place)),
-                    _ => None,
-                });
+                let value = path
+                    .names()
+                    .iter()
+                    .skip(1)
+                    .fold(first, |value, name| match value {
+                        Some(Value::Object(members)) => members.get(name),
+                        Some(Value::Array(values)) => {
+                            name.parse::<usize>().ok().and_then(|place| values.get(place))
+                        }
+                        _ => None,
+                    });
                 if let Some(value) = value {
                     found.walk(value);
                 }

@@ -255,7 +255,10 @@ impl<'a> Parser<'a> {
     /// A word with what may stand right behind it.
     fn word(&mut self, field: Option<usize>, text: String, at: usize) -> Result<Clause, TextError> {
         match self.peek() {
-            Some(Placed { token: Token::Star, at: star }) => {
+            Some(Placed {
+                token: Token::Star,
+                at: star,
+            }) => {
                 self.next += 1;
                 if text.chars().count() < TEXT_PREFIX_CHARS_MIN {
                     return Err(fault(TextFault::Prefix, *star));
@@ -263,9 +266,16 @@ impl<'a> Parser<'a> {
                 self.count(at, true)?;
                 Ok(Clause::Prefix { field, text, at })
             }
-            Some(Placed { token: Token::Tilde(digits), at: tilde }) => {
+            Some(Placed {
+                token: Token::Tilde(digits),
+                at: tilde,
+            }) => {
                 self.next += 1;
-                let distance = if digits.is_empty() { Some(1) } else { digits.parse().ok() };
+                let distance = if digits.is_empty() {
+                    Some(1)
+                } else {
+                    digits.parse().ok()
+                };
                 let distance = distance.filter(|distance| (1..=TEXT_DISTANCE_MAX).contains(distance));
                 let distance = distance.ok_or(fault(TextFault::Distance, *tilde))?;
                 self.count(at, true)?;

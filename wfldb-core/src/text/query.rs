@@ -40,9 +40,7 @@ impl Query {
             fault: TextFault::UnknownField,
             at: 1,
         };
-        let field = field
-            .map(|name| config.field(name).ok_or(unknown))
-            .transpose()?;
+        let field = field.map(|name| config.field(name).ok_or(unknown)).transpose()?;
         parser::parse(field, text, operator, config).map(Self)
     }
 

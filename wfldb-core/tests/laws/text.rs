@@ -18,9 +18,11 @@ fn read(text: &str) -> Result<String, (TextFault, usize)> {
 /// A spelling of what was read that shows its structure.
 fn group(found: &Group) -> String {
     let all = [("+", &found.must), ("", &found.should), ("-", &found.must_not)];
-    let parts = all
-        .iter()
-        .flat_map(|(sign, clauses)| clauses.iter().map(move |found| format!("{sign}{}", clause(found))));
+    let parts = all.iter().flat_map(|(sign, clauses)| {
+        clauses
+            .iter()
+            .map(move |found| format!("{sign}{}", clause(found)))
+    });
     format!("({})", parts.collect::<Vec<_>>().join(" "))
 }
 
@@ -106,10 +108,16 @@ fn a_search_is_bounded() {
     assert!(read(&words(TEXT_CLAUSES_MAX)).is_ok());
     let fault = |text: &str| read(text).unwrap_err().0;
     assert_eq!(fault(&words(TEXT_CLAUSES_MAX + 1)), TextFault::TooManyClauses);
-    assert_eq!(fault(&vec!["(a OR \"b\")"; 33].join(" AND ")), TextFault::TooManyClauses);
+    assert_eq!(
+        fault(&vec!["(a OR \"b\")"; 33].join(" AND ")),
+        TextFault::TooManyClauses
+    );
     let open = |count: usize| vec!["ab* cd~"; count].join(" ");
     assert!(read(&open(TEXT_OPEN_CLAUSES_MAX / 2)).is_ok());
-    assert_eq!(fault(&open(TEXT_OPEN_CLAUSES_MAX / 2 + 1)), TextFault::TooManyOpen);
+    assert_eq!(
+        fault(&open(TEXT_OPEN_CLAUSES_MAX / 2 + 1)),
+        TextFault::TooManyOpen
+    );
     let deep = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
     assert!(read(&deep(TEXT_DEPTH_MAX)).is_ok());
     assert_eq!(fault(&deep(TEXT_DEPTH_MAX + 1)), TextFault::TooDeep);

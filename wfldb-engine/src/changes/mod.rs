@@ -9,6 +9,6 @@
 mod news;
 mod read;
 
-pub(crate) use self::news::{Changed, News};
 pub use self::news::ChangesToCome;
+pub(crate) use self::news::{Changed, News};
 pub use self::read::{BucketChange, ChangeKind, ChangePage, ChangesQuery, KeyChange, Since};

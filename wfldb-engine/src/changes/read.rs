@@ -211,10 +211,7 @@ impl Reading<'_> {
         let from = key::bucket_change(&page.bucket, page.last.next());
         let limit = self.query.limit.clamp(1, CHANGES_LIMIT_MAX);
         let (mut looked_at, mut bytes) = (0, 0);
-        for row in self
-            .snapshot
-            .range(Space::Index, &from, &prefix_end(&all), false)
-        {
+        for row in self.snapshot.range(Space::Index, &from, &prefix_end(&all), false) {
             let (row_key, row) = row?;
             if page.changes.len() == limit || looked_at == LOOKED_AT_MAX || bytes >= BYTES_MAX {
                 page.more = true;
@@ -240,9 +237,7 @@ impl Reading<'_> {
 
     fn is_oldest(&self, bucket: &BucketId, seq: Seq) -> Result<bool, EngineError> {
         let all = key::changes_of(bucket);
-        let mut rows = self
-            .snapshot
-            .range(Space::Index, &all, &prefix_end(&all), false);
+        let mut rows = self.snapshot.range(Space::Index, &all, &prefix_end(&all), false);
         let Some(row) = rows.next().transpose()? else {
             return Ok(false);
         };

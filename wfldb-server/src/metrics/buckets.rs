@@ -113,10 +113,22 @@ pub(super) fn register_text(registry: &mut Registry, figures: &[TextFigures]) {
         }
     }
     for (family, name, help) in [
-        (behind, "text_changes_behind", "Changes that a full-text index does not have yet"),
+        (
+            behind,
+            "text_changes_behind",
+            "Changes that a full-text index does not have yet",
+        ),
         (documents, "text_documents", "Documents in a full-text index"),
-        (made, "text_made", "How often a full-text index was made since the start"),
-        (failures, "text_failures", "How often a full-text index failed since the start"),
+        (
+            made,
+            "text_made",
+            "How often a full-text index was made since the start",
+        ),
+        (
+            failures,
+            "text_failures",
+            "How often a full-text index failed since the start",
+        ),
     ] {
         if !figures.is_empty() {
             registry.register(name, help, family.clone());

@@ -17,7 +17,10 @@ use crate::fault::Fault;
 #[derive(Debug)]
 pub(crate) struct Text;
 
-#[expect(clippy::unused_self, reason = "the same calls as those of a server that has it")]
+#[expect(
+    clippy::unused_self,
+    reason = "the same calls as those of a server that has it"
+)]
 impl Text {
     pub(crate) fn start(_: &Engine) -> Self {
         Self
@@ -39,7 +42,10 @@ impl Text {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "the same calls as those of a server that has it")]
+    #[expect(
+        clippy::unused_async,
+        reason = "the same calls as those of a server that has it"
+    )]
     pub(crate) async fn wait(&self, _: &Arc<App>, _: &Arc<Authorized>, _: Seq) -> Result<(), Fault> {
         Err(SearchFault::NotBuilt.into())
     }

@@ -19,7 +19,12 @@ async fn a_server_without_full_text_says_how_to_get_it() {
     let store = Store::new().await;
     let refused = store.send(Ask::new("PUT", "/v1/notes").body(CONFIG)).await;
     refused.is(400, "TextNotBuilt");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("--features text"));
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("--features text")
+    );
     store
         .send(Ask::new("PUT", "/v1/notes").body("{}"))
         .await
@@ -34,10 +39,16 @@ async fn a_server_without_full_text_says_how_to_get_it() {
             store.send(ask.over(http)).await.is(400, "TextNotBuilt");
         }
         // What is wrong with the request itself comes first.
-        store.send(search(&json!({"query": 1})).over(http)).await.is(400, "BadBody");
+        store
+            .send(search(&json!({"query": 1})).over(http))
+            .await
+            .is(400, "BadBody");
     }
     let narrow = store.holder(&[r#"{"b":"notes","p":"a/","ops":["get"]}"#]);
-    store.send_as(&narrow, search(&json!({"query": "fox"}))).await.is(403, "Forbidden");
+    store
+        .send_as(&narrow, search(&json!({"query": "fox"})))
+        .await
+        .is(403, "Forbidden");
 }
 
 #[cfg(feature = "text")]
@@ -54,7 +65,11 @@ mod built {
             .ok(StatusCode::CREATED);
         let mut seq = 0;
         for (key, title, body) in [
-            ("a/1", "The foxes of the den", "They were running, and <b>hunting</b>."),
+            (
+                "a/1",
+                "The foxes of the den",
+                "They were running, and <b>hunting</b>.",
+            ),
             ("a/2", "A hound", "It hunts a fox"),
             ("b/1", "Layoffs", "A fox"),
         ] {
@@ -86,7 +101,9 @@ mod built {
     fn keys(answer: &Answer) -> Vec<String> {
         let json = answer.json();
         let items = json["items"].as_array().unwrap().iter();
-        items.map(|item| item["key"].as_str().unwrap().to_owned()).collect()
+        items
+            .map(|item| item["key"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +111,10 @@ mod built {
         let (store, seq) = notes().await;
         let all = json!({"query": "title:fox den hunting", "highlight": true, "documents": true, "limit": 1});
         let answer = sent(&store, seq, &all).await.ok(StatusCode::OK).json();
-        assert_eq!((&answer["more"], answer["seq"].as_u64()), (&json!(true), Some(seq)));
+        assert_eq!(
+            (&answer["more"], answer["seq"].as_u64()),
+            (&json!(true), Some(seq))
+        );
         let item = &answer["items"][0];
         assert_eq!(item["key"], "a/1");
         assert!(item["score"].as_f64().unwrap() > 0.0 && item["version"].as_str().unwrap().len() == 26);
@@ -109,14 +129,26 @@ mod built {
         let pages = json!({"query": "fox", "operator": "and", "skip": 1, "limit": 1});
         assert_eq!(keys(&sent(&store, seq, &pages).await).len(), 1);
         // What is deleted is gone at once, and found again when it is restored.
-        store.send(Ask::new("DELETE", "/v1/notes/a/1")).await.ok(StatusCode::NO_CONTENT);
+        store
+            .send(Ask::new("DELETE", "/v1/notes/a/1"))
+            .await
+            .ok(StatusCode::NO_CONTENT);
         assert!(keys(&store.send(search(&json!({"query": "den"}))).await).is_empty());
         let restored = store.send(Ask::new("POST", "/v1/notes/a/1?undelete=true")).await;
         let seq = restored.header("x-wfldb-seq").parse().unwrap();
         assert_eq!(keys(&sent(&store, seq, &json!({"query": "den"})).await), ["a/1"]);
-        let status = store.send(Ask::new("GET", "/v1/notes/_search")).await.ok(StatusCode::OK).json();
+        let status = store
+            .send(Ask::new("GET", "/v1/notes/_search"))
+            .await
+            .ok(StatusCode::OK)
+            .json();
         assert_eq!(
-            (&status["state"], &status["seq"], &status["behind"], &status["documents"]),
+            (
+                &status["state"],
+                &status["seq"],
+                &status["behind"],
+                &status["documents"]
+            ),
             (&json!("ready"), &json!(seq), &json!(0), &json!(3))
         );
         let rebuild = Ask::new("POST", "/v1/notes/_search?rebuild=true");
@@ -131,35 +163,62 @@ mod built {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_caller_finds_what_it_may_query() {
         let (store, seq) = notes().await;
-        sent(&store, seq, &json!({"query": "fox"})).await.ok(StatusCode::OK);
+        sent(&store, seq, &json!({"query": "fox"}))
+            .await
+            .ok(StatusCode::OK);
         let narrow = store.holder(&[r#"{"b":"notes","p":"b/","ops":["query","manage"]}"#]);
         let found = store.send_as(&narrow, search(&json!({"query": "fox"}))).await;
         assert_eq!(keys(&found), ["b/1"]);
-        assert!(keys(&store.send_as(&narrow, search(&json!({"query": "den hound"}))).await).is_empty());
-        for (method, path) in [("GET", "/v1/notes/_search"), ("POST", "/v1/notes/_search?rebuild=true")] {
-            store.send_as(&narrow, Ask::new(method, path)).await.is(403, "Forbidden");
+        assert!(
+            keys(
+                &store
+                    .send_as(&narrow, search(&json!({"query": "den hound"})))
+                    .await
+            )
+            .is_empty()
+        );
+        for (method, path) in [
+            ("GET", "/v1/notes/_search"),
+            ("POST", "/v1/notes/_search?rebuild=true"),
+        ] {
+            store
+                .send_as(&narrow, Ask::new(method, path))
+                .await
+                .is(403, "Forbidden");
         }
         let reader = store.holder(&[r#"{"b":"notes","p":"","ops":["get","list"]}"#]);
-        store.send_as(&reader, search(&json!({"query": "fox"}))).await.is(403, "Forbidden");
+        store
+            .send_as(&reader, search(&json!({"query": "fox"})))
+            .await
+            .is(403, "Forbidden");
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_bad_search_is_refused_with_its_place() {
         let (store, seq) = notes().await;
-        sent(&store, seq, &json!({"query": "fox"})).await.ok(StatusCode::OK);
+        sent(&store, seq, &json!({"query": "fox"}))
+            .await
+            .ok(StatusCode::OK);
         for http in BOTH {
             for (query, detail) in [
                 ("fox (den", "a parenthesis is not closed at character 5"),
                 ("color:red", "this field is not indexed at character 1"),
                 ("fox~3", "the distance of a fuzzy word is 1 or 2 at character 4"),
-                ("-fox", "what is excluded needs something beside it to be taken from at character 1"),
+                (
+                    "-fox",
+                    "what is excluded needs something beside it to be taken from at character 1",
+                ),
                 ("", "there is nothing to search for at character 1"),
             ] {
                 let refused = store.send(search(&json!({"query": query})).over(http)).await;
                 refused.is(400, "BadSearch");
                 assert_eq!(refused.json()["detail"], detail, "{query}");
             }
-            for body in [json!({"query": "a", "limit": 0}), json!({"query": "a", "sort": []}), json!([])] {
+            for body in [
+                json!({"query": "a", "limit": 0}),
+                json!({"query": "a", "sort": []}),
+                json!([]),
+            ] {
                 store.send(search(&body).over(http)).await.is(400, "BadBody");
             }
             let large = json!({"query": "a", "operator": "x".repeat(70_000)});
@@ -169,7 +228,10 @@ mod built {
                 store.send(ask.over(http)).await.is(400, "BadParameter");
             }
         }
-        store.send(Ask::new("PUT", "/v1/plain").body("{}")).await.ok(StatusCode::CREATED);
+        store
+            .send(Ask::new("PUT", "/v1/plain").body("{}"))
+            .await
+            .ok(StatusCode::CREATED);
         let ask = Ask::new("POST", "/v1/plain/_search").body(r#"{"query":"a"}"#);
         store.send(ask).await.is(400, "NotIndexed");
         let ask = Ask::new("POST", "/v1/nowhere/_search").body(r#"{"query":"a"}"#);

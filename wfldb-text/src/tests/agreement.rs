@@ -20,7 +20,8 @@ fn text() -> impl Strategy<Value = String> {
 
 fn corpus() -> impl Strategy<Value = Corpus> {
     let document = (text(), prop::collection::vec(text(), 0..3));
-    let document = document.prop_map(|(title, body)| object(json!({"title": title, "body": body, "_by": "fox"})));
+    let document =
+        document.prop_map(|(title, body)| object(json!({"title": title, "body": body, "_by": "fox"})));
     prop::collection::btree_map("[ab]/[a-f]", document, 0..10)
 }
 
@@ -31,9 +32,13 @@ fn searched() -> impl Strategy<Value = String> {
         1 => word().prop_map(|word| format!("{}*", &word[..2])),
         1 => (word(), 1..3_u8).prop_map(|(word, distance)| format!("{word}~{distance}")),
     ];
-    let leaf = ("(title:|body:|)", leaf, "(\\^2|)").prop_map(|(field, leaf, weight)| format!("{field}{leaf}{weight}"));
+    let leaf = ("(title:|body:|)", leaf, "(\\^2|)")
+        .prop_map(|(field, leaf, weight)| format!("{field}{leaf}{weight}"));
     leaf.prop_recursive(3, 12, 3, |inner| {
-        (prop::collection::vec(("[+-]?", inner), 1..4), prop::sample::select(vec![" ", " AND ", " OR "]))
+        (
+            prop::collection::vec(("[+-]?", inner), 1..4),
+            prop::sample::select(vec![" ", " AND ", " OR "]),
+        )
             .prop_map(|(parts, between)| {
                 let part = |(sign, part): (String, String)| match between {
                     " " => format!("{sign}{part}"),
@@ -101,12 +106,37 @@ fn words_are_found_whatever_their_case_form_and_accents() {
     let dir = tempfile::tempdir().unwrap();
     let mut index = open(dir.path(), &config);
     let long = "x".repeat(129);
-    let document = json!({"title": "The RUNNING foxes", "more": {"list": ["Café au lait", 7, "wi-fi"]}, "long": long});
-    write(&mut index, vec![("a", Some(object(document))), ("b", Some(object(json!({"n": 1}))))]);
-    for text in ["run", "FOX", "cafe", "café", "\"au lait\"", "wi-fi", "\"wi fi\"", "lait -den", "foxen~2", "caf*"] {
+    let document =
+        json!({"title": "The RUNNING foxes", "more": {"list": ["Café au lait", 7, "wi-fi"]}, "long": long});
+    write(
+        &mut index,
+        vec![
+            ("a", Some(object(document))),
+            ("b", Some(object(json!({"n": 1})))),
+        ],
+    );
+    for text in [
+        "run",
+        "FOX",
+        "cafe",
+        "café",
+        "\"au lait\"",
+        "wi-fi",
+        "\"wi fi\"",
+        "lait -den",
+        "foxen~2",
+        "caf*",
+    ] {
         assert_eq!(keys(&search(&index, text, None).unwrap()), ["a"], "{text}");
     }
-    for text in ["foxed-run", "\"lait wi\"", "7", "\"foxes running\"", "title.den", "_by"] {
+    for text in [
+        "foxed-run",
+        "\"lait wi\"",
+        "7",
+        "\"foxes running\"",
+        "title.den",
+        "_by",
+    ] {
         assert!(search(&index, text, None).unwrap().is_empty(), "{text}");
     }
     assert_eq!(fault(search(&index, &long, None)), (TextFault::Empty, 1));
@@ -138,11 +168,20 @@ fn what_stands_for_too_many_words_is_refused_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let mut index = open(dir.path(), &config);
     let words = |from: usize, to: usize| (from..to).map(|number| format!("ab{number}")).collect::<Vec<_>>();
-    write(&mut index, vec![("a", Some(object(json!({"t": words(0, 1000).join(" ")}))))]);
+    write(
+        &mut index,
+        vec![("a", Some(object(json!({"t": words(0, 1000).join(" ")}))))],
+    );
     assert_eq!(search(&index, "fox ab*", None).unwrap().len(), 1);
-    write(&mut index, vec![("b", Some(object(json!({"t": words(0, 1001).join(" ")}))))]);
+    write(
+        &mut index,
+        vec![("b", Some(object(json!({"t": words(0, 1001).join(" ")}))))],
+    );
     assert_eq!(fault(search(&index, "fox ab*", None)), (TextFault::TooBroad, 5));
-    assert_eq!(fault(search(&index, "fox -wi-fi*", None)), (TextFault::OneWord, 6));
+    assert_eq!(
+        fault(search(&index, "fox -wi-fi*", None)),
+        (TextFault::OneWord, 6)
+    );
     assert_eq!(fault(search(&index, "wi-fi~", None)), (TextFault::OneWord, 1));
     assert_eq!(fault(search(&index, "... !!", None)), (TextFault::Empty, 1));
     assert_eq!(fault(search(&index, "!!!*", None)), (TextFault::Empty, 1));

@@ -100,16 +100,25 @@ impl Store {
     fn put_with(&self, key: &str, document: Value, headers: &[(&str, &str)]) {
         let body = serde_json::to_vec(&document).unwrap();
         let proof = of_key(Op::Put, key);
-        let mut upload = self.engine().begin_upload(&proof, ContentDigest::of(&body)).unwrap();
+        let mut upload = self
+            .engine()
+            .begin_upload(&proof, ContentDigest::of(&body))
+            .unwrap();
         upload.write(&body).unwrap();
         let headers = ObjectHeaders::parse(headers.iter().copied()).unwrap();
         let upload = upload.finish().unwrap();
-        self.engine().put(&proof, upload, headers, Preconditions::default()).wait().unwrap();
+        self.engine()
+            .put(&proof, upload, headers, Preconditions::default())
+            .wait()
+            .unwrap();
     }
 
     pub(super) fn delete(&mut self, key: &str) {
         let proof = of_key(Op::Delete, key);
-        self.engine().delete(&proof, Preconditions::default()).wait().unwrap();
+        self.engine()
+            .delete(&proof, Preconditions::default())
+            .wait()
+            .unwrap();
     }
 
     fn restore(&self, key: &str) {
@@ -117,8 +126,16 @@ impl Store {
     }
 
     pub(super) fn erase_newest(&mut self, key: &str) {
-        let meta = self.engine().object(&of_key(Op::Get, key), Which::Newest).unwrap().meta().version;
-        self.engine().erase(&of_key(Op::Erase, key), meta, Preconditions::default()).wait().unwrap();
+        let meta = self
+            .engine()
+            .object(&of_key(Op::Get, key), Which::Newest)
+            .unwrap()
+            .meta()
+            .version;
+        self.engine()
+            .erase(&of_key(Op::Erase, key), meta, Preconditions::default())
+            .wait()
+            .unwrap();
     }
 
     /// The newest `seq` of the bucket.
@@ -127,7 +144,11 @@ impl Store {
             since: wfldb_engine::Since::Now,
             ..wfldb_engine::ChangesQuery::default()
         };
-        self.engine().changes(&proof(Op::Watch), &query).unwrap().last.get()
+        self.engine()
+            .changes(&proof(Op::Watch), &query)
+            .unwrap()
+            .last
+            .get()
     }
 
     /// Waits until the index has everything.
@@ -205,7 +226,10 @@ fn whatever_changes_a_document_changes_what_is_found() {
     store.erase_newest("d");
     store.settle();
     assert_eq!(store.found("fox"), ["c", "e"]);
-    assert_eq!((store.found("den"), store.found("hen")), (vec!["b".to_owned()], vec![]));
+    assert_eq!(
+        (store.found("den"), store.found("hen")),
+        (vec!["b".to_owned()], vec![])
+    );
     assert_eq!(store.indexed(), 3);
     store.restore("a");
     store.settle();
@@ -324,7 +348,12 @@ fn a_lost_or_damaged_index_is_made_anew() {
         ("removed", |file| fs::remove_file(file).unwrap()),
         ("cut", |file| {
             let half = fs::metadata(file).unwrap().len() / 2;
-            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(half).unwrap();
+            fs::OpenOptions::new()
+                .write(true)
+                .open(file)
+                .unwrap()
+                .set_len(half)
+                .unwrap();
         }),
         ("emptied", |file| fs::write(file, b"").unwrap()),
         ("flipped", |file| {
@@ -377,7 +406,9 @@ fn another_definition_makes_the_index_anew_and_none_removes_it() {
     store.put("a", json!({"title": "fox", "body": "running"}));
     store.settle();
     assert_eq!((store.found("fox").len(), store.found("running").len()), (1, 0));
-    store.configure(Some(config(r#"{"fields":["title","body"],"language":"english"}"#)));
+    store.configure(Some(config(
+        r#"{"fields":["title","body"],"language":"english"}"#,
+    )));
     store.settle();
     assert_eq!(store.found("run"), ["a"]);
     store.configure(None);
@@ -413,8 +444,12 @@ fn an_index_can_be_made_anew_while_documents_are_written() {
     assert_eq!((store.found("fox").len(), store.indexed()), (300, 300));
     let progress = store.views().progress(&query()).unwrap();
     assert_eq!((progress.state, progress.failures), (TextState::Ready, 0));
-    let figures: Vec<(BucketId, u64)> =
-        store.views().figures().into_iter().map(|(bucket, progress)| (bucket, progress.seq)).collect();
+    let figures: Vec<(BucketId, u64)> = store
+        .views()
+        .figures()
+        .into_iter()
+        .map(|(bucket, progress)| (bucket, progress.seq))
+        .collect();
     assert_eq!(figures.len(), 1);
     assert_eq!(figures[0].1, store.seq());
 }

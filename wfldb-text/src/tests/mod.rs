@@ -66,17 +66,15 @@ fn filled(dir: &Path, config: &TextConfig, corpus: &Corpus) -> BucketIndex {
     let entry = |(key, document): (&'_ String, &Object)| (key.clone(), document.clone());
     let all: Vec<(String, Object)> = corpus.iter().map(entry).collect();
     for part in [&all[..middle], &all[middle..]] {
-        let step = part.iter().map(|(key, document)| (key.as_str(), Some(document.clone())));
+        let step = part
+            .iter()
+            .map(|(key, document)| (key.as_str(), Some(document.clone())));
         write(&mut index, step.collect());
     }
     index
 }
 
-fn search(
-    index: &BucketIndex,
-    text: &str,
-    prefixes: Option<&[&str]>,
-) -> Result<Vec<Hit>, TextViewError> {
+fn search(index: &BucketIndex, text: &str, prefixes: Option<&[&str]>) -> Result<Vec<Hit>, TextViewError> {
     let searchable = &index.searchable;
     let query = Query::parse(text, Operator::Or, &searchable.layout.config)?;
     let searcher = searchable.searcher();

@@ -86,7 +86,9 @@ fn clause(clause: &Clause, document: &Object, config: &TextConfig, stems: bool) 
         Clause::Boost(inner, _) => self::clause(inner, document, config, stems),
         Clause::Word { field, text, .. } | Clause::Phrase { field, text, .. } => {
             let phrase = words(text, stems);
-            in_fields(field, &|words| words.windows(phrase.len().max(1)).any(|part| part == phrase))
+            in_fields(field, &|words| {
+                words.windows(phrase.len().max(1)).any(|part| part == phrase)
+            })
         }
         Clause::Prefix { field, text, .. } => {
             let begin = text.to_lowercase();
@@ -100,7 +102,9 @@ fn clause(clause: &Clause, document: &Object, config: &TextConfig, stems: bool) 
         } => {
             let wanted = stem(&text.to_lowercase(), stems);
             in_fields(field, &|words| {
-                words.iter().any(|word| distance(word, &wanted) <= usize::from(*most))
+                words
+                    .iter()
+                    .any(|word| distance(word, &wanted) <= usize::from(*most))
             })
         }
     }
@@ -117,7 +121,12 @@ fn group(group: &Group, document: &Object, config: &TextConfig, stems: bool) -> 
 }
 
 /// The keys of the documents that match.
-pub(super) fn matching<'a>(query: &Query, corpus: &'a Corpus, config: &TextConfig, stems: bool) -> Vec<&'a str> {
+pub(super) fn matching<'a>(
+    query: &Query,
+    corpus: &'a Corpus,
+    config: &TextConfig,
+    stems: bool,
+) -> Vec<&'a str> {
     let matches = corpus
         .iter()
         .filter(|(_, document)| group(query.group(), document, config, stems));
@@ -130,7 +139,11 @@ pub(super) fn ranked(word: &str, corpus: &Corpus, config: &TextConfig, number: u
     let flat = |document: &Object| field(document, config, number, false).concat();
     let count = |document: &Object| flat(document).iter().filter(|found| *found == word).count() as f32;
     let documents = corpus.len() as f32;
-    let average = corpus.values().map(|document| flat(document).len() as f32).sum::<f32>() / documents;
+    let average = corpus
+        .values()
+        .map(|document| flat(document).len() as f32)
+        .sum::<f32>()
+        / documents;
     let having = corpus.values().filter(|document| count(document) > 0.0).count() as f32;
     let idf = (1.0 + (documents - having + 0.5) / (having + 0.5)).ln();
     let mut ranked: Vec<(String, f32)> = corpus

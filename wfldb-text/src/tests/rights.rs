@@ -54,14 +54,27 @@ fn narrow(prefixes: &[&str]) -> Authorized {
         headers: &[],
     };
     let headers = sign(&request, &token, &audience, &client).unwrap();
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
     let request = SignedRequest::parse("GET", "/v1/notes/scan", &headers).unwrap();
     let request = request.verify(&packet, &audience, &Verifier::default()).unwrap();
     let request = request.fresh(&mut ReplayMemory::new(10, 10), NOW).unwrap();
     let target = Target::Listing(super::follow::bucket());
     let peer = "127.0.0.1".parse().unwrap();
-    let listing = authorize(request, Method::Get, RouteKind::Scan, target.clone(), peer, Written::Later);
-    listing.unwrap().further(Op::Query, target, Written::Later).unwrap()
+    let listing = authorize(
+        request,
+        Method::Get,
+        RouteKind::Scan,
+        target.clone(),
+        peer,
+        Written::Later,
+    );
+    listing
+        .unwrap()
+        .further(Op::Query, target, Written::Later)
+        .unwrap()
 }
 
 /// Keys and scores of all that a search finds.
@@ -79,13 +92,24 @@ fn what_a_caller_may_not_see_changes_neither_its_hits_nor_their_scores() {
     store.put("a/2", json!({"t": "fox fox hen"}));
     store.put("b/1", json!({"t": "hen"}));
     store.settle();
-    let searches = ["fox", "den", "fox hen", "fo*", "fix~1", "\"fox den\"", "+fox -hen"];
+    let searches = [
+        "fox",
+        "den",
+        "fox hen",
+        "fo*",
+        "fix~1",
+        "\"fox den\"",
+        "+fox -hen",
+    ];
     let of = |store: &Store| searches.map(|text| found(store, &narrow(&["a/"]), text));
     let before = of(&store);
     assert_eq!(before[0].len(), 2);
     let all = searches.map(|text| found(&store, &query(), text));
     for number in 0..40 {
-        store.put(&format!("b/x{number}"), json!({"t": "fox fix den layoffs and many other words"}));
+        store.put(
+            &format!("b/x{number}"),
+            json!({"t": "fox fix den layoffs and many other words"}),
+        );
         store.put(&format!("a0{number}"), json!({"t": "fox"}));
     }
     store.delete("b/x1");
@@ -116,7 +140,10 @@ fn what_the_index_does_not_know_yet_is_not_told() {
             _ => store.erase_newest(&format!("k{number:02}")),
         }
     }
-    let page = store.views().search(&query(), &SearchRequest::new("fox")).unwrap();
+    let page = store
+        .views()
+        .search(&query(), &SearchRequest::new("fox"))
+        .unwrap();
     let keys: Vec<_> = page.hits.iter().map(|hit| hit.key.as_str().to_owned()).collect();
     let expected: Vec<_> = (50..60).map(|number| format!("k{number}")).collect();
     assert_eq!(keys, expected);
@@ -130,7 +157,10 @@ fn what_the_index_does_not_know_yet_is_not_told() {
 fn a_page_is_a_part_of_all_with_places_and_documents() {
     let mut store = Store::new(r#"{"fields":["title","body"],"language":"english"}"#);
     for number in 0..9 {
-        let body = format!("{} the <b>foxes</b> were running & hunting", "and so on ".repeat(30));
+        let body = format!(
+            "{} the <b>foxes</b> were running & hunting",
+            "and so on ".repeat(30)
+        );
         store.put(&format!("k{number}"), json!({"title": "Fox", "body": body}));
     }
     store.settle();
@@ -148,14 +178,25 @@ fn a_page_is_a_part_of_all_with_places_and_documents() {
             let marked: Vec<Vec<&str>> = hit
                 .highlights
                 .iter()
-                .map(|place| place.pieces.iter().skip(1).step_by(2).map(String::as_str).collect())
+                .map(|place| {
+                    place
+                        .pieces
+                        .iter()
+                        .skip(1)
+                        .step_by(2)
+                        .map(String::as_str)
+                        .collect()
+                })
                 .collect();
             assert_eq!(marked, [vec!["Fox"], vec!["foxes", "running", "hunting"]]);
             let body = &hit.highlights[1];
             assert_eq!(body.field, "body");
             // As it stands there, and no more than a little of it.
             let text = body.pieces.concat();
-            assert!(text.ends_with("<b>foxes</b> were running & hunting") && text.len() < 260, "{text}");
+            assert!(
+                text.ends_with("<b>foxes</b> were running & hunting") && text.len() < 260,
+                "{text}"
+            );
             assert!(hit.document.is_some());
             pages.push(hit.key.as_str().to_owned());
         }
@@ -178,10 +219,18 @@ fn who_waits_for_a_seq_reads_what_was_written() {
         store.put(&format!("k{number}"), json!({"t": format!("word{number}")}));
         let seq = Seq::new(store.seq());
         let views = store.views();
-        views.until(&query(), seq).unwrap().wait(Duration::from_secs(30)).unwrap();
+        views
+            .until(&query(), seq)
+            .unwrap()
+            .wait(Duration::from_secs(30))
+            .unwrap();
         assert_eq!(found(&store, &query(), &format!("word{number}")).len(), 1);
     }
     let seq = Seq::new(store.seq() + 1);
-    let late = store.views().until(&query(), seq).unwrap().wait(Duration::from_millis(20));
+    let late = store
+        .views()
+        .until(&query(), seq)
+        .unwrap()
+        .wait(Duration::from_millis(20));
     assert!(matches!(late, Err(TextViewError::Behind(_))), "{late:?}");
 }
