@@ -304,7 +304,10 @@ impl Question<'_> {
             // Whoever has any grant may end what they passed on; the rest of it is `admin`.
             Target::Service(Service::Keys) if op == Op::List => (true, !grant.ops.is_empty(), true),
             // How a question is answered speaks of all documents and of the indexes.
-            Target::Bucket(bucket) | Target::Indexes(bucket) | Target::Schema(bucket) | Target::Explain(bucket) => (
+            Target::Bucket(bucket)
+            | Target::Indexes(bucket)
+            | Target::Schema(bucket)
+            | Target::Explain(bucket) => (
                 grant.bucket.covers(bucket),
                 grant.ops.contains(op),
                 grant.prefix.is_all(),

@@ -290,10 +290,7 @@ fn stages_behind_the_group_are_carried_out_in_their_order() {
         after(&[json!({"limit": 2}), json!({"sort": [{"g": "desc"}]})]),
         [1, 0]
     );
-    assert_eq!(
-        after(&[json!({"match": {"sum": {"$gt": 520}}})]),
-        [8, 9]
-    );
+    assert_eq!(after(&[json!({"match": {"sum": {"$gt": 520}}})]), [8, 9]);
     assert_eq!(after(&[json!({"sort": ["p"]}), json!({"limit": 1})]), [0]);
 }
 
