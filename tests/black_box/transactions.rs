@@ -64,9 +64,9 @@ async fn closures_lose_no_update_and_a_crash_leaves_whole_transactions() {
     next.lock(&bucket("to"), &key("n"), true).await.unwrap();
     next.abort().await;
 
-    let busy = tokio::spawn({
-        let client = client.clone();
-        async move { moves(&client, 1000).await }
+    let busy = tokio::task::spawn_blocking({
+        let (client, runtime) = (client.clone(), tokio::runtime::Handle::current());
+        move || runtime.block_on(moves(&client, 1000))
     });
     while number(&client, "to").await < 25 {
         tokio::task::yield_now().await;

@@ -58,7 +58,8 @@ fn a_stream_tells_every_change_once_across_kill_9() {
                 runtime.spawn(async move {
                     while !stop.load(Ordering::SeqCst) {
                         let key = key(&format!("k{writer}"));
-                        let put = client.put(&bucket("watched"), &key, "x", PutOptions::default());
+                        let watched = bucket("watched");
+                        let put = client.put(&watched, &key, "x", PutOptions::default());
                         if put.await.is_err() {
                             return;
                         }

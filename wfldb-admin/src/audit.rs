@@ -328,7 +328,7 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
             "method": request.method,
             "path": request.path,
             "query": request.query,
-            "bucket": request.bucket.as_ref().map(|bucket| bucket.as_str()),
+            "bucket": request.bucket.as_ref().map(BucketName::as_str),
         })
     });
     let mut facts = json!({

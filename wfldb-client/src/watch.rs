@@ -250,15 +250,14 @@ impl Changes {
 
     /// Reads a feed until there is a line of it, opening it where there is none.
     async fn read_on(&mut self) -> Result<(), Error> {
-        let mut feed = match self.feed.take() {
-            Some(feed) => feed,
-            None => {
-                let answer = self.client.caller.send(&self.call("continuous")).await?;
-                Feed {
-                    body: answer.body,
-                    lines: Lines::default(),
-                    _permit: answer.permit,
-                }
+        let mut feed = if let Some(feed) = self.feed.take() {
+            feed
+        } else {
+            let answer = self.client.caller.send(&self.call("continuous")).await?;
+            Feed {
+                body: answer.body,
+                lines: Lines::default(),
+                _permit: answer.permit,
             }
         };
         let Some(piece) = next_piece(&mut feed.body).await? else {

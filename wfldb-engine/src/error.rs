@@ -259,8 +259,12 @@ impl EngineError {
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
-            Self::UniqueViolation { .. } | Self::IndexExists | Self::TooManyIndexes => Kind::Conflict,
-            Self::BucketNotEmpty
+            Self::UniqueViolation { .. }
+            | Self::IndexExists
+            | Self::TooManyIndexes
+            | Self::TimeFieldFixed
+            | Self::AppendOnly
+            | Self::BucketNotEmpty
             | Self::KindFixed
             | Self::NotDeleted
             | Self::BackupRunning
@@ -283,7 +287,6 @@ impl EngineError {
             | Self::InvalidPart => Kind::Invalid,
             Self::TooManyGroups(error) => error.kind(),
             Self::TimeField(error) => error.kind(),
-            Self::TimeFieldFixed | Self::AppendOnly => Kind::Conflict,
             Self::TooLarge | Self::OverBudget | Self::TransactionLimit(_) => Kind::TooLarge,
             Self::Forbidden | Self::QuotaExceeded | Self::LinkUsedUp => Kind::Forbidden,
             Self::SignatureRequired | Self::Revoked => Kind::Unauthenticated,

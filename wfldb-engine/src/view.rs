@@ -130,9 +130,12 @@ impl Engine {
             if proof.sees_key(&object) {
                 let found = ObjectRow::decode(&row)
                     .map_err(EngineError::from)
-                    .and_then(|row| match row.is_live(now) {
-                        true => head(&*snapshot, &bucket, &row, true).map(Some),
-                        false => Ok(None),
+                    .and_then(|row| {
+                        if row.is_live(now) {
+                            head(&*snapshot, &bucket, &row, true).map(Some)
+                        } else {
+                            Ok(None)
+                        }
                     });
                 match found {
                     Ok(Some(head)) => {

@@ -457,6 +457,7 @@ impl Route {
     ///
     /// # Errors
     /// [`RouteError::BadParameter`].
+    #[expect(clippy::too_many_lines, reason = "one table, in one place")]
     pub fn parameters(&self) -> Result<Parameters, RouteError> {
         let mut rest = Rest::new(&self.parameters);
         let parameters = match self.kind {
@@ -471,7 +472,6 @@ impl Route {
             | RouteKind::Batch
             | RouteKind::Find
             | RouteKind::Explain
-            | RouteKind::Indexes
             | RouteKind::Aggregate
             | RouteKind::Bulk
             | RouteKind::Schema

@@ -78,7 +78,7 @@ fn listing() -> impl Strategy<Value = Listing> {
 fn bucket() -> impl Strategy<Value = Bucket> {
     let number = || option::of(any::<u64>());
     let config = (
-        any::<[bool; 5]>(),
+        any::<[bool; 6]>(),
         number(),
         number(),
         number(),
@@ -89,8 +89,14 @@ fn bucket() -> impl Strategy<Value = Bucket> {
     )
         .prop_map(
             |(
-                [documents, mirror, audit_reads, require_signature, append_only],
-                [documents, mirror, audit_reads, require_signature, auto_index],
+                [
+                    documents,
+                    mirror,
+                    audit_reads,
+                    require_signature,
+                    append_only,
+                    auto_index,
+                ],
                 keep,
                 days,
                 quota_bytes,
@@ -394,7 +400,6 @@ proptest! {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table, one line a case")]
 fn a_request_without_a_route_is_told_why() {
     let long_key = "k".repeat(1025);
     let long_path = format!("/v1/abc/{}", "k".repeat(9000));

@@ -43,8 +43,8 @@ pub(crate) fn compile(
         scored: BTreeSet::new(),
         marked: BTreeMap::new(),
     };
-    let compiled = compiler.group(query.group(), true)?;
-    let query = compiled.ok_or(TextError {
+    let asked = compiler.group(query.group(), true)?;
+    let query = asked.ok_or(TextError {
         fault: TextFault::Empty,
         at: 1,
     })?;

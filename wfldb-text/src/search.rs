@@ -14,6 +14,9 @@ use crate::index::Searchable;
 use crate::schema::{KEY, VERSION_HIGH, VERSION_LOW, version};
 use crate::statistics::{Restricted, below};
 
+/// A hit with what it is ordered by: its score, then its key.
+type Found = ((f32, Option<Vec<u8>>), DocAddress);
+
 /// What an index says of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hit {
@@ -35,7 +38,7 @@ pub(crate) fn hits(
         (SortByBytes::for_field(KEY), Order::Asc),
     ));
     let layout = &searchable.layout;
-    let found: Vec<((f32, Option<Vec<u8>>), DocAddress)> = match prefixes {
+    let found: Vec<Found> = match prefixes {
         None => searcher.search(&plan.query, &best)?,
         Some(prefixes) => {
             let filter = below(prefixes, layout);

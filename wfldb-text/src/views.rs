@@ -181,14 +181,13 @@ impl Shared {
         let Some(config) = config.text else {
             return Err(TextViewError::NotIndexed);
         };
-        match self.view(bucket).filter(|view| view.config == config) {
-            Some(view) => Ok(view),
-            None => {
-                // Configured a moment ago.
-                self.look.store(true, Ordering::SeqCst);
-                self.wake();
-                Err(TextViewError::Building)
-            }
+        if let Some(view) = self.view(bucket).filter(|view| view.config == config) {
+            Ok(view)
+        } else {
+            // Configured a moment ago.
+            self.look.store(true, Ordering::SeqCst);
+            self.wake();
+            Err(TextViewError::Building)
         }
     }
 }

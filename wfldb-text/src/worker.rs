@@ -24,7 +24,7 @@ const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
 /// How often the configurations of buckets are looked at, when there were changes.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// A look without being woken.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// An index that had nothing to write for so long lets go of its writer.
 const REST_AFTER: Duration = Duration::from_secs(10);
 /// Bytes of documents that one commit of an index holds, about.
@@ -296,7 +296,7 @@ impl Following<'_> {
             .shared
             .engine
             .heads_behind(&proof, after.as_ref(), STEP_BYTES)?;
-        let entries = page.heads.into_iter().map(|(key, head)| entry(key, Some(head)));
+        let entries = page.heads.into_iter().map(|(key, head)| entry(&key, Some(head)));
         let cursor = Cursor {
             making: page.next.as_ref().map(|next| next.as_str().to_owned()),
             ..index.cursor.clone()
@@ -325,8 +325,8 @@ impl Following<'_> {
                 bytes += head
                     .as_ref()
                     .and_then(|head| head.body.as_ref())
-                    .map_or(0, |body| body.len());
-                entries.push(entry(key.clone(), head));
+                    .map_or(0, bytes::Bytes::len);
+                entries.push(entry(key, head));
             }
             if bytes >= STEP_BYTES {
                 // The cursor stays: what is written here is written again if the rest is not.
@@ -364,7 +364,7 @@ impl Following<'_> {
 }
 
 /// What an index says of a key. What is no JSON object has no words.
-fn entry(key: ObjectKey, head: Option<Head>) -> Entry {
+fn entry(key: &ObjectKey, head: Option<Head>) -> Entry {
     let document = head.and_then(|head| {
         let object: Object = serde_json::from_slice(&head.body?).ok()?;
         Some((head.version, object))

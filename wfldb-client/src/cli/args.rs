@@ -230,6 +230,10 @@ pub(crate) struct Revoke {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").args(["query", "status", "rebuild"]).required(true))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct Search {
     #[arg(value_name = "BUCKET")]
     pub(crate) bucket: Target,

@@ -115,7 +115,7 @@ fn open(file: &Path, is_stdin: bool) -> Result<(Box<dyn BufRead + Send>, Option<
     let unreadable = |error: io::Error| Error::Local(format!("cannot read {}: {error}", file.display()));
     let opened = File::open(file).map_err(unreadable)?;
     let about = opened.metadata().map_err(unreadable)?;
-    let len = about.is_file().then(|| about.len());
+    let len = about.is_file().then_some(about.len());
     Ok((Box::new(BufReader::with_capacity(BUFFER_BYTES, opened)), len))
 }
 
@@ -131,12 +131,13 @@ fn summary(output: &Output, sum: &Imported, took: Duration, whole: bool) -> io::
     let human = || {
         let mut text = format!("stored {}", counted(sum.stored, "document", "documents"));
         if sum.skipped > 0 {
-            text.push_str(&format!(", {} were there already", sum.skipped));
+            text.extend([", ", &sum.skipped.to_string(), " were there already"]);
         }
         if sum.failed > 0 {
-            text.push_str(&format!(", {} could not be stored", sum.failed));
+            text.extend([", ", &sum.failed.to_string(), " could not be stored"]);
         }
-        text.push_str(&format!(" in {:.1} s", took.as_secs_f64()));
+        let seconds = format!("{:.1}", took.as_secs_f64());
+        text.extend([" in ", &seconds, " s"]);
         if !whole {
             text.push_str("; the file was not read to its end");
         }

@@ -1,4 +1,4 @@
-//! Between BSON and JSON. What JSON lacks stands in it as MongoDB's extended JSON (v2, the relaxed form: numbers are plain
+//! Between BSON and JSON. What JSON lacks stands in it as `MongoDB`'s extended JSON (v2, the relaxed form: numbers are plain
 //! where JSON has them exactly):
 //!
 //! | BSON | JSON |
@@ -14,7 +14,7 @@
 //! | code, symbol | `{"$code":"…"}`, `{"$symbol":"…"}` |
 //! | undefined, min key, max key | `{"$undefined":true}`, `{"$minKey":1}`, `{"$maxKey":1}` |
 //!
-//! DBPointer and code with a scope, which MongoDB has given up, are refused.
+//! `DBPointer` and code with a scope, which `MongoDB` has given up, are refused.
 
 use bson::oid::ObjectId;
 use bson::raw::{CString, RawArray, RawBsonRef, RawDocument};

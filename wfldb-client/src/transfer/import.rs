@@ -143,7 +143,7 @@ impl Client {
         let reading = options.clone();
         // It ends with the channel, so nobody waits for it.
         drop(tokio::task::spawn_blocking(move || {
-            read(input, format, &reading, &steps)
+            read(input, format, &reading, &steps);
         }));
         let mut sum = Imported::default();
         let mut sent: VecDeque<Sent> = VecDeque::new();
@@ -283,6 +283,10 @@ impl Client {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape of every error's conversion"
+)]
 fn ended(error: tokio::task::JoinError) -> Error {
     Error::Local(format!("a task ended early: {error}"))
 }

@@ -72,8 +72,8 @@ impl KeyBounds {
         }
     }
 
-    fn of(test: &Test) -> Option<Self> {
-        let (comparison, text) = match test {
+    fn of(condition: &Test) -> Option<Self> {
+        let (comparison, text) = match condition {
             Test::StartsWith(prefix) => return Some(Self::beginning_with(prefix)),
             Test::Compare(comparison, Value::String(text)) => (*comparison, text.as_bytes()),
             _ => return None,

@@ -64,7 +64,7 @@ impl About {
         let sum: f64 = self.0.iter().map(|rank| 0.5_f64.powi(i32::from(*rank))).sum();
         let bias = 0.7213 / (1.0 + 1.079 / registers);
         let estimate = bias * registers * registers / sum;
-        let empty = self.0.iter().filter(|rank| **rank == 0).count();
+        let empty = self.0.iter().map(|rank| usize::from(*rank == 0)).sum::<usize>();
         let estimate = if empty > 0 && estimate <= 2.5 * registers {
             registers * (registers / empty as f64).ln()
         } else {

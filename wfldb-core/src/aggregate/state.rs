@@ -75,9 +75,8 @@ impl State {
     pub(super) fn take(&mut self, function: &Function, found: Found<'_, '_>) -> (usize, usize) {
         match (self, function) {
             (Self::Count(count), Function::Count(field)) => {
-                if field.is_none_or(|field| some_at(found, field).is_some()) {
-                    *count += 1;
-                }
+                let is_there = field.is_none_or(|field| some_at(found, field).is_some());
+                *count += u64::from(is_there);
             }
             (Self::Sum(sum), Function::Sum(field)) | (Self::Mean(sum), Function::Avg(field)) => {
                 if let Some(value) = at(found, *field) {

@@ -39,6 +39,7 @@ fn merges_are_those_of_the_rfc() {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "so the cases read better")]
 fn patched(document: Value, patch: Value) -> Result<Value, (PatchFault, String)> {
     let patch = JsonPatch::parse(&patch).map_err(|error| (error.fault, error.pointer))?;
     patch
@@ -49,6 +50,7 @@ fn patched(document: Value, patch: Value) -> Result<Value, (PatchFault, String)>
 
 /// RFC 6902, appendix A.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn patches_are_those_of_the_rfc() {
     for (document, patch, result) in [
         (

@@ -2,11 +2,10 @@
 
 use std::thread;
 
-use wfldb_core::id::{LogPosition, Seq};
+use wfldb_core::id::Seq;
 use wfldb_core::name::KeyPrefix;
 
 use super::*;
-use crate::changes::read_log;
 use crate::lifecycle::expire;
 use crate::row::key;
 use crate::storage::prefix_end;
@@ -327,25 +326,4 @@ fn another_proof_shows_no_changes() {
     let proof = Authorized::local("test", Op::List, Target::Listing(name("aaa")));
     assert_eq!(engine.changes(&proof, &since(0)).unwrap_err().code(), "Forbidden");
     assert_eq!(engine.changes_to_come(&proof).unwrap_err().code(), "Forbidden");
-}
-
-/// The log of the whole store, as views follow it.
-#[test]
-fn the_log_is_read_in_pages_without_gaps() {
-    let (_dir, storage, engine) = in_memory(options());
-    make_bucket(&engine, "aaa");
-    for _ in 0..30 {
-        put(&engine, "aaa", "k", b"x").unwrap();
-    }
-    let snapshot = engine.inner.storage.snapshot();
-    let page = read_log(&*snapshot, LogPosition::new(10)).unwrap();
-    assert_eq!(
-        (page.changes.len(), page.position.get(), page.more),
-        (21, 31, false)
-    );
-    assert!(read_log(&*snapshot, page.position).unwrap().changes.is_empty());
-    let writes = vec![(Space::Log, key::change(LogPosition::new(20)), None)];
-    storage.commit(Batch { writes }).unwrap();
-    let error = read_log(&*storage.snapshot(), LogPosition::new(10)).unwrap_err();
-    assert_eq!(error.code(), "Corrupt");
 }

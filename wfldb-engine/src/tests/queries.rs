@@ -51,7 +51,7 @@ impl Place {
         let definition = IndexDefinition::parse(definition).unwrap();
         let name = self.engine.define_index(&proof, definition).wait().unwrap().name;
         self.engine
-            .wait_for_index(&proof, &name, Duration::from_secs(60))
+            .wait_for_index(&proof, &name, Duration::from_mins(1))
             .unwrap();
     }
 

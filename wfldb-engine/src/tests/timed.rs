@@ -198,7 +198,7 @@ fn what_was_dropped_stands_in_the_log() {
         let change = ChangeRow::decode(&row.unwrap().1).unwrap();
         if change.action == Action::Lifecycle {
             assert!(change.effects().count() <= 250, "bounded commits");
-            logged.extend(change.effects().map(|effect| {
+            logged.extend(change.effects().map(|(_, effect)| {
                 assert_eq!(effect.action, Action::VersionExpired);
                 (effect.key, effect.version)
             }));

@@ -16,7 +16,7 @@ use crate::commit::plan::{
     Applied, BatchEntry, BucketWrites, DeleteObject, Mutation, Origin, PutObject, Transaction as Plan,
     Written,
 };
-use crate::doc::{NewVersion, parse};
+use crate::doc::{Body, NewVersion, parse};
 use crate::engine::random;
 use crate::error::EngineError;
 use crate::object::planned_bytes;
@@ -167,7 +167,7 @@ impl Transaction {
             WriteAction::Put(put) if put.planned_by.is_some() => {
                 let new = NewVersion {
                     key: object.clone(),
-                    body: parse(&put.body)?,
+                    body: Body::Whole(parse(&put.body)?),
                     headers: put.headers.clone(),
                     preconditions,
                     origin: Origin::Sent,

@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
 /// How long `longpoll` waits where its request does not say.
-const LONGPOLL: Duration = Duration::from_secs(60);
+const LONGPOLL: Duration = Duration::from_mins(1);
 
 /// `GET /v1/{bucket}/_changes`.
 pub(super) async fn changes(call: Call) -> Result<Reply, Fault> {
@@ -44,7 +44,7 @@ pub(super) async fn changes(call: Call) -> Result<Reply, Fault> {
         let reply = match asked.kind {
             FeedKind::Normal => {
                 let read = move |app: &Arc<App>| Ok(app.engine.changes(&proof, &query)?);
-                page(&app, blocking(&app, read).await?)?
+                page(&app, &blocking(&app, read).await?)?
             }
             FeedKind::LongPoll => {
                 let patience = asked.timeout.unwrap_or(LONGPOLL);
@@ -115,7 +115,7 @@ async fn long_poll(mut feed: Feed, patience: Duration) -> Result<Reply, Fault> {
             let found = feed.read().await?;
             let is_last = app.is_draining() || Instant::now() >= ends;
             if !found.changes.is_empty() || is_last {
-                return page(&app, found);
+                return page(&app, &found);
             }
             if found.more {
                 continue;
@@ -123,12 +123,12 @@ async fn long_poll(mut feed: Feed, patience: Duration) -> Result<Reply, Fault> {
             tokio::select! {
                 changed = feed.to_come.changed() => {
                     if !changed {
-                        return page(&app, found);
+                        return page(&app, &found);
                     }
                     tokio::time::sleep(BETWEEN_READS).await;
                 }
-                () = app.draining() => return page(&app, found),
-                () = tokio::time::sleep_until(ends) => return page(&app, found),
+                () = app.draining() => return page(&app, &found),
+                () = tokio::time::sleep_until(ends) => return page(&app, &found),
             }
         }
     };
@@ -154,7 +154,7 @@ fn stream(feed: Feed, first: ChangePage, terms: Terms) -> Reply {
     reply
 }
 
-fn page(app: &App, page: ChangePage) -> Result<Reply, Fault> {
+fn page(app: &App, page: &ChangePage) -> Result<Reply, Fault> {
     app.metrics.changes(page.changes.len());
     let answer = Page {
         bucket: page.bucket,

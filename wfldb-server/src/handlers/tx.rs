@@ -436,13 +436,13 @@ fn found(object: &TxObject) -> TxResult {
 ///
 /// SECURITY: that there was something to delete is told to those only who could find out anyway.
 fn committed(authorized: &Authorized, done: Committed) -> TxAnswer {
-    let shows = |write: &wfldb_engine::TransactionWrite| {
+    let is_told = |write: &wfldb_engine::TransactionWrite| {
         let target = Target::Key(write.bucket.clone(), write.key.clone());
         let may = |op| authorized.further(op, target.clone(), Written::Later).is_ok();
         write.etag.is_some() || may(Op::Get) || may(Op::List)
     };
     let writes = done.writes.into_iter().map(|write| {
-        let shown = shows(&write);
+        let shown = is_told(&write);
         TxWrite {
             version: write.version.filter(|_| shown),
             etag: write.etag,

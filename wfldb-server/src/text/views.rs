@@ -63,7 +63,11 @@ impl Text {
         }
     }
 
-    #[expect(clippy::unused_self, reason = "the same call as that of a server without it")]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same call as that of a server without it"
+    )]
     pub(crate) fn check(&self, _: &BucketConfig) -> Result<(), SearchFault> {
         Ok(())
     }

@@ -29,7 +29,7 @@ fn searched() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => word().prop_map(str::to_owned),
         2 => prop::collection::vec(word(), 1..4).prop_map(|words| format!("\"{}\"", words.join(" "))),
-        1 => word().prop_map(|word| format!("{}*", &word[..2])),
+        1 => word().prop_map(|word| format!("{}*", word.get(..2).unwrap_or(word))),
         1 => (word(), 1..3_u8).prop_map(|(word, distance)| format!("{word}~{distance}")),
     ];
     let leaf = ("(title:|body:|)", leaf, "(\\^2|)")

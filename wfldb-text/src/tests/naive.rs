@@ -134,6 +134,7 @@ pub(super) fn matching<'a>(
 }
 
 /// BM25 of one word in one field, over the documents that are given: by score, then key.
+#[expect(clippy::cast_precision_loss, reason = "counts of a small corpus")]
 pub(super) fn ranked(word: &str, corpus: &Corpus, config: &TextConfig, number: usize) -> Vec<(String, f32)> {
     let (k1, b) = (1.2_f32, 0.75_f32);
     let flat = |document: &Object| field(document, config, number, false).concat();

@@ -10,6 +10,7 @@ use wfldb_core::query::{FindRequest, QueryFault, Selector};
 
 /// DEFECT: an operator that is not known and taken for a field, a fault without its place.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn what_is_no_query_is_refused_with_its_place() {
     let needs_list = QueryFault::Needs("a list");
     let cases: Vec<(Value, QueryFault, &str)> = vec![

@@ -49,6 +49,7 @@ pub(super) fn set(
         config: Some(serde_json::json!({ "schema": hash }).to_string()),
         evidence: plan.evidence.hash,
         entries: Vec::new(),
+        buckets: Vec::new(),
         leaf: None,
     };
     state.put(Space::Meta, key::bucket_row(&row.id), row.encode());

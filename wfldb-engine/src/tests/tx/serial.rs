@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Writer = usize;
 
 /// One committed transaction, as whoever ran it saw it.
+/// A range by its bounds (`from <= key < to`), with what was seen in it.
+pub(super) type SeenRange = (String, String, Vec<(String, Writer)>);
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ran {
     pub(super) id: Writer,
     /// Keys by name, with the writer of what was seen; `None`: nothing was there.
     pub(super) reads: Vec<(String, Option<Writer>)>,
-    /// Ranges by their bounds (`from <= key < to`), with what was seen in them.
-    pub(super) ranges: Vec<(String, String, Vec<(String, Writer)>)>,
+    /// Ranges.
+    pub(super) ranges: Vec<SeenRange>,
     /// Keys that it wrote, or with `false` deleted.
     pub(super) writes: Vec<(String, bool)>,
 }
@@ -75,40 +78,36 @@ pub(super) fn circle(history: &[Ran], orders: &Orders) -> Result<Option<Vec<Writ
         }
         for (key, writer) in seen {
             let order = orders.get(key).unwrap_or(&empty);
-            match writer {
-                Some(writer) => {
-                    let at = order.iter().position(|(of, put)| *of == writer && *put);
-                    let at =
-                        at.ok_or_else(|| format!("{} read {key} of {writer}, which never was", ran.id))?;
-                    edge(writer, ran.id);
-                    if let Some((next, _)) = order.get(at + 1) {
-                        edge(ran.id, *next);
+            if let Some(writer) = writer {
+                let at = order.iter().position(|(of, put)| *of == writer && *put);
+                let at = at.ok_or_else(|| format!("{} read {key} of {writer}, which never was", ran.id))?;
+                edge(writer, ran.id);
+                if let Some((next, _)) = order.get(at + 1) {
+                    edge(ran.id, *next);
+                }
+            } else {
+                // Absent: before the first put, or after a deletion. Which of them, its other edges decide; what can be
+                // said for sure is said where there is one possibility only.
+                let mut gaps: Vec<(Option<Writer>, Option<Writer>)> = Vec::new();
+                if order.first().is_none_or(|(_, put)| *put) {
+                    gaps.push((None, order.first().map(|(writer, _)| *writer)));
+                }
+                for (at, (writer, put)) in order.iter().enumerate() {
+                    if !put {
+                        gaps.push((Some(*writer), order.get(at + 1).map(|(writer, _)| *writer)));
                     }
                 }
-                None => {
-                    // Absent: before the first put, or after a deletion. Which of them, its other edges decide; what can be
-                    // said for sure is said where there is one possibility only.
-                    let mut gaps: Vec<(Option<Writer>, Option<Writer>)> = Vec::new();
-                    if order.first().is_none_or(|(_, put)| *put) {
-                        gaps.push((None, order.first().map(|(writer, _)| *writer)));
-                    }
-                    for (at, (writer, put)) in order.iter().enumerate() {
-                        if !put {
-                            gaps.push((Some(*writer), order.get(at + 1).map(|(writer, _)| *writer)));
+                match gaps.as_slice() {
+                    [] => return Err(format!("{} saw {key} absent, which it never was", ran.id)),
+                    [(after, before)] => {
+                        if let Some(after) = after {
+                            edge(*after, ran.id);
+                        }
+                        if let Some(before) = before {
+                            edge(ran.id, *before);
                         }
                     }
-                    match gaps.as_slice() {
-                        [] => return Err(format!("{} saw {key} absent, which it never was", ran.id)),
-                        [(after, before)] => {
-                            if let Some(after) = after {
-                                edge(*after, ran.id);
-                            }
-                            if let Some(before) = before {
-                                edge(ran.id, *before);
-                            }
-                        }
-                        _ => {}
-                    }
+                    _ => {}
                 }
             }
         }
