@@ -142,10 +142,10 @@ fn what_cannot_be_stored_is_named_and_the_rest_can_go_on() {
     assert_eq!(lines(&plain)[0]["n"], 1);
 
     // Of a key that occurs several times the last one stays.
-    let lines: Vec<String> = (0..300)
+    let documents: Vec<String> = (0..300)
         .map(|number| format!("{{\"_id\":\"same\",\"n\":{number}}}\n{{\"_id\":\"k{number}\"}}"))
         .collect();
-    let many = lines.join("\n");
+    let many = documents.join("\n");
     fs::write(&file, many).unwrap();
     scene.json(&["import", "two", &file, "--in-flight", "8"]);
     scene.json(&["export", "two", &plain, "--plain", "--prefix", "same"]);
