@@ -12,6 +12,7 @@
 
 mod body;
 mod case;
+mod documents;
 mod handler;
 mod histogram;
 mod http_client;
@@ -69,6 +70,9 @@ fn main() -> Result<(), Failure> {
     let runtime = runtime()?;
     if options.million {
         return report::publish(&million::run(&options, &runtime, scratch.path())?, &out);
+    }
+    if options.documents {
+        return report::publish(&documents::run(&options, &runtime, scratch.path())?, &out);
     }
     report::publish(&suite::run(&options, &runtime, scratch.path(), &out)?, &out)
 }

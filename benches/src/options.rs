@@ -81,6 +81,15 @@ pub(crate) struct Options {
     /// With --million: seconds without a request before memory is read again
     #[arg(long, default_value_t = 60)]
     pub(crate) idle_seconds: u64,
+    /// Instead of the suite: documents, beside PostgreSQL and SQLite where it was built with `--features sql`
+    #[arg(long, conflicts_with_all = ["million", "walls"])]
+    pub(crate) documents: bool,
+    /// With --documents: how many
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) documents_count: u64,
+    /// With --documents: instead of the questions, what they cost among 10^4, 10^5 and 10^6 documents
+    #[arg(long, requires = "documents")]
+    pub(crate) growth: bool,
     /// Serves an empty handler of this body size instead: used by the program itself
     #[arg(long, hide = true)]
     pub(crate) empty_handler: Option<Size>,

@@ -39,6 +39,9 @@ pub(crate) struct Facts {
     /// It does not set `TCP_NODELAY`, so the client has to acknowledge at once what it reads.
     #[serde(default)]
     pub(crate) holds_back: bool,
+    /// Of one that listens on a Unix socket, whose directory is the address.
+    #[serde(default)]
+    pub(crate) port: Option<u16>,
     #[serde(default)]
     pub(crate) access_key: String,
     #[serde(default)]

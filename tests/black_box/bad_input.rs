@@ -184,7 +184,7 @@ fn cases(server: &Server) -> Vec<Case> {
                 "PUT",
                 "/v1/other",
                 &[("content-type", "application/json")],
-                b"{\"kind\":\"documents\"}",
+                b"{\"mirror\":true}",
             ),
             400,
             Some("NotSupportedYet"),

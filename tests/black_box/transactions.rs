@@ -15,7 +15,7 @@ async fn number(client: &Client, place: &str) -> i64 {
 
 /// Each moves one from one bucket to the other.
 async fn moves(client: &Client, times: u32) -> Result<(), Error> {
-    let (from, to, name) = (bucket("from"), bucket("to"), key("n"));
+    let (from, to, name) = (bucket("from"), bucket("goal"), key("n"));
     for _ in 0..times {
         client
             .transaction(async |tx| {
@@ -39,7 +39,7 @@ async fn closures_lose_no_update_and_a_crash_leaves_whole_transactions() {
     let data = dir.path().join("data");
     let mut server = Server::start(&data);
     let client = server.client();
-    for (place, start) in [("from", "100"), ("to", "0")] {
+    for (place, start) in [("from", "100"), ("goal", "0")] {
         client
             .create_bucket(&bucket(place), &BucketConfig::default())
             .await
@@ -53,22 +53,22 @@ async fn closures_lose_no_update_and_a_crash_leaves_whole_transactions() {
     one.unwrap();
     other.unwrap();
     assert_eq!(
-        (number(&client, "from").await, number(&client, "to").await),
+        (number(&client, "from").await, number(&client, "goal").await),
         (80, 20)
     );
 
     let mut dropped = client.begin().await.unwrap();
-    dropped.lock(&bucket("to"), &key("n"), true).await.unwrap();
+    dropped.lock(&bucket("goal"), &key("n"), true).await.unwrap();
     drop(dropped);
     let mut next = client.begin().await.unwrap();
-    next.lock(&bucket("to"), &key("n"), true).await.unwrap();
+    next.lock(&bucket("goal"), &key("n"), true).await.unwrap();
     next.abort().await;
 
     let busy = tokio::task::spawn_blocking({
         let (client, runtime) = (client.clone(), tokio::runtime::Handle::current());
         move || runtime.block_on(moves(&client, 1000))
     });
-    while number(&client, "to").await < 25 {
+    while number(&client, "goal").await < 25 {
         tokio::task::yield_now().await;
     }
     server.kill();
@@ -77,7 +77,7 @@ async fn closures_lose_no_update_and_a_crash_leaves_whole_transactions() {
     drop(server);
     let server = Server::start(&data);
     let client = server.client();
-    let (from, to) = (number(&client, "from").await, number(&client, "to").await);
+    let (from, to) = (number(&client, "from").await, number(&client, "goal").await);
     assert_eq!(from + to, 100);
     assert!(to >= 25);
 }

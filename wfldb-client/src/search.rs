@@ -12,10 +12,8 @@ use crate::outgoing::Source;
 use crate::retry::Safety;
 use crate::{Client, Error};
 
-fn call(method: Method, bucket: &BucketName, query: &str) -> Call {
-    let mut path = Target::Search(bucket.clone()).path();
-    path.push_str(query);
-    Call::new(method, path)
+fn call(method: Method, bucket: &BucketName) -> Call {
+    Call::new(method, Target::Search(bucket.clone()).path())
 }
 
 impl Client {
@@ -31,8 +29,10 @@ impl Client {
         request: &SearchRequest,
         wait: Option<Seq>,
     ) -> Result<SearchAnswer, Error> {
-        let query = wait.map_or(String::new(), |seq| format!("?wait={seq}"));
-        let mut call = call(Method::Post, bucket, &query);
+        let mut call = call(Method::Post, bucket);
+        if let Some(seq) = wait {
+            call = call.query(&[("wait", &seq.to_string())]);
+        }
         call.headers
             .push(("content-type".to_owned(), "application/json".to_owned()));
         let body = serde_json::to_vec(request).map_err(|error| Error::Local(error.to_string()))?;
@@ -47,7 +47,7 @@ impl Client {
     /// # Errors
     /// As [`Client::search`].
     pub async fn search_status(&self, bucket: &BucketName) -> Result<SearchStatus, Error> {
-        let call = call(Method::Get, bucket, "");
+        let call = call(Method::Get, bucket);
         parse(&self.caller.send(&call).await?.bytes().await?)
     }
 
@@ -56,7 +56,7 @@ impl Client {
     /// # Errors
     /// As [`Client::search`].
     pub async fn rebuild_search(&self, bucket: &BucketName) -> Result<(), Error> {
-        let mut call = call(Method::Post, bucket, "?rebuild=true");
+        let mut call = call(Method::Post, bucket).query(&[("rebuild", "true")]);
         call.safety = Safety::Idempotent;
         self.caller.send(&call).await?.bytes().await.map(drop)
     }

@@ -441,12 +441,6 @@ fn a_request_without_a_route_is_told_why() {
             Kind::NotAllowed,
         ),
         ("GET", "/v1/abc/_find", "MethodNotAllowed", Kind::NotAllowed),
-        (
-            "GET",
-            "/v1/abc/_changes?since=0",
-            "NotSupportedYet",
-            Kind::NotAllowed,
-        ),
         ("GET", "/v1/abc/batch", "MethodNotAllowed", Kind::NotAllowed),
         ("PUT", "/v1/_stats", "MethodNotAllowed", Kind::NotAllowed),
         ("GET", "/v1/_dryrun", "MethodNotAllowed", Kind::NotAllowed),

@@ -24,7 +24,7 @@ fn holder(store: &Store, ops: &[Op]) -> Holder {
 /// Operations of which one is enough to come to a request's entries, which are then decided one by one.
 fn enough(kind: RouteKind, ops: &'static [Op]) -> Vec<Op> {
     match kind {
-        RouteKind::Batch => vec![Op::Put],
+        RouteKind::Batch | RouteKind::Bulk => vec![Op::Put],
         // The row lets in whoever has a grant; what is asked for here is an administrator's.
         RouteKind::Keys => vec![Op::Admin],
         _ => ops.to_vec(),

@@ -123,7 +123,10 @@ fn every_mac_is_compared_in_constant_time() {
 /// secret and the cursors' key were such.
 #[test]
 fn no_field_keeps_a_secret_in_memory_that_is_not_wiped() {
-    const NOT_SECRET: [&str; 1] = ["wfldb-core/src/verifier/mod.rs"];
+    const NOT_SECRET: [&str; 2] = [
+        "wfldb-core/src/verifier/mod.rs",
+        "wfldb-engine/src/query/position.rs",
+    ];
     let mut cases = 0;
     for (name, source) in sources() {
         for (number, line) in source.lines().enumerate() {

@@ -349,7 +349,7 @@ mod tests {
             ("GET", "/v1/photos/a?link=x", 400),
             ("GET", "/readyz", 404),
             ("OPTIONS", "/v1/photos/a", 405),
-            ("PATCH", "/v1/photos/a", 405),
+            ("TRACE", "/v1/photos/a", 405),
             ("POST", "/v1/_session", 403),
         ] {
             let refused = ask(method, target, &OURS).unwrap_err();

@@ -97,11 +97,6 @@ impl Engine {
         if ops.len() > BATCH_ENTRIES_MAX || ops.iter().map(bytes).sum::<usize>() > BATCH_BYTES_MAX {
             return Err(EngineError::TooLarge);
         }
-        let bucket = self.inner.bucket(name)?;
-        admits(&bucket, proof)?;
-        if bucket.config.kind != wfldb_core::object::BucketKind::Documents {
-            return Err(EngineError::NotDocuments);
-        }
         let ops: Vec<BatchOp> = ops.into_iter().map(BulkOp::into_batch).collect();
         // SECURITY: every entry's right comes before anything is looked at. The batches check it again.
         for (index, op) in ops.iter().enumerate() {
@@ -111,6 +106,11 @@ impl Engine {
                     error: Box::new(error),
                 }
             })?;
+        }
+        let bucket = self.inner.bucket(name)?;
+        admits(&bucket, proof)?;
+        if bucket.config.kind != wfldb_core::object::BucketKind::Documents {
+            return Err(EngineError::NotDocuments);
         }
         let mut results: Vec<Option<BulkResult>> = vec![None; ops.len()];
         // A key occurs once in a batch, so what comes again waits for the next round.

@@ -88,7 +88,7 @@ fn a_version_with_a_time_to_live_ends_at_once_and_then_goes_for_good() {
         (1, 3, 8, 8)
     );
     // Nothing of it is left in the index: neither the due time nor the tag.
-    assert_eq!(storage.snapshot().range(Space::Index, b"", b"", false).count(), 0);
+    assert_eq!(index_rows(&storage), 0);
     // At a time when it was there, something else cannot be told to have been.
     let then = Which::At(ending.modified);
     assert!(matches!(

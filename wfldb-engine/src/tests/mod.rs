@@ -201,6 +201,14 @@ pub(crate) fn read(engine: &Engine, bucket: &str, key: &str, which: Which) -> Re
     Ok(body)
 }
 
+/// Rows of `index` but for the places of changes, which every change of a bucket leaves.
+pub(crate) fn index_rows(storage: &dyn crate::Storage) -> usize {
+    let snapshot = storage.snapshot();
+    let rows = snapshot.range(crate::Space::Index, b"", b"", false);
+    let is_place = |row: &[u8]| row.len() == 16 + 1 + 8 && row.get(16) == Some(&b'q');
+    rows.filter(|row| !is_place(&row.as_ref().unwrap().0)).count()
+}
+
 pub(crate) fn open(dir: &Path) -> Engine {
     Engine::open(dir, options()).unwrap()
 }

@@ -123,7 +123,7 @@ proptest! {
         }
         prop_assert_eq!(listed(&engine, &query), expected);
         // No row of the index is without its object.
-        let rows = storage.snapshot().range(Space::Index, b"", b"", false).count();
+        let rows = index_rows(&storage);
         let tags: u32 = model.values().filter_map(|history| *history.last()?).map(u8::count_ones).sum();
         prop_assert_eq!(rows, tags as usize);
         assert_sound(&engine);

@@ -484,7 +484,8 @@ async fn a_reader_that_takes_nothing_costs_little() {
         [format!("{seq} put k")]
     );
     let grown = resident_kib().saturating_sub(before) / 1024;
-    assert!(grown < 160, "memory grew by {grown} MiB");
+    // Of both ends: a page, a piece ahead of it, and what HTTP/2 holds for a reader that does not read.
+    assert!(grown < 256, "memory grew by {grown} MiB");
     let begun = Instant::now();
     store.keep().await;
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

@@ -1,0 +1,162 @@
+//! PostgreSQL: `jsonb` in one table, an index for each question, prepared statements, a connection for each client.
+
+use std::fmt::Write as _;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::types::Json;
+use tokio_postgres::{Client, NoTls, Statement};
+
+use super::data::Orders;
+use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT};
+use crate::Failure;
+
+/// Rows of one statement while loading.
+const LOAD_ROWS: u64 = 1000;
+
+pub(crate) struct Postgres {
+    clients: Vec<Connected>,
+}
+
+struct Connected {
+    client: Client,
+    statements: Statements,
+    driver: JoinHandle<()>,
+}
+
+struct Statements {
+    insert: Statement,
+    read: Statement,
+    equal: Statement,
+    range: Statement,
+    newest: Statement,
+    aggregate: Statement,
+    search: Statement,
+}
+
+impl Statements {
+    async fn of(client: &Client) -> Result<Self, Failure> {
+        let (range, few) = (RANGE_LIMIT, FEW_LIMIT);
+        let aggregate = "SELECT doc->>'city' AS city, count(*), sum((doc->>'total')::float8), \
+                         avg((doc->>'total')::float8) FROM orders GROUP BY 1 ORDER BY 1";
+        Ok(Self {
+            insert: client.prepare("INSERT INTO orders (id, doc) VALUES ($1, $2)").await?,
+            read: client.prepare("SELECT doc::text FROM orders WHERE id = $1").await?,
+            equal: client
+                .prepare("SELECT doc::text FROM orders WHERE doc->>'customer' = $1")
+                .await?,
+            range: client
+                .prepare(&format!(
+                    "SELECT doc::text FROM orders WHERE (doc->>'total')::float8 >= $1 AND (doc->>'total')::float8 <= $2 \
+                     ORDER BY (doc->>'total')::float8 LIMIT {range}"
+                ))
+                .await?,
+            newest: client
+                .prepare(&format!(
+                    "SELECT doc::text FROM orders WHERE doc->>'status' = $1 ORDER BY doc->>'created' DESC LIMIT {few}"
+                ))
+                .await?,
+            aggregate: client.prepare(aggregate).await?,
+            search: client
+                .prepare(&format!(
+                    "SELECT doc::text FROM orders, to_tsquery('english', $1) query \
+                     WHERE to_tsvector('english', doc->>'note') @@ query \
+                     ORDER BY ts_rank(to_tsvector('english', doc->>'note'), query) DESC LIMIT {few}"
+                ))
+                .await?,
+        })
+    }
+}
+
+impl Postgres {
+    /// Connects over the Unix socket in `directory`, and makes the table.
+    pub(crate) async fn new(directory: &str, port: u16, clients: usize) -> Result<Self, Failure> {
+        let settings = format!("host={directory} port={port} user=bench dbname=postgres");
+        let (first, connection) = tokio_postgres::connect(&settings, NoTls).await?;
+        let driver = tokio::spawn(async move {
+            // Whoever asks is told.
+            let _ = connection.await;
+        });
+        first
+            .batch_execute("CREATE TABLE orders (id text PRIMARY KEY, doc jsonb NOT NULL)")
+            .await?;
+        driver.abort();
+        let mut connected = Vec::new();
+        for _ in 0..clients {
+            let (client, connection) = tokio_postgres::connect(&settings, NoTls).await?;
+            let driver = tokio::spawn(async move {
+                let _ = connection.await;
+            });
+            let statements = Statements::of(&client).await?;
+            connected.push(Connected {
+                client,
+                statements,
+                driver,
+            });
+        }
+        Ok(Self { clients: connected })
+    }
+
+    fn client(&self, client: usize) -> Result<&Connected, Failure> {
+        let place = client % self.clients.len().max(1);
+        Ok(self.clients.get(place).ok_or("there are no connections")?)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl DocumentStore for Postgres {
+    async fn load(&self, orders: Orders) -> Result<(), Failure> {
+        let client = &self.client(0)?.client;
+        let mut from = 0;
+        while from < orders.count {
+            let to = (from + LOAD_ROWS).min(orders.count);
+            let mut statement = "INSERT INTO orders (id, doc) VALUES ".to_owned();
+            for number in from..to {
+                let separator = if number == from { "" } else { "," };
+                // Neither keys nor documents have a quote in them.
+                let (key, document) = (Orders::key(number), orders.document(number));
+                write!(statement, "{separator}('{key}','{document}')")?;
+            }
+            client.batch_execute(&statement).await?;
+            from = to;
+        }
+        client
+            .batch_execute(
+                "CREATE INDEX ON orders ((doc->>'customer')); \
+                 CREATE INDEX ON orders (((doc->>'total')::float8)); \
+                 CREATE INDEX ON orders ((doc->>'status'), (doc->>'created')); \
+                 CREATE INDEX ON orders USING gin (to_tsvector('english', doc->>'note')); \
+                 VACUUM ANALYZE orders; CHECKPOINT",
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn ask(&self, client: usize, question: Question) -> Result<u64, Failure> {
+        let Connected {
+            client, statements, ..
+        } = self.client(client)?;
+        let rows = match question {
+            Question::Insert(key, document) => {
+                return Ok(client
+                    .execute(&statements.insert, &[&key, &Json(document)])
+                    .await?);
+            }
+            Question::Read(key) => client.query(&statements.read, &[&key]).await?,
+            Question::Equal(customer) => client.query(&statements.equal, &[&customer]).await?,
+            Question::Range(totals) => {
+                client
+                    .query(&statements.range, &[&totals.from, &totals.to])
+                    .await?
+            }
+            Question::Newest(status) => client.query(&statements.newest, &[&status]).await?,
+            Question::Aggregate => client.query(&statements.aggregate, &[]).await?,
+            Question::Search(words) => client.query(&statements.search, &[&words.join(" & ")]).await?,
+        };
+        Ok(rows.len() as u64)
+    }
+}
