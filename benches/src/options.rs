@@ -81,7 +81,7 @@ pub(crate) struct Options {
     /// With --million: seconds without a request before memory is read again
     #[arg(long, default_value_t = 60)]
     pub(crate) idle_seconds: u64,
-    /// Instead of the suite: documents, beside PostgreSQL and SQLite where it was built with `--features sql`
+    /// Instead of the suite: documents, beside `PostgreSQL` and `SQLite` where it was built with `--features sql`
     #[arg(long, conflicts_with_all = ["million", "walls"])]
     pub(crate) documents: bool,
     /// With --documents: how many

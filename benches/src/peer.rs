@@ -41,6 +41,7 @@ pub(crate) struct Facts {
     pub(crate) holds_back: bool,
     /// Of one that listens on a Unix socket, whose directory is the address.
     #[serde(default)]
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "only a SQL server has one"))]
     pub(crate) port: Option<u16>,
     #[serde(default)]
     pub(crate) access_key: String,

@@ -132,6 +132,9 @@ fn what_cannot_be_stored_is_named_and_the_rest_can_go_on() {
     fs::write(&file, "{\"_id\":\"a\",\"n\":9}\n{\"_id\":\"new\"}\n").unwrap();
     let sum = scene.json(&["import", "one", &file, "--new-only"]);
     assert_eq!((&sum["stored"], &sum["skipped"]), (&json!(1), &json!(1)));
+    let one = scene.run(&["cat", "one/new"]);
+    assert!(one.status.success(), "{one:?}");
+    assert!(one.stdout.ends_with(b"\"}"), "as it is sent, `_sig` last");
     let plain = scene.path("plain.jsonl");
     scene.json(&["export", "one", &plain, "--plain"]);
     let ids: Vec<_> = lines(&plain)

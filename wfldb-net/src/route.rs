@@ -466,6 +466,9 @@ impl Route {
                 after: rest.parsed("cursor", Revoked::parse)?,
             }),
             RouteKind::Indexes => self.index_parameters(&mut rest)?,
+            RouteKind::Search if self.method == Method::Post => {
+                Parameters::Search(rest.parsed("wait", decimal)?.map(Seq::new))
+            }
             RouteKind::Buckets
             | RouteKind::Bucket
             | RouteKind::Object
@@ -482,6 +485,7 @@ impl Route {
             | RouteKind::Session
             | RouteKind::Keys
             | RouteKind::Tx
+            | RouteKind::Search
             | RouteKind::AuditLog => Parameters::None,
             RouteKind::Changes => Parameters::Changes(changes(&mut rest)?),
             RouteKind::AuditProof => Parameters::AuditProof(
@@ -533,10 +537,6 @@ impl Route {
                 let part = part.filter(|part| (1..=PARTS_MAX).contains(part));
                 Parameters::UploadPart(upload, part.ok_or_else(|| bad("part"))?)
             }
-            RouteKind::Search if self.method == Method::Post => {
-                Parameters::Search(rest.parsed("wait", decimal)?.map(Seq::new))
-            }
-            RouteKind::Search => Parameters::None,
             RouteKind::SearchRebuild => rest.must_be_true("rebuild", Parameters::None)?,
             RouteKind::BucketForce => rest.must_be_true("force", Parameters::None)?,
             RouteKind::ObjectUndelete => rest.must_be_true("undelete", Parameters::None)?,

@@ -1,4 +1,4 @@
-//! Documents: the same orders in our server, in PostgreSQL's `jsonb` and in SQLite's JSON, the same questions in each
+//! Documents: the same orders in our server, in `PostgreSQL`'s `jsonb` and in `SQLite`'s JSON, the same questions in each
 //! store's own language, in one run. Stores are asked one after the other; each question alone.
 
 mod data;
@@ -278,12 +278,12 @@ async fn ask<S: DocumentStore>(
     for client in 0..clients {
         let (store, inserted) = (Arc::clone(store), Arc::clone(inserted));
         tasks.spawn(async move {
-            let mut asker = Asker::new(task, terms.orders, client);
+            let mut questions = Asker::new(task, terms.orders, client);
             let (mut counts, mut answers) = (Histogram::default(), 0);
             let mut first = true;
             while first || start.elapsed() < terms.time {
                 first = false;
-                let question = asker.next(&inserted);
+                let question = questions.next(&inserted);
                 let asked = Instant::now();
                 answers += store.ask(client, question).await?;
                 counts.record(asked.elapsed());

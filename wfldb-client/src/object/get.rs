@@ -4,7 +4,9 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use wfldb_core::auth::Method;
+use wfldb_core::doc;
 use wfldb_core::id::{ContentHash, VersionId};
+use wfldb_core::limits::DOCUMENT_BYTES_MAX;
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{EtagCondition, format_etag};
 use wfldb_core::time::UnixMillis;
@@ -136,11 +138,16 @@ impl Client {
     }
 }
 
-/// An object that is being read.
+/// Longer than the member `_sig` of a document.
+const SIGNATURE_BYTES: usize = 256;
+
+/// An object that is being read, or a document as it is sent.
 pub struct Object {
     info: ObjectInfo,
     body: Incoming,
     hasher: Box<blake3::Hasher>,
+    /// Of what may be a document its bytes: `_sig` is not in what the etag is the hash of.
+    document: Option<Vec<u8>>,
     received: u64,
     verified: bool,
     progress: Option<Progress>,
@@ -158,10 +165,15 @@ impl std::fmt::Debug for Object {
 
 impl Object {
     pub(super) fn of(answer: Answer, progress: Option<Progress>) -> Result<Self, Error> {
+        let info = ObjectInfo::of(&answer.parts.headers)?;
+        // Ranges are offered of every object, and of no document.
+        let is_object = answer.parts.headers.contains_key(http::header::ACCEPT_RANGES);
+        let may_be_document = !is_object && info.len <= (DOCUMENT_BYTES_MAX + SIGNATURE_BYTES) as u64;
         Ok(Self {
-            info: ObjectInfo::of(&answer.parts.headers)?,
+            info,
             body: answer.body,
             hasher: Box::default(),
+            document: may_be_document.then(Vec::new),
             received: 0,
             verified: false,
             progress,
@@ -213,6 +225,9 @@ impl Object {
                         ));
                     }
                     self.hasher.update(&piece);
+                    if let Some(document) = &mut self.document {
+                        document.extend_from_slice(&piece);
+                    }
                     self.report(i64::try_from(len).unwrap_or(i64::MAX));
                     return Ok(Some(piece));
                 }
@@ -230,7 +245,9 @@ impl Object {
             return Err(Error::Transport(why));
         }
         let hash = ContentHash::from_bytes(*self.hasher.finalize().as_bytes());
-        if hash != self.info.etag {
+        let stored = self.document.as_deref().and_then(doc::stored_text);
+        let is_document = stored.is_some_and(|stored| ContentHash::of(&stored) == self.info.etag);
+        if hash != self.info.etag && !is_document {
             return Err(Error::Corrupt(format!(
                 "the bytes hash to {hash}, the etag is {}",
                 self.info.etag

@@ -392,6 +392,18 @@ pub fn with_signature(text: &[u8], signature: &DocumentSignature) -> Vec<u8> {
     whole
 }
 
+/// The stored text of a document as readers get it, which its etag is the hash of: the opposite of [`with_signature`].
+pub fn stored_text(whole: &[u8]) -> Option<Vec<u8>> {
+    let beginning = format!(",\"{SIGNATURE}\":\"");
+    // Inside of a text its quotation marks would be escaped, so the last one is that of the last member.
+    let at = whole
+        .windows(beginning.len())
+        .rposition(|window| window == beginning.as_bytes())?;
+    let signature = whole.get(at + beginning.len()..)?.strip_suffix(b"\"}")?;
+    DocumentSignature::parse(std::str::from_utf8(signature).ok()?)?;
+    Some([whole.get(..at)?, b"}"].concat())
+}
+
 /// Takes a document as readers get it apart: the stored members, and the signature.
 ///
 /// # Errors

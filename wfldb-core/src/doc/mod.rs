@@ -15,7 +15,7 @@ mod timed;
 
 pub use self::envelope::{
     DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT, MEMBERS, Sealed,
-    Standing, payload, split_signature, verify, with_signature, without_envelope,
+    Standing, payload, split_signature, stored_text, verify, with_signature, without_envelope,
 };
 pub use self::instant::instant;
 pub(crate) use self::instant::{month_of, spell, start_of_month};

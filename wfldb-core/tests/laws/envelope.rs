@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use wfldb_core::doc::{
     DocumentFault, DocumentSignature, Draft, Envelope, EnvelopeError, Object, Sealed, Standing, Value,
-    allowed_signer, canonical, parse_object, payload, signature_file, split_signature, verify,
+    allowed_signer, canonical, parse_object, payload, signature_file, split_signature, stored_text, verify,
     with_signature, without_envelope,
 };
 use wfldb_core::id::{PublicKey, SecretKey};
@@ -86,7 +86,10 @@ fn versions_count_name_their_predecessor_and_never_go_back_in_time() {
 #[test]
 fn an_envelope_in_a_body_is_the_current_one_or_refused() {
     let one = first(json!({"name": "Ann"}));
-    let read = parse_object(&with_signature(&one.text, &one.signature)).unwrap();
+    let whole = with_signature(&one.text, &one.signature);
+    assert_eq!(stored_text(&whole), Some(one.text.clone()));
+    assert_eq!(stored_text(&one.text), None);
+    let read = parse_object(&whole).unwrap();
     // Read, changed and sent back as it is.
     let mut again = Value::Object(read.clone());
     again["name"] = "Bob".into();

@@ -7,7 +7,7 @@ use wfldb_core::name::KeyPrefix;
 use wfldb_core::object::Tags;
 
 use super::*;
-use crate::{After, MemoryStorage, ScanQuery, Space, Storage};
+use crate::{After, MemoryStorage, ScanQuery};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -55,10 +55,12 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
                 .further(&authorized, entries.iter().map(|entry| access(bucket, entry)))?;
         }
         let documents = |entry: &BatchEntry| matches!(entry.action, batch::BatchAction::Document { .. });
-        if entries.iter().any(documents)
-            && document::kind(&app, &authorized).await? != Some(BucketKind::Documents)
-        {
-            return Err(Fault::Engine(EngineError::NotDocuments));
+        if entries.iter().any(documents) {
+            match document::kind(&app, &authorized).await? {
+                Some(BucketKind::Documents) => {}
+                Some(BucketKind::Objects) => return Err(Fault::Engine(EngineError::NotDocuments)),
+                None => return Err(Fault::Engine(EngineError::NoSuchBucket)),
+            }
         }
         let shown = shown(&authorized, &entries);
         let ops: Vec<BatchOp> = entries.into_iter().map(op).collect();

@@ -106,7 +106,7 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
             400,
             "BadBucketConfig",
         ),
-        (config(r#"{"kind":"documents"}"#), 400, "NotSupportedYet"),
+        (config(r#"{"kind":"documents"}"#), 409, "KindFixed"),
         (config(r#"{"versions":{"keep":0}}"#), 400, "BadBucketConfig"),
         (config(&" ".repeat(20_000)), 413, "TooLarge"),
         (
@@ -288,7 +288,7 @@ async fn wrong_signature_headers_have_their_codes() {
         ),
         (
             "unknown method",
-            |ask, _| ask.method = "PATCH".to_owned(),
+            |ask, _| ask.method = "LINK".to_owned(),
             405,
             "MethodNotAllowed",
         ),
