@@ -136,7 +136,7 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
             );
         }
         let refused = store.send(Ask::new("POST", "/v1/photos/k").over(http)).await;
-        assert_eq!(refused.header("allow"), "GET, HEAD, PUT, DELETE");
+        assert_eq!(refused.header("allow"), "GET, HEAD, PUT, DELETE, PATCH");
     }
     assert_eq!(store.contents().await, (Vec::new(), 0));
 }
