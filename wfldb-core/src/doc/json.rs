@@ -210,14 +210,12 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut values = Vec::new();
         loop {
             let back = self.reading.borrow_mut().enter(&values.len().to_string());
-            match seq.next_element_seed(inner)? {
-                Some(value) => values.push(value),
-                None => {
-                    self.reading.borrow_mut().pointer.truncate(back);
-                    return Ok(Value::Array(values));
-                }
-            }
+            let next = seq.next_element_seed(inner)?;
             self.reading.borrow_mut().pointer.truncate(back);
+            let Some(value) = next else {
+                return Ok(Value::Array(values));
+            };
+            values.push(value);
         }
     }
 
