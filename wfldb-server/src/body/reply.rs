@@ -109,7 +109,11 @@ impl ReplyBody {
 
 impl ReplyBody {
     pub(crate) fn keeping(mut self, kept: impl AsRef<Progress> + Send + 'static) -> Self {
-        kept.as_ref().offered();
+        let progress = kept.as_ref();
+        if matches!(self.content, Content::Feed(_)) {
+            progress.is_of_a_feed();
+        }
+        progress.offered();
         self.kept = Some(Kept(Box::new(kept)));
         self
     }

@@ -99,12 +99,12 @@ impl Shared {
         }
     }
 
-    /// What the connection is of use for.
-    fn state(&self, now: Instant) -> State {
+    /// What the connection is of use for. `stopping`: since when the server is.
+    fn state(&self, now: Instant, stopping: Option<Instant>) -> State {
         let running = self.running();
         let stalled = running
             .values()
-            .filter(|progress| progress.is_stalled(now))
+            .filter(|progress| progress.is_stalled(now, stopping))
             .count();
         if stalled > 0 {
             return if stalled == running.len() {
@@ -228,6 +228,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let mut look = tokio::time::interval(LOOK);
     let mut ending = false;
+    let mut stopping_since = None;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -237,11 +238,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 }
                 return;
             }
-            _ = stopping.wait_for(|stopping| *stopping), if !ending => {
+            _ = stopping.wait_for(|stopping| *stopping), if stopping_since.is_none() => {
+                stopping_since = Some(Instant::now());
                 ending = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ = look.tick() => match shared.state(Instant::now()) {
+            _ = look.tick() => match shared.state(Instant::now(), stopping_since) {
                 // Whoever takes an answer gets it whole; there are no new ones.
                 State::Idle | State::Stalls if !ending => {
                     ending = true;
@@ -263,16 +265,16 @@ mod tests {
     fn a_connection_is_of_use_as_long_as_one_of_its_answers_gets_on() {
         let shared = Arc::new(Shared::new());
         let later = || Instant::now() + Duration::from_hours(1);
-        assert_eq!(shared.state(Instant::now()), State::InUse);
-        assert_eq!(shared.state(later()), State::Never);
+        assert_eq!(shared.state(Instant::now(), None), State::InUse);
+        assert_eq!(shared.state(later(), None), State::Never);
         let (one, other) = (shared.begin(), shared.begin());
-        assert_eq!(shared.state(later()), State::InUse, "we may take our time");
+        assert_eq!(shared.state(later(), None), State::InUse, "we may take our time");
         one.progress.offered();
-        assert_eq!(shared.state(Instant::now()), State::InUse);
-        assert_eq!(shared.state(later()), State::Stalls);
+        assert_eq!(shared.state(Instant::now(), None), State::InUse);
+        assert_eq!(shared.state(later(), None), State::Stalls);
         drop(other);
-        assert_eq!(shared.state(later()), State::Stuck);
+        assert_eq!(shared.state(later(), None), State::Stuck);
         drop(one);
-        assert_eq!(shared.state(later()), State::Idle);
+        assert_eq!(shared.state(later(), None), State::Idle);
     }
 }

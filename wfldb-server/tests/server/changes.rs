@@ -488,8 +488,7 @@ async fn a_reader_that_takes_nothing_costs_little() {
     assert!(grown < 256, "memory grew by {grown} MiB");
     let begun = Instant::now();
     store.keep().await;
-    // What cannot be sent is cut when the drain is over.
-    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     drop(held);
 }
 
