@@ -149,12 +149,22 @@ HEADERS = "content-type: image/jpeg\ncache-control: no-store\nexpires: 0\nx-wfld
           "x-wfldb-tags: a=b&kind=cat\nx-wfldb-ttl: 60"
 
 
+INDEXES = {
+    "one": {"index": {"fields": ["a"]}},
+    "two fields": {"index": {"fields": ["a.b", "c"]}, "name": "by_two", "unique": True},
+    "hash": {"index": {"fields": ["name"]}, "type": "hash"},
+    "partial": {"index": {"fields": ["mail"], "partial_filter_selector": {"kind": "user", "age": {"$gte": 18}}}, "sparse": True},
+}
+
+
 def written_here():
     for route in ROUTES.split("\n"):
         keep("route", route[:60], route)
     keep("bucket_config", "all", json.dumps(BUCKET))
     keep("bucket_config", "empty", "{}")
     keep("batch_json", "all", json.dumps(BATCH))
+    for name, definition in INDEXES.items():
+        keep("index_definition", name, json.dumps(definition))
     for name, request in TX.items():
         keep("tx_json", name, json.dumps(request))
     keep("part_list", "two", json.dumps([{"part": n, "etag": ETAG} for n in (1, 2)]))

@@ -81,7 +81,7 @@ fn keys(row: &[u8]) {
         assert_eq!(key::due(&bucket, &parsed), due);
     }
     if let (Ok((at, object)), Some(bucket)) = (key::parse_timed(row), row.first_chunk()) {
-        let bucket = wfldb_core::id::BucketId::from_bytes(*bucket);
+        let bucket = BucketId::from_bytes(*bucket);
         assert_eq!(key::timed(&bucket, at, &object), row);
     }
     if let Ok((seq, _)) = key::parse_bucket_change(due, value) {
