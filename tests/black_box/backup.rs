@@ -98,6 +98,24 @@ fn profile_at(profile: &Profile, listen: &str) -> Profile {
     Profile::parse(&fields.to_string()).unwrap()
 }
 
+/// A defect it catches: a store that cannot be looked at offline by whoever has a profile in the environment.
+#[test]
+fn a_stopped_store_is_verified_whatever_profile_is_in_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    assert!(Server::start(&data).terminate().success());
+    let checked = Command::new(binary("wfldb-admin"))
+        .args(["verify", "--data", text(&data)])
+        .env("WFLDB_PROFILE", dir.path().join("nowhere.json"))
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(
+        String::from_utf8_lossy(&checked.stdout).starts_with("sound"),
+        "{checked:?}"
+    );
+}
+
 #[test]
 fn a_backup_of_a_running_server_becomes_a_server_that_refuses_replays() {
     let dir = tempfile::tempdir().unwrap();

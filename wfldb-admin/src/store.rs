@@ -16,8 +16,8 @@ use crate::reach::{Reach, connected, prober};
 pub(crate) struct Verify {
     #[command(flatten)]
     reach: Reach,
-    /// Offline: the directory of a store that no server has open. It is only read
-    #[arg(long, value_name = "DIR", conflicts_with = "profile")]
+    /// Offline: the directory of a store that no server has open. It is only read; a profile is not used
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
