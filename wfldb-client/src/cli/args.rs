@@ -149,6 +149,12 @@ pub(crate) struct QueryArgs {
     /// Which documents, as JSON: '{}' for all, '{"year": {"$gte": 1980}}'
     #[arg(value_name = "SELECTOR")]
     pub(crate) selector: String,
+    /// Only documents that this search of the full text finds too, the best match first without --sort
+    #[arg(long, value_name = "QUERY")]
+    pub(crate) text: Option<String>,
+    /// Have that search wait until the index has the change with this number, 10 s at most
+    #[arg(long, value_name = "SEQ", requires = "text")]
+    pub(crate) wait: Option<u64>,
     /// Only these members
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
