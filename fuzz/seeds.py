@@ -190,6 +190,16 @@ def written_here():
     group = {"by": [{"field": "at", "bucket": "1h"}], "fields": {"n": {"count": True}, "p": {"percentiles": {"field": "n.1", "at": [50]}}}}
     stages = [{"match": {"_id": {"$gte": "a"}}}, {"group": group}, {"sort": [{"n": "desc"}]}, {"limit": 1}]
     keep("pipeline", "time", json.dumps({"pipeline": stages}) + "\n" + json.dumps(document))
+    wanted = {"$and": [{"n": {"$elemMatch": {"$gte": 1}}}, {"$or": [{"_id": {"$beginsWith": "a"}}, {"at": {"$regex": "^2026"}}]}]}
+    questions = {
+        "array": {"selector": wanted, "fields": ["_id", "n.2"], "sort": [{"at": "desc"}, "_id"], "limit": 5, "count": True},
+        "range": {"selector": {"at": {"$gt": "2025", "$lte": "2027"}, "n": {"$all": [1], "$size": 3}}, "sort": ["at"], "skip": 1},
+        "negated": {"selector": {"$nor": [{"at": {"$in": ["b", None]}}, {"n": {"$type": "number"}}], "$not": {"x": {"$exists": True}}}},
+        "text": {"selector": {"at": {"$text": {"query": "a b", "operator": "and"}}, "_id": {"$lt": "b"}}, "bookmark": "x"},
+    }
+    for name, body in questions.items():
+        index = {"index": {"fields": [{"at": "desc"}, "n"], "partial_filter_selector": {"n": {"$exists": True}}}}
+        keep("find", name, "\n".join(map(json.dumps, [body, index, document, {"_id": "b", "at": None, "n": 7}])))
     keep("search", "request", '{"query":"a:fox +den -hound","operator":"and","limit":5,"skip":1,"highlight":true,"documents":true}')
     keep("search", "words", '"red fox" +b.c:(den OR ho*) AND NOT hound~2 fox^2.5 wi-fi \\-x')
     keep("dry_run", "put", json.dumps(question))

@@ -172,9 +172,9 @@ names = texts("bucket", ["abc", "a-b", "0-9", "a" * 63, "photos"],
               ["", "ab", "a" * 64, "Abc", "-ab", "ab-", "a_b", "a.b", "a b", "abc/", "\u00e4bc", "abc\n"], "BadBucketName")
 names += texts("key", ["a", "/", "//", "a/", "a//b", "\u00fcber/\U0001f600", " ", "...", "a/.b/..c", "scan", "k" * 1024, "%2F", "+", "\u0080"],
                ["", ".", "..", "a/..", "../a", "a/./b", "a\u0000b", "a\tb", "\u007f", "\u001f", "k" * 1025, "\u00e9" * 513], "BadKey")
-names += texts("writable_key", ["_static/x", "scans", "scan/x", "x/_find", "_Find", "batch/"],
+names += texts("writable_key", ["_static/x", "scans", "scan/x", "x/_find", "_Find", "batch/", "_history"],
                ["scan", "batch", "_find", "_find/x", "_tx", "_session/a/b", "_explain", "_aggregate", "_search", "_index",
-                "_bulk", "_changes", "_history", "_schema", "_keys", "_audit", "_backup", "_admin", "_stats/"], "ReservedKey")
+                "_bulk", "_changes", "_schema", "_keys", "_audit", "_backup", "_admin", "_stats/"], "ReservedKey")
 names += texts("prefix", ["", "a", "a/", "a/.", "a/..", ".", "..", "k" * 1024],
                ["a/../", "./", "\u0001", "k" * 1025, "k" * 1022 + "/."], "BadPrefix")
 names += texts("realm", ["a", "-", "local-abc", "r" * 63], ["", "A", "a_b", "r" * 64, "a:b"], "BadRealm")

@@ -1,6 +1,6 @@
 //! Transactions of the SDK against the running server: closures that run into each other, and a server that dies.
 
-use wfldb_client::{Client, Error, GetOptions, PutOptions};
+use wfldb_client::{Client, Error, GetOptions, PutOptions, Steps};
 use wfldb_core::object::BucketConfig;
 use wfldb_tests::{Server, bucket, key};
 
@@ -15,16 +15,18 @@ async fn number(client: &Client, place: &str) -> i64 {
 
 /// Each moves one from one bucket to the other.
 async fn moves(client: &Client, times: u32) -> Result<(), Error> {
-    let (from, to, name) = (bucket("from"), bucket("goal"), key("n"));
+    let (from, to, name) = (&bucket("from"), &bucket("goal"), &key("n"));
     for _ in 0..times {
         client
-            .transaction(async |tx| {
-                for (place, by) in [(&from, -1), (&to, 1)] {
-                    let found = tx.get(place, &name).await?.unwrap_or_default();
-                    let number: i64 = String::from_utf8_lossy(&found).parse().unwrap_or(0);
-                    tx.put(place, &name, (number + by).to_string()).await?;
-                }
-                Ok(())
+            .transaction(|tx| {
+                Steps::new(async move {
+                    for (place, by) in [(from, -1), (to, 1)] {
+                        let found = tx.get(place, name).await?.unwrap_or_default();
+                        let number: i64 = String::from_utf8_lossy(&found).parse().unwrap_or(0);
+                        tx.put(place, name, (number + by).to_string()).await?;
+                    }
+                    Ok(())
+                })
             })
             .await?;
     }
@@ -64,9 +66,9 @@ async fn closures_lose_no_update_and_a_crash_leaves_whole_transactions() {
     next.lock(&bucket("goal"), &key("n"), true).await.unwrap();
     next.abort().await;
 
-    let busy = tokio::task::spawn_blocking({
-        let (client, runtime) = (client.clone(), tokio::runtime::Handle::current());
-        move || runtime.block_on(moves(&client, 1000))
+    let busy = tokio::spawn({
+        let client = client.clone();
+        async move { moves(&client, 1000).await }
     });
     while number(&client, "goal").await < 25 {
         tokio::task::yield_now().await;

@@ -78,7 +78,7 @@ pub use profile::Profile;
 pub use query::{Documents, Query};
 pub use store::{Compacted, StoreStats};
 pub use tls::{Pin, TlsFailure, TlsOptions};
-pub use transaction::{Committed, Transaction};
+pub use transaction::{Committed, Steps, Transaction};
 pub use transfer::{
     DocumentReader, DocumentWriter, ExportOptions, Exported, Format, Found, ImportError, ImportOptions,
     Imported, ReadError,

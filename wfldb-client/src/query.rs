@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 use wfldb_core::auth::Method;
+use wfldb_core::id::Seq;
 use wfldb_core::limits::FIND_LIMIT_MAX;
 use wfldb_core::name::BucketName;
 use wfldb_net::find::{ExplainAnswer, FindAnswer};
@@ -38,6 +39,7 @@ pub struct Query {
     skip: usize,
     page: usize,
     use_index: Option<String>,
+    wait: Option<Seq>,
 }
 
 impl Query {
@@ -52,6 +54,7 @@ impl Query {
             skip: 0,
             page: FIND_LIMIT_MAX,
             use_index: None,
+            wait: None,
         }
     }
 
@@ -59,6 +62,29 @@ impl Query {
     #[must_use]
     pub fn filter(mut self, selector: Value) -> Self {
         self.filters.push(selector);
+        self
+    }
+
+    /// Only documents that this search of the full text finds, in the language of [`Client::search`]: the best match
+    /// first, without [`Query::sort`]. Once in a question.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use wfldb_client::Query;
+    ///
+    /// let query = Query::all().text("title:fox -hound").filter(json!({"year": 1999}));
+    /// assert_eq!(query.body()["selector"], json!({"$and": [{"$text": "title:fox -hound"}, {"year": 1999}]}));
+    /// ```
+    #[must_use]
+    pub fn text(self, search: &str) -> Self {
+        self.filter(json!({"$text": search}))
+    }
+
+    /// The search knows every change up to this `seq`, as a write's answer names it. Only with [`Query::text`]: the
+    /// documents themselves are always as they are now.
+    #[must_use]
+    pub fn wait(mut self, seq: Seq) -> Self {
+        self.wait = Some(seq);
         self
     }
 
@@ -144,6 +170,7 @@ impl Query {
 pub struct Documents {
     client: Client,
     path: String,
+    wait: Option<Seq>,
     body: Value,
     /// How many more are wanted; `None`: all.
     left: Option<usize>,
@@ -183,7 +210,7 @@ impl Documents {
         {
             body.insert("limit".to_owned(), left.min(self.page).into());
         }
-        let answer: FindAnswer = self.client.ask(&self.path, &self.body).await?;
+        let answer: FindAnswer = self.client.ask(&self.path, self.wait, &self.body).await?;
         self.left = self.left.map(|left| left.saturating_sub(answer.docs.len()));
         match (answer.bookmark, self.body.as_object_mut()) {
             (Some(bookmark), Some(body)) => {
@@ -213,6 +240,7 @@ impl Client {
         Documents {
             client: self.clone(),
             path: format!("{}/_find", bucket_path(bucket)),
+            wait: query.wait,
             body: query.body(),
             left: query.limit,
             page: query.page,
@@ -233,7 +261,7 @@ impl Client {
             members.remove("sort");
         }
         let path = format!("{}/_find", bucket_path(bucket));
-        let answer: FindAnswer = self.ask(&path, &body).await?;
+        let answer: FindAnswer = self.ask(&path, query.wait, &body).await?;
         answer
             .count
             .ok_or_else(|| Error::Transport("the server's answer has no count".to_owned()))
@@ -245,12 +273,20 @@ impl Client {
     /// `Api`, `Transport`.
     pub async fn explain(&self, bucket: &BucketName, query: &Query) -> Result<ExplainAnswer, Error> {
         let path = format!("{}/_explain", bucket_path(bucket));
-        self.ask(&path, &query.body()).await
+        self.ask(&path, query.wait, &query.body()).await
     }
 
     /// Sends a question. It changes nothing, so it may come over a session, and twice.
-    async fn ask<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        wait: Option<Seq>,
+        body: &Value,
+    ) -> Result<T, Error> {
         let mut call = Call::new(Method::Post, path.to_owned()).by_session();
+        if let Some(seq) = wait {
+            call = call.query(&[("wait", &seq.to_string())]);
+        }
         call.headers
             .push(("content-type".to_owned(), "application/json".to_owned()));
         call.source = Source::of_bytes(body.to_string().into());

@@ -1,6 +1,10 @@
 //! Transactions: reads and writes over many keys and buckets that happen all together or not at all, in closures that are
 //! run again when others came first.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +45,39 @@ pub struct Transaction {
     over: bool,
 }
 
+/// What a closure does in a transaction: a future that any task may run, spawned ones too.
+///
+/// It borrows the transaction for `'t`, and may borrow from around the closure for `'a`.
+pub struct Steps<'a, 't, T> {
+    future: Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 't>>,
+    /// Says that `'a` is at least as long as `'t`, for every transaction that the closure is given.
+    around: PhantomData<&'t &'a ()>,
+}
+
+impl<'t, T> Steps<'_, 't, T> {
+    /// The steps of an `async move` block. What it borrows is borrowed outside of the closure: `let bucket = &bucket;`.
+    pub fn new(future: impl Future<Output = Result<T, Error>> + Send + 't) -> Self {
+        Self {
+            future: Box::pin(future),
+            around: PhantomData,
+        }
+    }
+}
+
+impl<T> Future for Steps<'_, '_, T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(context)
+    }
+}
+
+impl<T> fmt::Debug for Steps<'_, '_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steps").finish_non_exhaustive()
+    }
+}
+
 /// Nothing that a transaction does before its commit is done, whatever became of the request.
 fn before_commit(error: Error) -> Error {
     match error {
@@ -60,20 +97,26 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn example(client: wfldb_client::Client) -> Result<(), wfldb_client::Error> {
+    /// use wfldb_client::Steps;
     /// use wfldb_core::name::{BucketName, ObjectKey};
     ///
-    /// let bucket = BucketName::parse("accounts").unwrap();
-    /// let [from, to] = ["ann", "bob"].map(|key| ObjectKey::parse(key).unwrap());
-    /// client
-    ///     .transaction(async |tx| {
-    ///         for (key, by) in [(&from, -10), (&to, 10)] {
-    ///             let found = tx.get(&bucket, key).await?.unwrap_or_default();
-    ///             let balance: i64 = String::from_utf8_lossy(&found).parse().unwrap_or(0);
-    ///             tx.put(&bucket, key, (balance + by).to_string()).await?;
-    ///         }
-    ///         Ok(())
-    ///     })
-    ///     .await?;
+    /// let moved = tokio::spawn(async move {
+    ///     let bucket = &BucketName::parse("accounts").unwrap();
+    ///     let [from, to] = &["ann", "bob"].map(|key| ObjectKey::parse(key).unwrap());
+    ///     client
+    ///         .transaction(|tx| {
+    ///             Steps::new(async move {
+    ///                 for (key, by) in [(from, -10), (to, 10)] {
+    ///                     let found = tx.get(bucket, key).await?.unwrap_or_default();
+    ///                     let balance: i64 = String::from_utf8_lossy(&found).parse().unwrap_or(0);
+    ///                     tx.put(bucket, key, (balance + by).to_string()).await?;
+    ///                 }
+    ///                 Ok(())
+    ///             })
+    ///         })
+    ///         .await
+    /// });
+    /// moved.await.unwrap()?;
     /// # Ok(())
     /// # }
     /// ```
@@ -81,9 +124,9 @@ impl Client {
     /// # Errors
     /// Those of `body`; `Api` with code `TransactionConflict` after the last attempt; `OutcomeUnknown` when the commit was not
     /// answered: it is not sent again, read back.
-    pub async fn transaction<T>(
+    pub async fn transaction<'a, T>(
         &self,
-        mut body: impl AsyncFnMut(&mut Transaction) -> Result<T, Error>,
+        mut body: impl for<'t> FnMut(&'t mut Transaction) -> Steps<'a, 't, T>,
     ) -> Result<(T, Committed), Error> {
         let mut attempt = 1;
         loop {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use wfldb_core::auth::{Authorized, Op};
+use wfldb_core::doc::{self, DocumentSignature};
 use wfldb_core::id::{BucketId, Seq, VersionId};
 use wfldb_core::limits::DOCUMENT_BYTES_MAX;
 use wfldb_core::name::ObjectKey;
@@ -26,6 +27,20 @@ pub struct Head {
     /// Its bytes, checked, where they were asked for and stand in one row of at most
     /// [`DOCUMENT_BYTES_MAX`] bytes, as those of documents do.
     pub body: Option<Bytes>,
+    /// Of a document: the store's signature.
+    pub signature: Option<DocumentSignature>,
+}
+
+impl Head {
+    /// The bytes as a reader gets them: those of a document with its `_sig`.
+    #[must_use]
+    pub fn document(&self) -> Option<Bytes> {
+        let body = self.body.as_ref()?;
+        Some(match &self.signature {
+            Some(signature) => doc::with_signature(body, signature).into(),
+            None => body.clone(),
+        })
+    }
 }
 
 /// A piece of a bucket's keys, in order.
@@ -182,5 +197,6 @@ fn head(
     Ok(Head {
         version: row.version,
         body,
+        signature: row.signature.clone(),
     })
 }

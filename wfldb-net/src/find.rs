@@ -14,6 +14,9 @@ pub struct FindAnswer {
     /// How many documents there are, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Of a question with `$text`: its search knew every change of the bucket up to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
     /// What the answer did cost, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_stats: Option<ExecutionStats>,
@@ -37,7 +40,7 @@ pub struct ExecutionStats {
 /// How a question is answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExplainAnswer {
-    /// The index that is walked; `_all_docs` for the keys of the documents.
+    /// The index that is walked; `_all_docs` for the keys of the documents, `_text` for what a search found.
     pub index: String,
     /// In so many ranges of it.
     pub ranges: u64,

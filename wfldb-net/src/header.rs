@@ -31,6 +31,8 @@ pub const IF_VERSION: HeaderName = HeaderName::from_static("x-wfldb-if-version")
 pub const RECEIPT: HeaderName = HeaderName::from_static("x-wfldb-receipt");
 /// The leaf of a write in the audit log.
 pub const LEAF: HeaderName = HeaderName::from_static("x-wfldb-leaf");
+/// `true` in the answer to a write that stored a document: its etag is that of what the store made of the body.
+pub const DOCUMENT: HeaderName = HeaderName::from_static("x-wfldb-document");
 /// What user metadata names begin with.
 pub const META_PREFIX: &str = "x-wfldb-meta-";
 /// Reserved for a later version of the protocol.

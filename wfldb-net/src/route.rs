@@ -112,6 +112,11 @@ impl Parameter {
 }
 
 impl RouteError {
+    /// A parameter that does not fit the rest of the request.
+    pub fn bad_parameter(name: &str) -> Self {
+        Self::BadParameter(Parameter::named(name))
+    }
+
     /// The stable error code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -179,7 +184,7 @@ pub enum Parameters {
     IndexDrop(IndexName),
     /// `_changes`.
     Changes(ChangesQuery),
-    /// `_search?wait=`.
+    /// `?wait=` of `_search`, and of `_find` and `_explain` with `$text`.
     Search(Option<Seq>),
     /// `_keys`.
     Revocations(RevocationsQuery),
@@ -466,7 +471,7 @@ impl Route {
                 after: rest.parsed("cursor", Revoked::parse)?,
             }),
             RouteKind::Indexes => self.index_parameters(&mut rest)?,
-            RouteKind::Search if self.method == Method::Post => {
+            RouteKind::Search | RouteKind::Find | RouteKind::Explain if self.method == Method::Post => {
                 Parameters::Search(rest.parsed("wait", decimal)?.map(Seq::new))
             }
             RouteKind::Buckets
@@ -654,7 +659,7 @@ fn copy_source(text: &str) -> Option<(BucketName, ObjectKey)> {
 }
 
 fn bad(name: &str) -> RouteError {
-    RouteError::BadParameter(Parameter::named(name))
+    RouteError::bad_parameter(name)
 }
 
 /// The parameters that were not asked for yet.

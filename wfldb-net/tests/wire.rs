@@ -474,7 +474,7 @@ fn a_request_without_a_route_is_told_why() {
         ("PUT", "/v1/abc/scan", "ReservedKey", Kind::Invalid),
         ("PUT", "/v1/abc/batch", "ReservedKey", Kind::Invalid),
         ("PUT", "/v1/abc/_find/x", "ReservedKey", Kind::Invalid),
-        ("DELETE", "/v1/abc/_history", "ReservedKey", Kind::Invalid),
+        ("DELETE", "/v1/abc/_changes", "ReservedKey", Kind::Invalid),
         ("LINK", "/v1/abc/k", "MethodNotAllowed", Kind::NotAllowed),
         ("get", "/v1", "MethodNotAllowed", Kind::NotAllowed),
         ("POST", "/v1/abc/k", "MethodNotAllowed", Kind::NotAllowed),

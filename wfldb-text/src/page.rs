@@ -45,7 +45,7 @@ pub struct SearchHit {
     pub score: f32,
     /// The places that match, where they were asked for.
     pub highlights: Vec<Highlight>,
-    /// The stored document, where it was asked for.
+    /// The document as a reader gets it, where it was asked for.
     pub document: Option<Bytes>,
 }
 
@@ -152,9 +152,8 @@ impl Search<'_> {
             let keys: Vec<ObjectKey> = hits.iter().map(|hit| hit.key.clone()).collect();
             for (hit, head) in hits.iter().zip(self.engine.heads(self.proof, &keys, true)?) {
                 // It may have been replaced since it was looked at.
-                let Some(body) = head
-                    .filter(|head| head.version == hit.version)
-                    .and_then(|head| head.body)
+                let head = head.filter(|head| head.version == hit.version);
+                let Some((head, body)) = head.as_ref().and_then(|head| Some((head, head.body.as_ref()?)))
                 else {
                     continue;
                 };
@@ -164,12 +163,12 @@ impl Search<'_> {
                 }
                 bytes += body.len();
                 let highlights = if request.highlight {
-                    self.highlights(&plan, &body)
+                    self.highlights(&plan, body)
                 } else {
                     Vec::new()
                 };
-                page.hits
-                    .push(answer(hit.clone(), highlights, request.documents.then_some(body)));
+                let document = if request.documents { head.document() } else { None };
+                page.hits.push(answer(hit.clone(), highlights, document));
             }
         }
         page.more = more;

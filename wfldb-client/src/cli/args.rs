@@ -15,7 +15,7 @@ use wfldb_core::time::UnixMillis;
 use super::exit::EXIT_CODES;
 use super::help::{
     ABOUT, AGENT_RULES, AGGREGATE_RULES, BATCH_RULES, COPY_RULES, DELEGATE_RULES, EXPORT_RULES, IMPORT_RULES,
-    LINK_RULES, SEARCH_RULES, TAG_RULES, WATCH_RULES,
+    LINK_RULES, PATCH_RULES, SEARCH_RULES, TAG_RULES, WATCH_RULES,
 };
 use super::target::Target;
 
@@ -114,6 +114,15 @@ pub(crate) enum Command {
     Stat(Stat),
     /// List the versions of an object, newest first
     Versions(Versions),
+    /// Print a document, laid out for reading; with --verify only what its signature is good for
+    Doc(Doc),
+    /// Change a part of a document
+    #[command(long_about = PATCH_RULES)]
+    Patch(Patch),
+    /// Print the versions of a document, newest first, with what each said
+    History(HistoryArgs),
+    /// Print, set or remove the JSON Schema that a bucket's documents follow; needs `manage`
+    Schema(SchemaArgs),
     /// Store the documents of a file: JSON Lines, a JSON array, BSON
     #[command(long_about = IMPORT_RULES)]
     Import(Import),
@@ -143,12 +152,77 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Doc {
+    #[arg(value_name = "BUCKET/KEY")]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Refuse a document whose signature is not good for what it says; the key that made it goes to standard error
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// The key that has to have made it (wn1…): the store's, as you know it from elsewhere
+    #[arg(long, value_name = "ID", requires = "verify")]
+    pub(crate) signed_by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Patch {
+    #[arg(value_name = "BUCKET/KEY")]
+    pub(crate) target: Target,
+    /// An object (JSON Merge Patch) or a list (JSON Patch); @FILE reads it from a file, - from standard input
+    #[arg(value_name = "PATCH|@FILE|-")]
+    pub(crate) patch: String,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[arg(value_name = "BUCKET/KEY")]
+    pub(crate) target: Target,
+    /// Have the server say of each version whether it is what was signed, and follows the one below it
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    #[arg(value_name = "BUCKET")]
+    pub(crate) bucket: Target,
+    #[command(subcommand)]
+    pub(crate) verb: SchemaVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaVerb {
+    /// Print it
+    Get,
+    /// Set it, for what is written from now on
+    Put {
+        /// The schema as JSON; @FILE reads it from a file, - from standard input
+        #[arg(value_name = "SCHEMA|@FILE|-")]
+        schema: String,
+    },
+    /// Remove it
+    Rm,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     #[arg(value_name = "BUCKET")]
     pub(crate) bucket: Target,
     /// Which documents, as JSON: '{}' for all, '{"year": {"$gte": 1980}}'
     #[arg(value_name = "SELECTOR")]
     pub(crate) selector: String,
+    /// Only documents that this search of the full text finds too, the best match first without --sort
+    #[arg(long, value_name = "QUERY")]
+    pub(crate) text: Option<String>,
+    /// Have that search wait until the index has the change with this number, 10 s at most
+    #[arg(long, value_name = "SEQ", requires = "text")]
+    pub(crate) wait: Option<u64>,
     /// Only these members
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
     pub(crate) fields: Vec<String>,
@@ -332,6 +406,9 @@ pub(crate) struct Mb {
     /// Documents are never changed and never deleted
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) append_only: Option<bool>,
+    /// Have indexes made that queries miss, eight at most
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) auto_index: Option<bool>,
     /// Only full signatures, no sessions
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) require_signature: Option<bool>,

@@ -74,6 +74,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> Result<BucketConfig, Failure>
     }
     set(&mut config.time_days, args.time_days);
     config.append_only = args.append_only.unwrap_or(config.append_only);
+    config.auto_index = args.auto_index.unwrap_or(config.auto_index);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     if let Some(fields) = &args.text {
         config.text = text(fields, args.language.as_deref())?;
@@ -127,6 +128,7 @@ mod tests {
             time_field: None,
             time_days: None,
             append_only: None,
+            auto_index: None,
             require_signature: None,
             text: None,
             language: None,
@@ -163,8 +165,12 @@ mod tests {
         assert_eq!(after, expected);
         args.keep = Some(Limit(None));
         args.require_signature = Some(false);
+        args.auto_index = Some(true);
         let after = changed(before, &args);
-        assert_eq!((after.versions, after.require_signature), (None, false));
+        assert_eq!(
+            (after.versions, after.require_signature, after.auto_index),
+            (None, false, true)
+        );
         args.text = Some(vec!["title".to_owned()]);
         let after = changed(BucketConfig::default(), &args);
         assert_eq!(after.text.as_ref().map(|text| text.fields.len()), Some(1));

@@ -163,6 +163,15 @@ Whoever has the URL has the right, so pass it on like a password. It gives never
 at the time, and ends with it; the packet must allow to be passed on (`dlg` when it was issued). Each answer with the \
 object, ranges and HEAD included, is one use of --uses; what fails costs none.";
 
+/// What `patch` does, as its long help states it.
+pub(super) const PATCH_RULES: &str = "\
+Change a part of a document. An object is a JSON Merge Patch (RFC 7396): its members take the place of the document's, \
+null takes one away. A list is a JSON Patch (RFC 6902): all of its steps, or none.
+
+  wfldb patch notes/fox '{\"title\": \"A fox\", \"draft\": null}'
+  wfldb patch notes/fox '[{\"op\": \"test\", \"path\": \"/n\", \"value\": 1}, {\"op\": \"replace\", \"path\": \"/n\", \"value\": 2}]'
+  wfldb patch notes/fox @change.json --if-version 01J…";
+
 /// What `search` does, as its long help states it.
 pub(super) const SEARCH_RULES: &str = "\
 Search the documents of a bucket by their words, best first. The bucket needs an index: `wfldb mb --configure BUCKET \

@@ -7,6 +7,7 @@ mod batch;
 mod bucket;
 mod copy;
 mod delegate;
+mod document;
 mod dry_run;
 mod exit;
 mod help;
@@ -87,6 +88,10 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Batch(args) => batch::batch(&client, output, &args).await,
             Command::Tag(args) => tag::tag(&client, output, &args).await,
             Command::Index(args) => index::index(&client, output, &args).await,
+            Command::Doc(args) => document::read(&client, output, &args).await,
+            Command::Patch(args) => document::patch(&client, output, &args).await,
+            Command::History(args) => document::history(&client, output, &args).await,
+            Command::Schema(args) => document::schema(&client, output, &args).await,
             Command::Query(args) => query::query(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,
             Command::Search(args) => search::search(&client, output, &args).await,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use wfldb_client::{Client, ExplainAnswer, Query};
+use wfldb_core::id::Seq;
 
 use super::args::QueryArgs;
 use super::bucket::only_bucket;
@@ -41,6 +42,12 @@ fn built(args: &QueryArgs) -> Result<Query, Failure> {
             Some(name) => query.sort_descending(name),
             None => query.sort(field.strip_suffix(":asc").unwrap_or(field)),
         };
+    }
+    if let Some(search) = &args.text {
+        query = query.text(search);
+    }
+    if let Some(seq) = args.wait {
+        query = query.wait(Seq::new(seq));
     }
     if let Some(limit) = args.limit {
         query = query.limit(limit);

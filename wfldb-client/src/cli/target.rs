@@ -1,7 +1,9 @@
-//! How buckets, keys and places of a copy are written on the command line.
+//! How buckets, keys, places of a copy and JSON are written on the command line.
 
+use std::io::Read;
 use std::path::PathBuf;
 
+use wfldb_client::Error;
 use wfldb_core::name::{BucketName, ObjectKey};
 
 use super::exit::Failure;
@@ -56,6 +58,32 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.bucket, self.rest)
     }
+}
+
+/// What an argument says: itself, with `@FILE` what a file holds, with `-` standard input; so many bytes at most.
+pub(crate) fn input(argument: &str, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let max = bytes_max as u64 + 1;
+    let mut text = Vec::new();
+    let read = match argument.strip_prefix('@') {
+        Some(path) => std::fs::File::open(path)
+            .and_then(|file| file.take(max).read_to_end(&mut text))
+            .map_err(|error| Error::Local(format!("cannot read {path}: {error}"))),
+        None if argument == "-" => std::io::stdin()
+            .lock()
+            .take(max)
+            .read_to_end(&mut text)
+            .map_err(|error| Error::Local(format!("cannot read standard input: {error}"))),
+        None => {
+            text = argument.as_bytes().to_vec();
+            Ok(text.len())
+        }
+    };
+    if read? > bytes_max {
+        return Err(Failure::Usage(format!(
+            "the JSON is longer than {bytes_max} bytes"
+        )));
+    }
+    Ok(text)
 }
 
 /// One side of a copy.

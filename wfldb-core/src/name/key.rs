@@ -14,7 +14,6 @@ const RESERVED_FIRST_SEGMENTS: &[&str] = &[
     "_index",
     "_bulk",
     "_changes",
-    "_history",
     "_schema",
     "_session",
     "_keys",

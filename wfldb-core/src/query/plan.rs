@@ -88,6 +88,10 @@ impl IndexWish {
 /// [`QueryFault::UseIndex`] when the index that the question names cannot answer it, [`QueryFault::Bookmark`] when the
 /// bookmark's cannot.
 pub fn plan(request: &FindRequest, indexes: &[Known<'_>], resumed: Option<Walk>) -> Result<Plan, QueryError> {
+    // What a search of the full text finds is in no order of an index.
+    if request.use_index.is_some() && request.selector.text().is_some() {
+        return Err(unusable_index());
+    }
     let conditions = conjuncts(request.selector.condition());
     let question = Question { request, conditions };
     let mut candidates = Vec::new();
@@ -101,10 +105,7 @@ pub fn plan(request: &FindRequest, indexes: &[Known<'_>], resumed: Option<Walk>)
         }
     }
     if candidates.is_empty() {
-        return Err(QueryError {
-            fault: QueryFault::UseIndex,
-            pointer: "/use_index".to_owned(),
-        });
+        return Err(unusable_index());
     }
     candidates.retain(|candidate| match (resumed, &candidate.access) {
         (None | Some(Walk::Sorted), _) => true,
@@ -125,6 +126,13 @@ pub fn plan(request: &FindRequest, indexes: &[Known<'_>], resumed: Option<Walk>)
         sorted: best.sorted && resumed != Some(Walk::Sorted),
         wish,
     })
+}
+
+fn unusable_index() -> QueryError {
+    QueryError {
+        fault: QueryFault::UseIndex,
+        pointer: "/use_index".to_owned(),
+    }
 }
 
 struct Question<'a> {

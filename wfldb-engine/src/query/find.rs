@@ -56,6 +56,14 @@ impl PlanSummary {
             wish: plan.wish.clone(),
         }
     }
+
+    /// What a search of the full text found is looked at one by one, the best match first.
+    fn of_search(request: &FindRequest) -> Self {
+        Self {
+            in_order: request.sort.is_empty(),
+            ..Self::default()
+        }
+    }
 }
 
 /// How a question was answered.
@@ -128,13 +136,35 @@ impl Engine {
     /// # Errors
     /// As [`Engine::find`]; `Forbidden` for a caller who may not see the whole bucket.
     pub fn explain(&self, proof: &Authorized, request: &FindRequest) -> Result<Explained, EngineError> {
-        if proof.visible_prefixes().is_some() {
-            return Err(EngineError::Forbidden);
-        }
         if request.selector.text().is_some() {
             return Err(EngineError::NotSupportedYet("$text"));
         }
-        let Answer { found, plan, stats } = self.answer(proof, request, None, None)?;
+        self.explained(proof, request, None)
+    }
+
+    /// The same for a selector with `$text`, of the documents that a search of the full text found.
+    ///
+    /// # Errors
+    /// As [`Engine::explain`].
+    pub fn explain_matching(
+        &self,
+        proof: &Authorized,
+        request: &FindRequest,
+        matches: &[TextMatch],
+    ) -> Result<Explained, EngineError> {
+        self.explained(proof, request, Some(matches))
+    }
+
+    fn explained(
+        &self,
+        proof: &Authorized,
+        request: &FindRequest,
+        matches: Option<&[TextMatch]>,
+    ) -> Result<Explained, EngineError> {
+        if proof.visible_prefixes().is_some() {
+            return Err(EngineError::Forbidden);
+        }
+        let Answer { found, plan, stats } = self.answer(proof, request, matches, None)?;
         let (returned, over_budget) = match found {
             Ok(found) => (found.documents.len() as u64, false),
             Err(EngineError::OverBudget) => (0, true),
@@ -193,8 +223,16 @@ impl Engine {
             None => run.sorted(from),
         };
         let stats = run.budget.stats();
-        // A search looks at what it found, which no index changes. What a request asks for is read before it is carried out, so a wish is a definition.
-        let wish = plan.wish.as_ref().filter(|_| matches.is_none());
+        // What is looked at after a search is what it found, which no index changes.
+        if matches.is_some() {
+            return Ok(Answer {
+                found,
+                plan: PlanSummary::of_search(request),
+                stats,
+            });
+        }
+        // What a request asks for is read before it is carried out, so a wish is a definition.
+        let wish = plan.wish.as_ref();
         if let Some(Ok(wish)) = wish.map(|wish| IndexDefinition::parse(&wish.to_value())) {
             let returned = found.as_ref().map_or(0, |found| found.documents.len());
             self.inner

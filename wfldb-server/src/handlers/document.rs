@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use hyper::body::Incoming;
 use tracing::{Instrument as _, debug_span};
 use wfldb_core::auth::Authorized;
 use wfldb_core::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_PLANS_MAX};
 use wfldb_core::object::{BucketKind, ObjectHeaders, Preconditions};
-use wfldb_engine::{DocumentPatch, Engine, EngineError, Pending};
+use wfldb_engine::{DocumentPatch, Engine, EngineError, Pending, PutOutcome};
+use wfldb_net::header;
 
 use super::bucket::is_json;
 use super::put::stored_reply;
@@ -78,7 +80,7 @@ pub(super) async fn put(app: &Arc<App>, authorized: Authorized, body: Incoming) 
     };
     let storing = (authorized, bytes, headers, conditions);
     let (stored, (authorized, ..)) = settled(app, storing, store).await?;
-    let reply = stored_reply(&stored, reveals);
+    let reply = answer(&stored, reveals);
     if wants_receipt {
         return audit::add_receipt(app, reply, authorized, stored.version).await;
     }
@@ -112,13 +114,21 @@ pub(super) async fn patch(call: Call) -> Result<Reply, Fault> {
         };
         let changing = (authorized, patch, headers, conditions);
         let (stored, (authorized, ..)) = settled(&app, changing, change).await?;
-        let reply = stored_reply(&stored, true);
+        let reply = answer(&stored, true);
         if wants_receipt {
             return audit::add_receipt(&app, reply, authorized, stored.version).await;
         }
         Ok(reply)
     };
     rest.instrument(debug_span!("handlers::document::patch")).await
+}
+
+/// The answer to whatever stored a document.
+fn answer(stored: &PutOutcome, reveals: bool) -> Reply {
+    let mut reply = stored_reply(stored, reveals);
+    let yes = HeaderValue::from_static("true");
+    reply.headers_mut().insert(header::DOCUMENT, yes);
+    reply
 }
 
 /// What a document is changed by.

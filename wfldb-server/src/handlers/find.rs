@@ -1,22 +1,29 @@
 //! Questions about documents.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use tracing::{Instrument as _, Span, debug_span};
 use wfldb_core::auth::{Authorized, Forbidden};
 use wfldb_core::doc;
 use wfldb_core::limits::QUERY_BYTES_MAX;
-use wfldb_core::query::FindRequest;
+use wfldb_core::query::{FindRequest, QueryError, QueryFault};
+use wfldb_core::text::SearchRequest;
 use wfldb_engine::{EngineError, FindStats};
 use wfldb_net::find::{ExecutionStats, ExplainAnswer, FindAnswer};
+use wfldb_net::route::{Parameters, RouteError};
 
 use super::{Call, admit, blocking, request, signed, subject, whole_body};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
+use crate::text::Matches;
 
 /// What `_explain` calls the keys of the documents.
 const ALL_DOCUMENTS: &str = "_all_docs";
+/// What it calls the full-text index.
+const FULL_TEXT: &str = "_text";
 
 /// `POST /v1/{bucket}/_find`.
 pub(super) async fn find(call: Call) -> Result<Reply, Fault> {
@@ -31,11 +38,19 @@ pub(super) async fn find(call: Call) -> Result<Reply, Fault> {
                 Some(bookmark) => Some(app.cursors.open_bookmark(subject, bucket, &question, bookmark)?),
                 None => None,
             };
-            let found = app.engine.find(authorized, asked, from.as_ref())?;
+            let matches = matches(app, authorized, asked)?;
+            let found = match &matches {
+                Some(matches) => {
+                    app.engine
+                        .find_matching(authorized, asked, &matches.found, from.as_ref())?
+                }
+                None => app.engine.find(authorized, asked, from.as_ref())?,
+            };
             let next = found.next.as_ref();
             let answer = FindAnswer {
                 bookmark: next.map(|next| app.cursors.bookmark(subject, bucket, &question, next)),
                 count: found.count,
+                seq: matches.map(|matches| matches.seq),
                 execution_stats: asked.execution_stats.then(|| stats(authorized, &found.stats)),
                 docs: found.documents,
             };
@@ -51,12 +66,23 @@ pub(super) async fn explain(call: Call) -> Result<Reply, Fault> {
         call,
         debug_span!("handlers::find::explain"),
         |app, authorized, asked| {
-            let explained = app.engine.explain(authorized, asked)?;
+            // The engine says so too, but only once the search was made.
+            if authorized.visible_prefixes().is_some() {
+                return Err(Fault::Forbidden(Forbidden));
+            }
+            let matches = matches(app, authorized, asked)?;
+            let (explained, walked) = match &matches {
+                Some(matches) => (
+                    app.engine.explain_matching(authorized, asked, &matches.found)?,
+                    FULL_TEXT,
+                ),
+                None => (app.engine.explain(authorized, asked)?, ALL_DOCUMENTS),
+            };
             let plan = explained.plan;
             let answer = ExplainAnswer {
                 index: plan
                     .index
-                    .map_or_else(|| ALL_DOCUMENTS.to_owned(), |index| index.to_string()),
+                    .map_or_else(|| walked.to_owned(), |index| index.to_string()),
                 ranges: plan.ranges as u64,
                 reverse: plan.reverse,
                 in_order: plan.in_order,
@@ -77,15 +103,44 @@ async fn asked(
     answer: impl FnOnce(&App, &Authorized, &FindRequest) -> Result<Reply, Fault> + Send + 'static,
 ) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
-    let authorized = admit(&app, knock).await?.authorized;
+    let admitted = admit(&app, knock).await?;
     let rest = async {
+        let authorized = admitted.authorized;
         let _in_flight = app.budget.enter(&authorized)?;
         signed::check(request(&authorized)?, signed::STRUCTURE)?;
+        let Parameters::Search(wait) = admitted.parameters else {
+            return Err(Fault::Forbidden(Forbidden));
+        };
         let (json, _share) = whole_body(&app, &authorized, body, QUERY_BYTES_MAX).await?;
-        let reply = blocking(&app, move |app| answer(app, &authorized, &read(&json)?));
-        reply.await
+        let Some(seq) = wait else {
+            let reply = blocking(&app, move |app| answer(app, &authorized, &read(&json)?));
+            return reply.await;
+        };
+        let asked = blocking(&app, move |_| read(&json)).await?;
+        // The documents themselves are always as they are now: there is nothing to wait for.
+        if asked.selector.text().is_none() {
+            return Err(RouteError::bad_parameter("wait").into());
+        }
+        let proof = Arc::new(authorized);
+        app.text.wait(&app, &proof, seq).await?;
+        blocking(&app, move |app| answer(app, &proof, &asked)).await
     };
     rest.instrument(span).await
+}
+
+/// What the full text has for the `$text` of a question; `None`: there is no `$text` in it.
+fn matches(app: &App, authorized: &Authorized, asked: &FindRequest) -> Result<Option<Matches>, Fault> {
+    let Some(text) = asked.selector.text() else {
+        return Ok(None);
+    };
+    let field = text.field.as_ref().map(ToString::to_string);
+    let search = SearchRequest::of_selector(&text.argument, field).map_err(|_| {
+        EngineError::Query(QueryError {
+            fault: QueryFault::Needs("a search, or an object with `query` and `operator`"),
+            pointer: text.pointer.clone(),
+        })
+    })?;
+    app.text.matches(authorized, &search).map(Some)
 }
 
 fn read(json: &Bytes) -> Result<FindRequest, Fault> {

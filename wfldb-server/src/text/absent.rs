@@ -9,7 +9,7 @@ use wfldb_core::text::SearchRequest;
 use wfldb_engine::Engine;
 use wfldb_net::search::{SearchAnswer, SearchStatus};
 
-use super::{SearchFault, TextFigures};
+use super::{Matches, SearchFault, TextFigures};
 use crate::app::App;
 use crate::fault::Fault;
 
@@ -51,6 +51,10 @@ impl Text {
     }
 
     pub(crate) fn search(&self, _: &Authorized, _: &SearchRequest) -> Result<SearchAnswer, Fault> {
+        Err(SearchFault::NotBuilt.into())
+    }
+
+    pub(crate) fn matches(&self, _: &Authorized, _: &SearchRequest) -> Result<Matches, Fault> {
         Err(SearchFault::NotBuilt.into())
     }
 

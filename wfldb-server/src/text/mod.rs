@@ -9,6 +9,7 @@ mod views;
 use wfldb_core::Kind;
 use wfldb_core::id::BucketId;
 use wfldb_core::text::RequestError;
+use wfldb_engine::TextMatch;
 
 #[cfg(not(feature = "text"))]
 pub(crate) use self::absent::Text;
@@ -60,6 +61,14 @@ impl SearchFault {
             Self::Building | Self::Behind(_) | Self::Failed(_) => Kind::Unavailable,
         }
     }
+}
+
+/// All that a search found, best first.
+#[derive(Debug)]
+pub(crate) struct Matches {
+    pub(crate) found: Vec<TextMatch>,
+    /// Every change of the bucket up to this one was looked at.
+    pub(crate) seq: u64,
 }
 
 /// How far the index of a bucket is.

@@ -9,11 +9,11 @@ use wfldb_core::id::Seq;
 use wfldb_core::limits::TEXT_WAIT_MS_MAX;
 use wfldb_core::object::BucketConfig;
 use wfldb_core::text::SearchRequest;
-use wfldb_engine::{Engine, EngineError};
+use wfldb_engine::{Engine, EngineError, TextMatch};
 use wfldb_net::search::{SearchAnswer, SearchHighlight, SearchItem, SearchStatus};
 use wfldb_text::{SearchHit, TextProgress, TextState, TextViewError, TextViews};
 
-use super::{SearchFault, TextFigures};
+use super::{Matches, SearchFault, TextFigures};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::handlers::blocking;
@@ -105,6 +105,18 @@ impl Text {
             items: page.hits.into_iter().map(item).collect(),
             more: page.more,
             seq: page.seq,
+        })
+    }
+
+    /// All that a search finds, for the rest of a selector with `$text`.
+    pub(crate) fn matches(&self, proof: &Authorized, request: &SearchRequest) -> Result<Matches, Fault> {
+        let found = self.views()?.matches(proof, request)?;
+        let matches = found.matches.into_iter();
+        Ok(Matches {
+            found: matches
+                .map(|(key, version, score)| TextMatch { key, version, score })
+                .collect(),
+            seq: found.seq,
         })
     }
 

@@ -34,7 +34,7 @@ async fn wrong_routes_parameters_and_headers_have_their_codes() {
     let cases: Vec<(Ask, u16, &str)> = vec![
         (Ask::new("GET", "/v2/photos"), 404, "NoSuchRoute"),
         (Ask::new("GET", "/v1/photos/k?multipart=x"), 400, "BadParameter"),
-        (Ask::new("GET", "/v1/photos/_history"), 405, "NotSupportedYet"),
+        (Ask::new("GET", "/v1/photos/_tx"), 405, "NotSupportedYet"),
         (Ask::new("POST", "/v1/photos/batch").body("{}"), 400, "BadBatch"),
         (Ask::new("POST", "/v1/_dryrun").body("{}"), 400, "BadBody"),
         (Ask::new("GET", "/v1/_audit/tile/0/1"), 404, "NoSuchRoute"),

@@ -38,6 +38,10 @@ async fn a_server_without_full_text_says_how_to_get_it() {
         ] {
             store.send(ask.over(http)).await.is(400, "TextNotBuilt");
         }
+        for path in ["_find", "_find?wait=1", "_explain"] {
+            let ask = Ask::new("POST", &format!("/v1/notes/{path}")).body(r#"{"selector":{"$text":"fox"}}"#);
+            store.send(ask.over(http)).await.is(400, "TextNotBuilt");
+        }
         // What is wrong with the request itself comes first.
         store
             .send(search(&json!({"query": 1})).over(http))
@@ -191,6 +195,214 @@ mod built {
             .send_as(&reader, search(&json!({"query": "fox"})))
             .await
             .is(403, "Forbidden");
+    }
+
+    /// A bucket of documents that has an index.
+    async fn documents() -> (Store, u64) {
+        let store = Store::new().await;
+        let config = r#"{"kind":"documents","text":{"fields":["title","body"],"language":"english"}}"#;
+        store
+            .send(Ask::new("PUT", "/v1/notes").body(config))
+            .await
+            .ok(StatusCode::CREATED);
+        let mut seq = 0;
+        for (key, year, title, body) in [
+            ("a/1", 1999, "Foxes", "A fox, another fox, and foxes"),
+            (
+                "a/2",
+                2001,
+                "A hound",
+                "It hunts a fox that is the only one in a longer text",
+            ),
+            ("a/3", 2003, "A den", "Nobody is at home"),
+            ("b/1", 2005, "A fox", "It sleeps"),
+        ] {
+            seq = put(&store, key, &json!({"year": year, "title": title, "body": body})).await;
+        }
+        sent(&store, seq, &json!({"query": "fox"}))
+            .await
+            .ok(StatusCode::OK);
+        (store, seq)
+    }
+
+    fn find(body: &Value) -> Ask {
+        Ask::new("POST", "/v1/notes/_find").body(body.to_string())
+    }
+
+    fn ids(answer: &Answer) -> Vec<String> {
+        let json = answer.json();
+        let docs = json["docs"].as_array().unwrap().iter();
+        docs.map(|document| document["_id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// DEFECT: a hit that the rest of the selector does not want, or an order other than that of the search.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_selector_finds_what_its_text_and_the_rest_of_it_want() {
+        let (store, seq) = documents().await;
+        let best = keys(&store.send(search(&json!({"query": "fox"}))).await);
+        assert_eq!(best.len(), 3);
+        for http in BOTH {
+            for (selector, sort, expected) in [
+                (json!({"$text": "fox"}), json!([]), best.clone()),
+                (
+                    json!({"$text": "fox"}),
+                    json!([{"year": "desc"}]),
+                    ["b/1", "a/2", "a/1"].map(str::to_owned).into(),
+                ),
+                (
+                    json!({"$and": [{"year": {"$gt": 2000}}, {"$text": {"query": "hound fox", "operator": "and"}}]}),
+                    json!([]),
+                    vec!["a/2".to_owned()],
+                ),
+                (
+                    json!({"title": {"$text": "fox"}, "year": {"$lt": 2004}}),
+                    json!([]),
+                    vec!["a/1".to_owned()],
+                ),
+                (json!({"$text": "home -den"}), json!([]), Vec::new()),
+            ] {
+                let body = json!({"selector": selector, "sort": sort, "count": true});
+                let answer = store.send(find(&body).over(http)).await.ok(StatusCode::OK);
+                assert_eq!(ids(&answer), expected, "{body}");
+                let json = answer.json();
+                assert_eq!(
+                    (&json["count"], &json["seq"]),
+                    (&json!(expected.len()), &json!(seq))
+                );
+            }
+            let explain =
+                Ask::new("POST", "/v1/notes/_explain").body(r#"{"selector":{"$text":"fox","year":2005}}"#);
+            let explained = store.send(explain.over(http)).await.json();
+            assert_eq!(
+                (&explained["index"], &explained["in_order"], explained.get("wish")),
+                (&json!("_text"), &json!(true), None)
+            );
+            assert_eq!(explained["execution_stats"]["total_keys_examined"], 3);
+            assert_eq!(explained["execution_stats"]["results_returned"], 1);
+        }
+        // A bookmark goes on behind the last hit, in either order.
+        for sort in [json!([]), json!(["year"])] {
+            let mut body = json!({"selector": {"$text": "fox"}, "sort": sort, "limit": 2});
+            let first = store.send(find(&body)).await;
+            body["bookmark"] = first.json()["bookmark"].clone();
+            let second = store.send(find(&body)).await;
+            assert_eq!(second.json().get("bookmark"), None);
+            let mut all = [ids(&first), ids(&second)].concat();
+            assert_eq!(all.len(), 3);
+            if sort == json!([]) {
+                assert_eq!(all, best);
+            }
+            all.sort();
+            assert_eq!(all, ["a/1", "a/2", "b/1"]);
+        }
+    }
+
+    /// DEFECT: an answer that does not know the write whose `seq` it was to wait for.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_selector_with_text_waits_for_a_change() {
+        let (store, _) = documents().await;
+        for number in 0..20 {
+            let word = format!("stoat{number}");
+            let seq = put(&store, "c/1", &json!({"title": word})).await;
+            let ask = Ask::new("POST", &format!("/v1/notes/_find?wait={seq}"));
+            let answer = store
+                .send(ask.body(json!({"selector": {"$text": word}}).to_string()))
+                .await;
+            assert_eq!(ids(&answer), ["c/1"], "{number}");
+            assert!(answer.json()["seq"].as_u64() >= Some(seq));
+        }
+        let never = Ask::new("POST", "/v1/notes/_find?wait=1").body(r#"{"selector":{"year":1999}}"#);
+        store.send(never).await.is(400, "BadParameter");
+    }
+
+    /// DEFECT: a caller of one prefix whom a selector tells what a search of theirs would not.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_selector_with_text_tells_what_its_caller_may_query() {
+        let (store, _) = documents().await;
+        let narrow = store.holder(&[r#"{"b":"notes","p":"b/","ops":["query"]}"#]);
+        let reader = store.holder(&[r#"{"b":"notes","p":"","ops":["get","list"]}"#]);
+        for (selector, sort, expected) in [
+            (json!({"$text": "fox"}), json!([]), vec!["b/1".to_owned()]),
+            (json!({"$text": "fox"}), json!(["year"]), vec!["b/1".to_owned()]),
+            (json!({"$text": "hound den"}), json!([]), Vec::new()),
+        ] {
+            let body = json!({"selector": selector, "sort": sort, "count": true, "execution_stats": true});
+            let answer = store.send_as(&narrow, find(&body)).await.ok(StatusCode::OK);
+            assert_eq!(ids(&answer), expected);
+            let json = answer.json();
+            assert_eq!(json["count"], expected.len());
+            assert_eq!(json["execution_stats"].get("total_keys_examined"), None);
+            store.send_as(&reader, find(&body)).await.is(403, "Forbidden");
+        }
+        let explain = || Ask::new("POST", "/v1/notes/_explain").body(r#"{"selector":{"$text":"fox"}}"#);
+        store.send_as(&narrow, explain()).await.is(403, "Forbidden");
+        store.send(explain()).await.ok(StatusCode::OK);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_bad_text_in_a_selector_is_refused() {
+        let (store, _) = documents().await;
+        for (body, code, pointer) in [
+            (
+                json!({"selector": {"$text": {"words": "fox"}}}),
+                "BadQuery",
+                json!("/selector/$text"),
+            ),
+            (
+                json!({"selector": {"$or": [{"$text": "fox"}]}}),
+                "BadQuery",
+                json!("/selector/$or/0/$text"),
+            ),
+            (
+                json!({"selector": {"$text": "fox"}, "use_index": "year"}),
+                "BadQuery",
+                json!("/use_index"),
+            ),
+            (
+                json!({"selector": {"$text": "fox (den"}}),
+                "BadSearch",
+                Value::Null,
+            ),
+            (
+                json!({"selector": {"color": {"$text": "red"}}}),
+                "BadSearch",
+                Value::Null,
+            ),
+        ] {
+            let answer = store.send(find(&body)).await;
+            answer.is(400, code);
+            assert_eq!(
+                answer.json().get("pointer").unwrap_or(&Value::Null),
+                &pointer,
+                "{body}"
+            );
+        }
+        store
+            .send(Ask::new("PUT", "/v1/plain").body(r#"{"kind":"documents"}"#))
+            .await
+            .ok(StatusCode::CREATED);
+        let ask = Ask::new("POST", "/v1/plain/_find").body(r#"{"selector":{"$text":"a"}}"#);
+        store.send(ask).await.is(400, "NotIndexed");
+    }
+
+    /// DEFECT: a document of a search that nobody can verify.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_documents_of_a_search_are_those_that_are_read() {
+        let (store, _) = documents().await;
+        let body = json!({"query": "fox", "documents": true});
+        let found = store.send(search(&body)).await.json();
+        let items = found["items"].as_array().unwrap();
+        assert_eq!(items.len(), 3);
+        for item in items {
+            let key = item["key"].as_str().unwrap();
+            let read = store
+                .send(Ask::new("GET", &format!("/v1/notes/{key}")))
+                .await
+                .json();
+            assert!(read["_sig"].as_str().unwrap().starts_with("ed25519:"));
+            assert_eq!(item["document"], read);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
