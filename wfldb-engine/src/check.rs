@@ -3,6 +3,7 @@
 //!
 //! `rows` walks a bucket, `log` the changes; here is what they add up to.
 
+mod accesses;
 mod leaves;
 mod log;
 mod revocations;
@@ -188,6 +189,7 @@ impl Check<'_> {
         self.due_rows()?;
         self.leaves(&mark)?;
         self.log(&mark)?;
+        self.accesses()?;
         self.revocations(&mark)
     }
 

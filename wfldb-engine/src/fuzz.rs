@@ -6,8 +6,8 @@ pub use crate::backup::fuzz::backup_manifest;
 pub use crate::chunk::fuzz::chunk_file;
 use crate::row::counters::decode_charged;
 use crate::row::{
-    BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, ObjectRow, PartRow, RowError, UploadRow,
-    key,
+    AccessRow, BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, ObjectRow, PartRow, RowError,
+    UploadRow, key,
 };
 use crate::store::{ReplayMark, Slots, StoreFile};
 
@@ -19,6 +19,7 @@ pub fn rows(input: &[u8]) {
     match kind {
         b'b' => same(row, BucketRow::decode, BucketRow::encode),
         b'c' => same(row, ChangeRow::decode, ChangeRow::encode),
+        b'a' => same(row, AccessRow::decode, AccessRow::encode),
         b'e' => same(row, EvidenceRow::decode, EvidenceRow::encode),
         b'n' => same(row, BucketCounters::decode, BucketCounters::encode),
         b'm' => same(row, CommitMark::decode, |mark| mark.encode().to_vec()),

@@ -97,7 +97,7 @@ pub struct BucketConfig {
     pub rate: Option<u64>,
     /// Whether the bucket is mirrored as plain files.
     pub mirror: bool,
-    /// Whether reads are logged for audit.
+    /// Whether each read and refusal is an entry of the audit log. Sessions cannot read it then: they leave no evidence.
     pub audit_reads: bool,
     /// Whether sessions are refused, so that each request is signed on its own.
     pub require_signature: bool,
@@ -131,8 +131,6 @@ impl BucketConfig {
             Some("kind")
         } else if self.mirror {
             Some("mirror")
-        } else if self.audit_reads {
-            Some("audit_reads")
         } else {
             None
         }

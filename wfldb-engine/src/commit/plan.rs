@@ -4,6 +4,7 @@
 //! ids are in the plan, so `apply` is a function of (plan, state) and runs the same on a replica.
 
 use bytes::Bytes;
+use wfldb_core::audit::{EntryOp, Outcome as EntryOutcome};
 use wfldb_core::auth::Charge;
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, Seq, UploadId, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -14,7 +15,7 @@ use wfldb_core::time::UnixMillis;
 use crate::audit::Sealed;
 use crate::error::EngineError;
 use crate::link_uses::LinkUse;
-use crate::row::{EvidenceRow, PartRow, UploadRow};
+use crate::row::{AccessHead, EvidenceRow, PartRow, UploadRow};
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
 #[derive(Debug, Clone)]
@@ -95,6 +96,16 @@ pub(crate) enum Mutation {
     },
     /// Keeps what the audit log's worker made of leaves that are durable. Not a change.
     Audit(Box<AuditRows>),
+    /// A read or a refusal that its bucket wants in the audit log. Not a change: it has a leaf and no log position.
+    LogAccess(Box<AccessEntry>),
+    /// Removes what opens entries of reads of a version that is gone, found by a worker. Not a change.
+    ForgetReads {
+        bucket: BucketId,
+        version: VersionId,
+        rows: Vec<Bytes>,
+        /// Nothing is left of them.
+        last: bool,
+    },
     /// A use of a link by a read in this bucket: the plan's `link_use` says it all. Not a change.
     UseLink {
         bucket: BucketId,
@@ -106,6 +117,14 @@ pub(crate) enum Mutation {
     },
     /// Proves that commits succeed.
     Heartbeat,
+}
+
+/// A read or a refusal.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessEntry {
+    pub(crate) head: AccessHead,
+    pub(crate) op: EntryOp,
+    pub(crate) outcome: EntryOutcome,
 }
 
 /// Rows that follow from the leaves of the audit log.
@@ -258,9 +277,11 @@ pub(crate) enum Applied {
     Bucket {
         created: bool,
         id: BucketId,
+        leaf: u64,
     },
     BucketDeleted {
         id: BucketId,
+        leaf: u64,
     },
     Object {
         version: VersionId,
@@ -275,6 +296,7 @@ pub(crate) enum Applied {
     },
     Erased {
         seq: Seq,
+        leaf: u64,
     },
     /// `None` for an entry that wrote nothing: a check, a delete of what is not there.
     Batch {
@@ -285,6 +307,10 @@ pub(crate) enum Applied {
     Revoked {
         terms: Terms,
         new: bool,
+    },
+    /// A read or a refusal has this leaf.
+    Logged {
+        leaf: u64,
     },
     /// There was nothing to do, and nothing was written.
     Nothing,
@@ -301,6 +327,7 @@ impl Mutation {
             | Self::PutBucket { .. }
             | Self::StartUpload(_)
             | Self::PutPart(_)
+            | Self::LogAccess(_)
             | Self::Heartbeat => true,
             Self::Batch(batch) => batch
                 .entries
@@ -315,6 +342,7 @@ impl Mutation {
             | Self::DeleteBucket { .. }
             | Self::Audit(_)
             | Self::SweepRows { .. }
+            | Self::ForgetReads { .. }
             | Self::UseLink { .. }
             | Self::ForgetLinks { .. } => false,
         }
@@ -332,7 +360,9 @@ impl WritePlan {
             Mutation::StartUpload(start) => Lane::Bucket(start.bucket),
             Mutation::PutPart(part) => Lane::Bucket(part.bucket),
             Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
+            Mutation::LogAccess(access) => Lane::Bucket(access.head.bucket),
             Mutation::SweepRows { bucket, .. }
+            | Mutation::ForgetReads { bucket, .. }
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. }
             | Mutation::UseLink { bucket } => Lane::Bucket(*bucket),
@@ -365,6 +395,7 @@ impl WritePlan {
             Mutation::Expire { due, .. } => due.len() * ROWS,
             Mutation::Prune { keys, .. } => keys.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
+            Mutation::ForgetReads { rows, .. } => rows.len() * 64,
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::PutBucket { .. }
             | Mutation::DeleteBucket { .. }
@@ -373,6 +404,7 @@ impl WritePlan {
             | Mutation::StartUpload(_)
             | Mutation::AbortUpload(_)
             | Mutation::Revoke(_)
+            | Mutation::LogAccess(_)
             | Mutation::UseLink { .. }
             | Mutation::ForgetLinks { .. }
             | Mutation::Heartbeat => 0,

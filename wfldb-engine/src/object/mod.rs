@@ -23,7 +23,7 @@ pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
 pub(crate) use self::read::inline_body;
 pub use self::read::{ObjectReader, Which};
 pub use self::upload::{FinishedUpload, Upload};
-pub use self::write::{DeleteOutcome, PutOutcome};
+pub use self::write::{DeleteOutcome, EraseOutcome, PutOutcome};
 use crate::row::ObjectRow;
 
 /// One version of an object, without its bytes.

@@ -142,6 +142,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// sync on a thread that may block.
 async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
     let span = debug_span!("auth::admit");
+    let heard = knock.heard.clone();
     let known = {
         // SECURITY: a job that the drain waits for. After it no nonce is spent, so the mark that is settled then covers
         // every request that was accepted.
@@ -156,6 +157,7 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
     }
     let admitted = span.in_scope(|| app.gate.decide(known))?;
     limit_bucket(app, &admitted.authorized).instrument(span).await?;
+    heard.admit();
     Ok(admitted)
 }
 
