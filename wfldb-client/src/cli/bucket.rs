@@ -7,6 +7,7 @@ use wfldb_core::object::{BucketConfig, Retention};
 use super::args::{Limit, Mb, Rb};
 use super::exit::Failure;
 use super::output::Output;
+use super::receipt;
 use super::target::Target;
 
 pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<(), Failure> {
@@ -31,7 +32,14 @@ pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<
         there.map_or_else(|| Ok(BucketConfig::default()), configuration)?,
         args,
     );
-    let created = client.create_bucket(bucket, &config).await?;
+    let file = args.receipt.as_deref().map(receipt::new_file).transpose()?;
+    let created = match file {
+        None => client.create_bucket(bucket, &config).await?,
+        Some(file) => {
+            let made = client.create_bucket_with_receipt(bucket, &config).await?;
+            receipt::keep(client, made, file).await?
+        }
+    };
     let human = || {
         format!(
             "{} bucket {bucket}",
@@ -66,13 +74,20 @@ fn changed(mut config: BucketConfig, args: &Mb) -> BucketConfig {
     set(&mut config.quota_objects, args.quota_objects);
     set(&mut config.object_bytes_max, args.object_bytes_max);
     set(&mut config.rate, args.rate);
+    config.audit_reads = args.audit_reads.unwrap_or(config.audit_reads);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     config
 }
 
 pub(crate) async fn remove(client: &Client, output: &Output, args: &Rb) -> Result<(), Failure> {
     let bucket = &only_bucket(&args.bucket)?.bucket;
-    client.delete_bucket(bucket, args.force).await?;
+    match args.receipt.as_deref().map(receipt::new_file).transpose()? {
+        None => client.delete_bucket(bucket, args.force).await?,
+        Some(file) => {
+            let removed = client.delete_bucket_with_receipt(bucket, args.force).await?;
+            receipt::keep(client, removed, file).await?;
+        }
+    }
     output.line(
         || format!("removed bucket {bucket}"),
         || json!({"bucket": bucket.as_str(), "removed": true}),
@@ -101,6 +116,8 @@ mod tests {
             quota_objects: None,
             object_bytes_max: None,
             rate: None,
+            audit_reads: None,
+            receipt: None,
             require_signature: None,
             configure: true,
         }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::auth::{Method, Op, Target};
 use crate::encoding::percent::{self, Literal};
-use crate::id::{ContentHash, KeyId, PacketHash};
-use crate::name::{BucketName, ObjectKey};
+use crate::id::{ContentHash, KeyId, PacketHash, PublicKey};
+use crate::name::{Audience, BucketName, ObjectKey};
 use crate::object::ContentDigest;
 use crate::packet::{Packet, UrlLink};
 use crate::time::UnixMillis;
@@ -119,6 +119,18 @@ impl Receipt {
             checkpoint,
             request,
         })
+    }
+
+    /// The same for whoever knows the store's realm and its server's own key, and not the store's id.
+    ///
+    /// # Errors
+    /// [`ReceiptError`].
+    pub fn verify_of_node(&self, audience: &Audience, node: &PublicKey) -> Result<Proven, ReceiptError> {
+        let name = self.proof.log_name().ok_or(AuditError::Form("checkpoint"))?;
+        if name.realm().map(|realm| realm.audience()).as_ref() != Some(audience) {
+            return Err(ReceiptError::Audience);
+        }
+        self.verify(&VerifierKey::new(name, node.clone()))
     }
 
     fn check_commitments(&self, entry: &Entry) -> Result<(), ReceiptError> {

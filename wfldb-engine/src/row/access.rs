@@ -59,6 +59,7 @@ pub(crate) struct AccessRow {
 }
 
 impl AccessRow {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.head.encode_with(&self.evidence.encode())
     }

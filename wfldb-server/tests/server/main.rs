@@ -27,6 +27,7 @@ mod multipart;
 mod object_life;
 mod permissions;
 mod raw;
+mod reads;
 mod replay;
 mod revocation;
 mod routes;
