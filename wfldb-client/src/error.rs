@@ -125,7 +125,7 @@ impl Error {
     /// Whether the next request would most likely fail the same way: the server is away, or it does not know us.
     pub fn stops_everything(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Tls { .. } => true,
+            Self::Transport(_) | Self::Tls { .. } | Self::OtherNode { .. } => true,
             Self::Api(api) => matches!(api.status, 401 | 503 | 507),
             Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Widening(_) | Self::Local(_) => false,
         }
