@@ -12,9 +12,9 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use wfldb_core::id::KeyId;
 use wfldb_client::retry::RetryPolicy;
 use wfldb_client::{Client, ClientOptions, Profile};
+use wfldb_core::id::KeyId;
 
 use crate::local::profile_text;
 
