@@ -26,14 +26,23 @@ fn signer() -> NoteSigner {
 
 /// The evidence of a PUT of [`BODY`] to this path.
 fn evidence(path: &str) -> ReceiptEvidence {
+    evidence_of(Method::Put, path, "")
+}
+
+fn evidence_of(method: Method, path: &str, query: &str) -> ReceiptEvidence {
+    let body = if method == Method::Put {
+        ContentDigest::of(BODY)
+    } else {
+        ContentDigest::None
+    };
     let packet = issue(vec![
         Grant::parse_json(r#"{"b":"photos","p":"","ops":["put"]}"#).unwrap(),
     ]);
     let wire = signed(
-        Method::Put,
+        method,
         path,
-        "",
-        ContentDigest::of(BODY),
+        query,
+        body,
         &[("content-type", "text/plain")],
         &packet,
     );
@@ -491,7 +500,23 @@ fn changes_of_other_kinds_have_receipts_too() {
             op: EntryOp::LIST,
             key: None,
             content: None,
-            evidence: Some(evidence("/v1/photos/scan")),
+            evidence: Some(evidence_of(Method::Get, "/v1/photos/scan", "")),
+            ..put.clone()
+        },
+        Case {
+            op: EntryOp::READ,
+            evidence: Some(evidence_of(Method::Head, "/v1/photos/a%20b/cat.jpg", "")),
+            ..put.clone()
+        },
+        // The source of a copy.
+        Case {
+            op: EntryOp::READ,
+            content: None,
+            evidence: Some(evidence_of(
+                Method::Post,
+                "/v1/other/x",
+                "copy=%2Fphotos%2Fa%20b%2Fcat.jpg",
+            )),
             ..put.clone()
         },
     ];
@@ -499,6 +524,28 @@ fn changes_of_other_kinds_have_receipts_too() {
         let json = case.receipt().to_json().unwrap();
         assert_eq!(Receipt::parse(json.as_bytes()).unwrap(), case.receipt());
         case.verify().unwrap();
+    }
+    // Who wrote is not said to have read, who read not to have written, and no copy is of another key.
+    for (op, evidence, why) in [
+        (EntryOp::READ, evidence("/v1/photos/a%20b/cat.jpg"), "method"),
+        (
+            EntryOp::PUT,
+            evidence_of(Method::Get, "/v1/photos/a%20b/cat.jpg", ""),
+            "method",
+        ),
+        (
+            EntryOp::READ,
+            evidence_of(Method::Post, "/v1/other/a%20b/cat.jpg", "copy=%2Fphotos%2Fdog"),
+            "key",
+        ),
+    ] {
+        let case = Case {
+            op,
+            content: None,
+            evidence: Some(evidence),
+            ..put.clone()
+        };
+        assert_eq!(case.verify().unwrap_err(), ReceiptError::Request(why));
     }
     let lied = effect(
         EffectAction::Put,
