@@ -327,6 +327,9 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
         } else {
             "signed at"
         };
+        if receipt.document {
+            human.push_str("\nof a document: what is stored has the server's envelope, so the log alone says that it is of what was signed");
+        }
         let _ = write!(
             human,
             "\n{what} {}: {} {}\nunder a packet from {}",
@@ -354,6 +357,7 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
         "op": entry.op.as_str(),
         "outcome": entry.outcome.to_string(),
         "key": receipt.key,
+        "document": receipt.document,
     });
     if let Some(members) = facts.as_object_mut() {
         members.extend(

@@ -93,7 +93,8 @@ pub struct ProvenRequest {
 impl Receipt {
     /// Checks everything that can be checked with the log's verifier key alone: that the log signed the checkpoint, that
     /// the entry is in its tree, that the entry commits to exactly what the receipt shows, that the actor signed the
-    /// request with a packet whose links are signed, and that the request is for this store, key and body.
+    /// request with a packet whose links are signed, and that the request is for this store, key and body. Of a
+    /// [`document`](Self::document) the body that was signed is not what is stored, so that is the log's word alone.
     ///
     /// # Errors
     /// [`ReceiptError`] by what is not so.
@@ -303,14 +304,15 @@ impl Receipt {
         }
     }
 
-    /// Of a plain PUT, the body that was signed is the version that was stored.
+    /// Of a plain PUT of an object, the body that was signed is the version that was stored. Of a document it is what the
+    /// server put its envelope around.
     fn check_body(&self, signed: &SignedLines<'_>) -> Result<(), ReceiptError> {
         const OTHER: ReceiptError = ReceiptError::Request("body");
         let body = ContentDigest::parse(signed.content).map_err(|_| OTHER)?;
         let Some((etag, len)) = self.stored() else {
             return Ok(());
         };
-        if signed.method != "PUT" || !signed.query.is_empty() {
+        if signed.method != "PUT" || !signed.query.is_empty() || self.document {
             return Ok(());
         }
         let hash_fits = match body {

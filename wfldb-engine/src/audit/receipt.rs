@@ -59,7 +59,8 @@ impl Engine {
         if leaf >= checkpoint.size() {
             return Err(EngineError::OutsideTree);
         }
-        prove(&*snapshot, &checkpoint, leaf, Opening::of(change, evidence))
+        let opening = Opening::of(&*snapshot, change, evidence)?;
+        prove(&*snapshot, &checkpoint, leaf, opening)
     }
 
     /// The receipt of a leaf, whatever it tells of but a revocation. The proof is that of the request which it tells of, or
@@ -83,7 +84,7 @@ impl Engine {
                 if change.action == Action::Revoked {
                     return Err(EngineError::EvidenceErased);
                 }
-                Opening::of(change, evidence)
+                Opening::of(&*snapshot, change, evidence)?
             }
         };
         // SECURITY: as above. A part of the log is known by its keys only.
@@ -103,17 +104,19 @@ struct Opening {
     bucket: Option<BucketId>,
     key: Option<String>,
     content: Option<Content>,
+    document: bool,
     evidence: EvidenceRow,
 }
 
 impl Opening {
-    fn of(change: ChangeRow, evidence: EvidenceRow) -> Self {
-        Self {
+    fn of(snapshot: &dyn Snapshot, change: ChangeRow, evidence: EvidenceRow) -> Result<Self, EngineError> {
+        Ok(Self {
+            document: is_of_document(snapshot, &change)?,
             bucket: bucket_of(&change),
             content: content_of(&change),
             key: (!change.key.is_empty()).then_some(change.key),
             evidence,
-        }
+        })
     }
 
     fn of_access(access: AccessRow) -> Self {
@@ -121,6 +124,7 @@ impl Opening {
             bucket: Some(access.head.bucket),
             content: content_of_access(&access.head),
             key: access.head.key,
+            document: false,
             evidence: access.evidence,
         }
     }
@@ -169,6 +173,7 @@ fn prove(
         bucket: opening.bucket,
         key: opening.key,
         content: opening.content,
+        document: opening.document,
         evidence: evidence
             .packet
             .zip(signature)
@@ -179,6 +184,20 @@ fn prove(
             }),
         proof: TlogProof::new(LeafIndex::new(leaf), hashes, checkpoint),
     })
+}
+
+/// Whether the one key that a change names got a document. Its version is there for as long as what opens the entry.
+fn is_of_document(snapshot: &dyn Snapshot, change: &ChangeRow) -> Result<bool, EngineError> {
+    let Ok(name) = ObjectKey::parse(&change.key) else {
+        return Ok(false);
+    };
+    for (bucket, effect) in change.effects().filter(|(_, effect)| effect.key == change.key) {
+        let row = snapshot.get(Space::Versions, &key::version(&bucket, &name, &effect.version))?;
+        if let Some(row) = row {
+            return Ok(ObjectRow::decode(&row)?.signature.is_some());
+        }
+    }
+    Ok(false)
 }
 
 /// The change that wrote a version, and its evidence.

@@ -121,7 +121,7 @@ async fn what_a_write_asks_is_logged_however_often() {
         store
             .send(patch.body(test.to_string()))
             .await
-            .is(409, "PatchTestFailed");
+            .is(409, "PatchConflict");
         let batch = json!({"ops": [{"op": "check", "key": "a", "if_match": "0".repeat(64)}]});
         let batch = Ask::new("POST", "/v1/notes/batch").body(batch.to_string());
         store.send(batch).await.is(412, "PreconditionFailed");

@@ -126,6 +126,7 @@ impl Case {
             bucket: self.bucket,
             key: self.key.clone(),
             content: self.content.clone(),
+            document: false,
             evidence: self.evidence.clone(),
             proof: TlogProof::new(LeafIndex::new(5), hashes, &checkpoint),
         }
@@ -134,6 +135,42 @@ impl Case {
     fn verify(&self) -> Result<Proven, ReceiptError> {
         self.receipt().verify(signer().verifier_key())
     }
+}
+
+/// Defects it catches: no receipt of a document is true, since its envelope is not what was sent; the word that something is
+/// a document makes anything else true.
+#[test]
+fn a_document_is_not_stored_as_it_was_sent() {
+    let case = Case {
+        content: Some(Content::Object {
+            etag: Some(ContentHash::of(b"with an envelope")),
+            len: 400,
+            version: None,
+        }),
+        ..Case::put()
+    };
+    assert_eq!(case.verify().unwrap_err(), ReceiptError::Request("body"));
+    let receipt = Receipt {
+        document: true,
+        ..case.receipt()
+    };
+    assert!(receipt.verify(signer().verifier_key()).is_ok());
+    let again = Receipt::parse(receipt.to_json().unwrap().as_bytes()).unwrap();
+    assert_eq!(again, receipt);
+    let plain = Case::put().receipt().to_json().unwrap();
+    assert!(!plain.contains("document"), "{plain}");
+    let other = Case {
+        key: Some("another".to_owned()),
+        ..case
+    };
+    let other = Receipt {
+        document: true,
+        ..other.receipt()
+    };
+    assert_eq!(
+        other.verify(signer().verifier_key()).unwrap_err(),
+        ReceiptError::Request("key")
+    );
 }
 
 #[test]
