@@ -53,11 +53,10 @@ fn leaves(kind: RouteKind, method: Method) -> Leaves {
         RouteKind::Tx => Also("read cat"),
         RouteKind::ObjectCopy => Also("read source"),
         // An entry of it comes to nothing.
-        RouteKind::Bulk => Also("read "),
+        RouteKind::Bulk | RouteKind::Batch => Also("read "),
         RouteKind::ObjectUndelete | RouteKind::UploadStart | RouteKind::Upload | RouteKind::UploadPart => {
             Refusal("put cat")
         }
-        RouteKind::Batch => Refusal("put "),
         RouteKind::Bucket | RouteKind::BucketForce => Refusal("manage photos"),
         RouteKind::Schema | RouteKind::Indexes | RouteKind::Search | RouteKind::SearchRebuild => {
             Refusal("manage ")
@@ -72,7 +71,7 @@ fn refusal(kind: RouteKind, method: Method) -> Option<&'static str> {
         // Whose link does not allow it has signed nothing that says what was asked for.
         (_, RouteKind::ObjectLink) => None,
         (Leaves::Also(_), RouteKind::ObjectCopy) => Some("put cat"),
-        (Leaves::Also(_), RouteKind::Bulk) => Some("put "),
+        (Leaves::Also(_), RouteKind::Bulk | RouteKind::Batch) => Some("put "),
         (Leaves::Read(word) | Leaves::Also(word) | Leaves::Refusal(word), _) => Some(word),
     }
 }
