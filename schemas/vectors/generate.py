@@ -221,10 +221,10 @@ content = texts("content", ["none 0 -", "b3 11 " + H, "sha256 11 " + S, "b3 1844
 content += texts("tags", ["", "a=b", "a=&b=c", "k%20=v%2F"], ["a", "a=b&", "&a=b", "b=1&a=2", "a=1&a=2", "=v", "a=+", "a=%2f", "a=%61", "a=b=c", "a=/", "a=%00",
                 "&".join("t%02d=" % n for n in range(17)), "n" * 129 + "=", "n=" + "v" * 257, "a=%FF"], "BadTags")
 content += texts("if_match", ["*", '"%s"' % H], ["", H, 'W/"%s"' % H, '"%s", "%s"' % (H, H), '"%s"' % H.upper(), '""', '"*"'], "BadCondition")
-content += texts("bucket_config", ["{}", '{"kind":"documents"}', '{"quota_bytes":1}', '{"versions":{"keep":3}}', '{"versions":{"days":0}}', '{"kind":"objects","object_bytes_max":5,"quota_objects":0,"require_signature":true}'],
+content += texts("bucket_config", ["{}", '{"kind":"documents"}', '{"quota_bytes":1}', '{"versions":{"keep":3}}', '{"versions":{"days":0}}', '{"kind":"objects","object_bytes_max":5,"quota_objects":0,"require_signature":true}', '{"audit_reads":true}'],
                  ["[]", "null", "1", '{"quota":1}', '{"quota_bytes":-1}', '{"quota_bytes":1.5}', '{"quota_bytes":1,"quota_bytes":1}', '{"kind":"Objects"}',
                   '{"mirror":1}', "{", "{} {}", '["objects"]', '{"quota_bytes":"1"}', '{"versions":{"keep":1,"x":2}}', '{"versions":{"keep":0}}'], "BadBucketConfig")
-content += texts("bucket_config", [], ['{"mirror":true}', '{"audit_reads":true}'], "NotSupportedYet")
+content += texts("bucket_config", [], ['{"mirror":true}'], "NotSupportedYet")
 write("content.json", "Header values and bodies of sections 4 and 5. Valid ones print as themselves (bucket_config: only parse).", content)
 
 # --- packets ------------------------------------------------------------------------------------
@@ -424,6 +424,99 @@ BULK = [{**EVERYTHING, "p": "k" * 140}] * 10
 packet("large, still fits", child(token(sub=MID_ID[0], dlg=3, cap=BULK), MID[0], cap=BULK))
 packet("together too large", child(child(token(sub=MID_ID[0], dlg=3, cap=BULK), MID[0], sub=MID_ID[1], dlg=1, cap=BULK), MID[1], MID_ID[1], cap=BULK), "PacketTooLarge")
 write("packets.json", "Key packets of section 3, for the audience %s and the root %s. hash: BLAKE3 of a valid one." % (AUD, ROOT_ID), packets)
+
+# --- links in URLs ------------------------------------------------------------------------------
+PARENT = token(dlg=1)
+LINK_HEADER = {"alg": "EdDSA", "kid": CLIENT_ID, "typ": "wfldb-link+jwt"}
+LINK = {"iss": CLIENT_ID, "aud": AUD, "iat": IAT, "exp": IAT + 600, "jti": JTI, "m": "GET", "b": "photos", "k": "a b/cat.jpg", "prf": PARENT}
+links = []
+
+
+def url_link(claims=None, header=None, key=CLIENT, form="good", **changed):
+    if claims is None:
+        claims = {k: v for k, v in {**LINK, **changed}.items() if v is not ...}
+    return token(claims if isinstance(claims, str) else compact(claims), {**LINK_HEADER, **(header or {})}, key, form)
+
+
+def link(name, tok, reason=None, now=NOW):
+    v = {"name": name, "token": tok, "now": now}
+    links.append(v | ({"code": "Unauthenticated", "reason": reason} if reason else {"hash": blake3(tok.encode()).hex()}))
+
+
+link("to read a key", url_link())
+link("to read below a prefix", url_link(k=..., p="a/"))
+link("to write a key, once, a little", url_link(m="PUT", uses=1, max_bytes=11))
+link("of seven days", url_link(iat=IAT, exp=IAT + 3600, prf=token(dlg=1, exp=IAT + 604800)))
+link("last valid millisecond", url_link(), now="2026-01-02T03:14:04.999Z")
+link("over, without tolerance", url_link(), "PacketExpired", now="2026-01-02T03:14:05.000Z")
+link("made ahead of the clock", url_link(iat=IAT + 61), "PacketNotYetValid")
+link("of more than seven days", url_link(exp=IAT + 604801, prf=token(dlg=1, exp=IAT + 700000)), "PacketClaim")
+link("ends with its beginning", url_link(exp=IAT), "PacketClaim")
+link("ends after its packet", url_link(exp=IAT + 3601), "PacketChain")
+link("made before its packet", url_link(iat=IAT - 1), "PacketChain")
+link("of a packet that may not be passed on", url_link(prf=token()), "PacketChain")
+link("of another's packet", url_link(prf=token(dlg=1, sub=checked("wc1", OTHER.pub))), "PacketChain")
+link("for another store", url_link(aud="wfldb:other"), "PacketChain")
+link("of a packet of an unknown root", url_link(prf=token(dlg=1, key=OTHER, iss=checked("wr1", OTHER.pub), header={**HEADER, "kid": checked("wr1", OTHER.pub)})), "PacketUntrusted")
+link("signed by another key", url_link(key=OTHER), "PacketSignature")
+link("signer is not the one of the header", url_link(header={"kid": checked("wc1", OTHER.pub)}), "PacketClaim")
+link("typ of a packet", url_link(header={"typ": "wfldb-kp+jwt"}), "PacketHeader")
+link("alg none", url_link(header={"alg": "none"}), "PacketHeader")
+link("a member more in the header", url_link(header={"x": 1}), "PacketHeader")
+link("to delete", url_link(m="DELETE"), "PacketClaim")
+link("for a key and a prefix", url_link(p="a/"), "PacketClaim")
+link("for neither", url_link(k=...), "PacketClaim")
+link("for all keys", url_link(k=..., p=""), "PacketClaim")
+link("to write below a prefix", url_link(m="PUT", k=..., p="a/"), "PacketClaim")
+link("a longest body, to read", url_link(max_bytes=1), "PacketClaim")
+link("no use at all", url_link(uses=0), "PacketClaim")
+link("too many uses", url_link(uses=1000000001), "PacketClaim")
+link("a claim more", url_link(nbf=IAT), "PacketClaim")
+link("without prf", url_link(prf=...), "PacketClaim")
+link("a packet in its place", PARENT, "PacketHeader")
+write("links.json", "Links of section 4, for the audience %s and the root %s. hash: BLAKE3 of a valid one." % (AUD, ROOT_ID), links)
+
+# --- what is revoked ----------------------------------------------------------------------------
+of_packet = lambda tok: "packet:" + blake3(tok.encode()).hex()
+of_key = lambda key: "key:" + key.pub.hex()
+below = lambda tok, key: "below:%s:%s" % (blake3(tok.encode()).hex(), key.pub.hex())
+TWO = child(START, MID[0], sub=MID_ID[1], dlg=1)
+THREE = child(TWO, MID[1], MID_ID[1])
+GET_LINK = url_link()
+revocations = []
+
+
+def revoked(name, covered, what, token=None, link=None, until=IAT):
+    """until: the iat up to which a key is revoked."""
+    v = {"name": name, "revoked": [[text, until] for text in what], "covered": covered}
+    revocations.append(v | ({"link": link} if link else {"token": token}))
+
+
+for covered, name, what in [
+    (False, "nothing", []),
+    (True, "the packet itself", [of_packet(THREE)]),
+    (True, "a packet that it goes on from", [of_packet(TWO)]),
+    (True, "link 0's packet", [of_packet(START)]),
+    (False, "another packet of the same link", [of_packet(child(START, MID[0], sub=MID_ID[1], dlg=0))]),
+    (True, "its holder", [of_key(CLIENT)]),
+    (True, "a holder before", [of_key(MID[0])]),
+    (True, "the root", [of_key(ROOT)]),
+    (False, "another key", [of_key(OTHER)]),
+    (True, "its holder, below a link that it contains", [below(START, CLIENT)]),
+    (True, "its holder, below its own last link", [below(THREE, CLIENT)]),
+    (False, "a holder above the link", [below(TWO, MID[0])]),
+    (False, "its holder, below a link that it does not contain", [below(token(sub=MID_ID[1], dlg=3), CLIENT)]),
+    (True, "one of several", [of_key(OTHER), of_packet(GOOD), of_packet(TWO)]),
+]:
+    revoked(name, covered, what, token=THREE)
+revoked("its holder, up to the second before", False, [of_key(CLIENT)], token=THREE, until=IAT - 1)
+revoked("the root, whatever the time", True, [of_key(ROOT)], token=THREE, until=0)
+revoked("a link", True, [of_packet(GET_LINK)], link=GET_LINK)
+revoked("the packet of a link", True, [of_packet(PARENT)], link=GET_LINK)
+revoked("the signer of a link", True, [of_key(CLIENT)], link=GET_LINK)
+revoked("another link of the same packet", False, [of_packet(url_link(k="b"))], link=GET_LINK)
+revoked("a link of the packet", False, [of_packet(GET_LINK)], token=PARENT)
+write("revocations.json", "What is revoked (section 3), by its text, each with the iat up to which a key is covered; and whether a packet or link is ended by it.", revocations)
 
 # --- requests -----------------------------------------------------------------------------------
 requests = []

@@ -339,5 +339,6 @@ fn fifth_link(last: &Profile) -> Profile {
         endpoint: last.endpoint.clone(),
         realm: last.realm.clone(),
         key: last.key.clone(),
+        node: None,
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wfldb_admin::{CopyVerdict, Error, LogCopy};
 use wfldb_client::GetOptions;
 use wfldb_core::audit::{EntryActor, Proven, Receipt, Resource, SignedCheckpoint, VerifierKey};
-use wfldb_core::id::{KeyId, VersionId};
+use wfldb_core::id::{KeyId, LeafIndex, VersionId};
 use wfldb_core::limits::{NOTE_BYTES_MAX, RECEIPT_BYTES_MAX};
 use wfldb_core::name::{BucketName, ObjectKey};
 
@@ -72,11 +72,14 @@ struct VerifyCopy {
 
 #[derive(Debug, Args)]
 struct Prove {
-    #[arg(value_name = "BUCKET/KEY")]
-    target: String,
+    #[arg(value_name = "BUCKET/KEY", required_unless_present = "leaf")]
+    target: Option<String>,
     /// The version; the newest when left out, which needs op `get`
     #[arg(long, value_name = "ULID")]
     version: Option<String>,
+    /// Of the entry with this index instead, whatever it tells of: a change, a read, a refusal; needs op `audit` on everything
+    #[arg(long, value_name = "N", conflicts_with_all = ["target", "version"])]
+    leaf: Option<u64>,
     /// Where the receipt goes; never overwritten. Standard output has what it proves either way
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -246,9 +249,16 @@ fn in_words(verdict: &CopyVerdict, old: usize) -> Done {
 }
 
 fn prove(args: Prove) -> Result<Done, Error> {
-    let usage = |error: &dyn std::fmt::Display| Error::Usage(format!("{}: {error}", args.target));
-    let (bucket, name) = args
-        .target
+    if let Some(leaf) = args.leaf {
+        let leaf = LeafIndex::new(leaf);
+        let receipt = connected(args.reach, async |client| {
+            client.audit_receipt_of_leaf(leaf).await
+        })?;
+        return proved(&receipt, &args.key.key, args.out.as_deref());
+    }
+    let target = args.target.unwrap_or_default();
+    let usage = |error: &dyn std::fmt::Display| Error::Usage(format!("{target}: {error}"));
+    let (bucket, name) = target
         .split_once('/')
         .ok_or_else(|| usage(&"is not BUCKET/KEY"))?;
     let bucket = BucketName::parse(bucket).map_err(|error| usage(&error))?;
@@ -264,15 +274,19 @@ fn prove(args: Prove) -> Result<Done, Error> {
         };
         client.audit_receipt(&bucket, &name, &version).await
     })?;
-    let proven = receipt.verify(&args.key.key)?;
-    if let Some(path) = &args.out {
+    proved(&receipt, &args.key.key, args.out.as_deref())
+}
+
+fn proved(receipt: &Receipt, key: &VerifierKey, out: Option<&Path>) -> Result<Done, Error> {
+    let proven = receipt.verify(key)?;
+    if let Some(path) = out {
         let json = receipt.to_json()?;
         let file = File::options().write(true).create_new(true).open(path);
         let write =
             file.and_then(|mut file| std::io::Write::write_all(&mut file, format!("{json}\n").as_bytes()));
         write.map_err(|error| Error::copy(path, &error))?;
     }
-    Ok(proof_words(&receipt, &proven))
+    Ok(proof_words(receipt, &proven))
 }
 
 fn verify_receipt(args: &VerifyReceipt) -> Result<Done, Error> {
@@ -313,6 +327,9 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
         } else {
             "signed at"
         };
+        if receipt.document {
+            human.push_str("\nof a document: what is stored has the server's envelope, so the log alone says that it is of what was signed");
+        }
         let _ = write!(
             human,
             "\n{what} {}: {} {}\nunder a packet from {}",
@@ -340,6 +357,7 @@ fn proof_words(receipt: &Receipt, proven: &Proven) -> Done {
         "op": entry.op.as_str(),
         "outcome": entry.outcome.to_string(),
         "key": receipt.key,
+        "document": receipt.document,
     });
     if let Some(members) = facts.as_object_mut() {
         members.extend(

@@ -287,6 +287,7 @@ fn run_issue(args: &Issue) -> Result<Done, Error> {
             realm,
             packet: packet.clone(),
             key,
+            node: None,
         }),
         _ => None,
     };

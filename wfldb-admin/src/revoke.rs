@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 use wfldb_admin::Error;
-use wfldb_client::{RevocationForm, RevokeAsked, packet_in};
+use wfldb_client::{RevocationForm, RevokeAsked, link_in, packet_in};
 use wfldb_core::id::{KeyId, PacketHash, Role};
 
 use crate::Done;
@@ -15,7 +15,8 @@ use crate::reach::{Reach, connected};
 pub(crate) struct Revoke {
     #[command(flatten)]
     reach: Reach,
-    /// A file with a packet or profile, a packet's hash (64 hex digits), or a key id (wc1…, wi1…, wr1…)
+    /// A file with a packet or profile, the hash of a packet or link (64 hex digits), a link's URL, or a key id (wc1…, wi1…,
+    /// wr1…)
     #[arg(value_name = "WHAT")]
     what: String,
     /// Needed to revoke a root key: every packet that it signed ends, this profile's among them
@@ -39,6 +40,9 @@ pub(crate) fn revoke(args: Revoke) -> Result<Done, Error> {
 }
 
 fn asked(what: &str, root: bool) -> Result<RevokeAsked, Error> {
+    if what.contains("?link=") {
+        return Ok(RevokeAsked::Link(link_in(what).to_owned()));
+    }
     let path = Path::new(what);
     if path.exists() {
         return Ok(RevokeAsked::Packet(packet_in(path)?));
@@ -119,6 +123,8 @@ mod tests {
         assert!(asked(&root, false).is_err());
         assert_eq!(asked(&root, true).unwrap(), RevokeAsked::Key(key.public_key()));
         assert!(asked("/no/such/file", false).is_err());
+        let link = asked("https://x/v1/photos/a?link=a.b.c", false).unwrap();
+        assert_eq!(link, RevokeAsked::Link("a.b.c".to_owned()));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("packet");
         std::fs::write(&file, "a.b.c\n").unwrap();

@@ -37,6 +37,7 @@ fn profile(packet: &str, key: SecretKey) -> Profile {
         realm: realm(),
         packet: packet.to_owned(),
         key,
+        node: None,
     }
 }
 

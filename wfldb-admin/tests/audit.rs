@@ -113,6 +113,7 @@ impl Log {
             bucket: Some(BucketId::from_bytes([1; 16])),
             key: Some("a".to_owned()),
             content: None,
+            document: false,
             evidence: None,
             proof: TlogProof::new(LeafIndex::new(leaf), hashes, &self.checkpoint(7)),
         }

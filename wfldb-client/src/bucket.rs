@@ -5,6 +5,7 @@ use wfldb_core::auth::Method;
 use wfldb_core::name::BucketName;
 use wfldb_core::object::BucketConfig;
 
+use crate::audit::{Receipted, asks_for_receipt};
 use crate::call::{Call, bucket_path};
 use crate::outgoing::Source;
 use crate::{Client, Error};
@@ -49,13 +50,24 @@ impl Client {
     /// # Errors
     /// `Api`, `Transport`, `OutcomeUnknown`.
     pub async fn create_bucket(&self, bucket: &BucketName, config: &BucketConfig) -> Result<bool, Error> {
-        let body = serde_json::to_vec(config).map_err(|error| Error::Local(error.to_string()))?;
-        let mut call = Call::new(Method::Put, bucket_path(bucket));
-        call.headers
-            .push(("content-type".to_owned(), "application/json".to_owned()));
-        call.source = Source::of_bytes(body.into());
-        let answer = self.caller.send(&call).await?;
+        let answer = self.caller.send(&configure(bucket, config)?).await?;
         Ok(answer.parts.status == http::StatusCode::CREATED)
+    }
+
+    /// The same, with the receipt of the change.
+    ///
+    /// # Errors
+    /// Those of [`Client::create_bucket`].
+    pub async fn create_bucket_with_receipt(
+        &self,
+        bucket: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Receipted<bool>, Error> {
+        let mut call = configure(bucket, config)?;
+        asks_for_receipt(&mut call);
+        let answer = self.caller.send(&call).await?;
+        let created = answer.parts.status == http::StatusCode::CREATED;
+        Receipted::of(&self.caller, created, answer).await
     }
 
     /// The buckets in which the caller has any grant.
@@ -87,11 +99,40 @@ impl Client {
     /// # Errors
     /// `Api`, `Transport`, `OutcomeUnknown`.
     pub async fn delete_bucket(&self, bucket: &BucketName, force: bool) -> Result<(), Error> {
-        let mut call = Call::new(Method::Delete, bucket_path(bucket));
-        if force {
-            call = call.query(&[("force", "true")]);
-        }
-        self.caller.send(&call).await.map(|_| ())
+        self.caller.send(&remove(bucket, force)).await.map(|_| ())
+    }
+
+    /// The same, with the receipt of the change.
+    ///
+    /// # Errors
+    /// Those of [`Client::delete_bucket`].
+    pub async fn delete_bucket_with_receipt(
+        &self,
+        bucket: &BucketName,
+        force: bool,
+    ) -> Result<Receipted<()>, Error> {
+        let mut call = remove(bucket, force);
+        asks_for_receipt(&mut call);
+        let answer = self.caller.send(&call).await?;
+        Receipted::of(&self.caller, (), answer).await
+    }
+}
+
+fn configure(bucket: &BucketName, config: &BucketConfig) -> Result<Call, Error> {
+    let body = serde_json::to_vec(config).map_err(|error| Error::Local(error.to_string()))?;
+    let mut call = Call::new(Method::Put, bucket_path(bucket));
+    call.headers
+        .push(("content-type".to_owned(), "application/json".to_owned()));
+    call.source = Source::of_bytes(body.into());
+    Ok(call)
+}
+
+fn remove(bucket: &BucketName, force: bool) -> Call {
+    let call = Call::new(Method::Delete, bucket_path(bucket));
+    if force {
+        call.query(&[("force", "true")])
+    } else {
+        call
     }
 }
 

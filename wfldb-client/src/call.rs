@@ -1,7 +1,7 @@
 //! One request from its parts to its answer: lease a connection, stamp, sign or tag, send, read the refusal, decide
 //! whether to send again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use wfldb_core::auth::Method;
 use wfldb_core::encoding::percent;
-use wfldb_core::id::{Nonce, PacketHash, SecretKey};
+use wfldb_core::id::{KeyId, Nonce, PacketHash, SecretKey};
 use wfldb_core::name::{Audience, BucketName, ObjectKey};
 use wfldb_core::request::{RequestToSign, RequestToTag, sign, tag};
 use wfldb_core::session::{ExchangeSecret, complete};
@@ -107,6 +107,10 @@ pub(crate) struct Caller {
     pub(crate) packet: String,
     pub(crate) key: SecretKey,
     pub(crate) sessions: Sessions,
+    /// The server's own key, where the profile names it.
+    pub(crate) node: Option<KeyId>,
+    /// What signed in its place, once something did: nothing is sent any more.
+    pub(crate) stranger: OnceLock<KeyId>,
 }
 
 struct Failed {
@@ -180,11 +184,14 @@ impl Caller {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Failed> {
+        self.check_node().map_err(fatal)?;
         let live = if call.by_session {
             self.session(&call.path).await
         } else {
             None
         };
+        // SECURITY: whoever answers in the server's place gets no further request, not even one that is signed.
+        self.check_node().map_err(fatal)?;
         let Some(live) = live else {
             return self.exchange(call, None).await;
         };
@@ -256,7 +263,22 @@ impl Caller {
         let packet = PacketHash::of(self.packet.as_bytes());
         let key =
             complete(&offer, secret, &self.audience, packet).map_err(|error| unfit(&error.to_string()))?;
+        if self.node.as_ref().is_some_and(|node| *node != offer.node) {
+            let _ = self.stranger.set(offer.node.clone());
+            self.check_node().map_err(fatal)?;
+        }
         Live::new(&offer, key, asked, server_time).ok_or_else(|| unfit("it would end at once"))
+    }
+
+    /// Fails once somebody has signed in the server's place.
+    fn check_node(&self) -> Result<(), Error> {
+        match (&self.node, self.stranger.get()) {
+            (Some(expected), Some(found)) => Err(Error::OtherNode {
+                expected: Box::new(expected.clone()),
+                found: Box::new(found.clone()),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// One request and its answer, signed, or tagged with the session's key.

@@ -1,6 +1,6 @@
 //! The client: a profile, its connections, and what can be asked of a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wfldb_core::time::UnixMillis;
 
@@ -85,6 +85,8 @@ impl Client {
             packet: profile.packet,
             key: profile.key,
             sessions: Sessions::new(options.sessions),
+            node: profile.node,
+            stranger: OnceLock::new(),
         };
         Self {
             caller: Arc::new(caller),

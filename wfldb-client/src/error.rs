@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use wfldb_core::id::KeyId;
+
 use crate::tls::TlsFailure;
 
 /// A refusal by the server, from its problem+json answer (PROTOCOL §8).
@@ -42,6 +44,18 @@ pub enum Error {
     /// A write was sent and nobody knows whether it was carried out. Read back before trying again.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
+    /// The server signed with another key than the profile names: somebody else may answer in its place. Nothing is sent
+    /// any more.
+    #[error(
+        "the server signs as {found}, the profile says {expected}: somebody else may answer in its place. Where its operator \
+         says that it got another key (a restored store has one), put the new one into the profile's member `node`"
+    )]
+    OtherNode {
+        /// Whom the profile names.
+        expected: Box<KeyId>,
+        /// Who signed.
+        found: Box<KeyId>,
+    },
     /// What arrived is not what was promised: the bytes do not have the hash of their etag.
     #[error("corrupt: {0}")]
     Corrupt(String),
@@ -111,7 +125,7 @@ impl Error {
     /// Whether the next request would most likely fail the same way: the server is away, or it does not know us.
     pub fn stops_everything(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Tls { .. } => true,
+            Self::Transport(_) | Self::Tls { .. } | Self::OtherNode { .. } => true,
             Self::Api(api) => matches!(api.status, 401 | 503 | 507),
             Self::OutcomeUnknown(_) | Self::Corrupt(_) | Self::Widening(_) | Self::Local(_) => false,
         }

@@ -45,6 +45,11 @@ impl Client {
     }
 }
 
+/// The link in a URL that was made with one, or the text itself.
+pub fn link_in(text: &str) -> &str {
+    text.rsplit_once("?link=").map_or(text, |(_, link)| link).trim()
+}
+
 /// The packet in a file: alone, or in a profile.
 ///
 /// # Errors

@@ -59,6 +59,7 @@ mod url_link;
 mod watch;
 
 pub use aggregate::Aggregated;
+pub use audit::Receipted;
 pub use backup::{BackupFiles, TakenBackup};
 pub use batch::Batch;
 pub use bucket::{BucketInfo, Usage};
@@ -69,7 +70,7 @@ pub use dry_run::DryRunQuestion;
 pub use endpoint::Endpoint;
 pub use error::{ApiError, Error};
 pub use grant::{grant_words, parse_grant};
-pub use keys::packet_in;
+pub use keys::{link_in, packet_in};
 pub use listing::{Page, Scan, ScanQuery, Versions};
 pub use multipart::{SINGLE_PUT_BYTES_MAX, UploadOptions, Uploaded, default_upload_state};
 pub use object::{CopyOptions, CopySource, GetOptions, Object, ObjectInfo, Prepared, PutOptions, Stored};

@@ -1,5 +1,5 @@
 //! The profile: where the store is, and by what key and packet one may use it. A file
-//! `{"url","realm","packet","key"}`, readable by its owner only.
+//! `{"url","realm","packet","key"}`, with `node` where the server's own key is known, readable by its owner only.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use wfldb_core::id::SecretKey;
+use wfldb_core::id::{KeyId, Role, SecretKey};
 use wfldb_core::name::Realm;
 use zeroize::Zeroizing;
 
@@ -27,6 +27,8 @@ pub struct Profile {
     pub packet: String,
     /// The key that the packet's `sub` names.
     pub key: SecretKey,
+    /// The server's own key (`wn1…`), where it is known: what another key signed in its place is refused.
+    pub node: Option<KeyId>,
 }
 
 impl std::fmt::Debug for Profile {
@@ -45,6 +47,8 @@ struct FileForm {
     realm: String,
     packet: String,
     key: String,
+    #[serde(default)]
+    node: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +57,8 @@ struct FileFormRef<'a> {
     realm: &'a str,
     packet: &'a str,
     key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
 }
 
 impl Profile {
@@ -65,7 +71,7 @@ impl Profile {
         // The library's message could quote the text, and the text holds a key.
         let form: FileForm = serde_json::from_str(text).map_err(|error| {
             Error::Local(format!(
-                "profile: line {} column {}: not the object with the members url, realm, packet and key",
+                "profile: line {} column {}: not the object with the members url, realm, packet, key and perhaps node",
                 error.line(),
                 error.column()
             ))
@@ -77,11 +83,17 @@ impl Profile {
         if !three_parts || !visible || form.packet.len() > wfldb_core::limits::PACKET_BYTES_MAX {
             return Err(wrong("packet"));
         }
+        let node = form.node.as_deref().map(KeyId::parse).transpose();
+        let node = node.map_err(|_| wrong("node"))?;
+        if node.as_ref().is_some_and(|node| node.role() != Role::Node) {
+            return Err(wrong("node"));
+        }
         Ok(Self {
             endpoint: Endpoint::parse(&form.url)?,
             realm: Realm::parse(&form.realm).map_err(|_| wrong("realm"))?,
             packet: form.packet,
             key,
+            node,
         })
     }
 
@@ -109,6 +121,7 @@ impl Profile {
             realm: &realm,
             packet: &self.packet,
             key: &key,
+            node: self.node.as_ref().map(KeyId::to_string),
         };
         let text = serde_json::to_string_pretty(&form).map_err(|error| Error::Local(error.to_string()))?;
         let mut text = Zeroizing::new(text);
@@ -252,12 +265,21 @@ mod tests {
             ("a.b.c", "a.b.c\\n"),
             ("\"url\"", "\"uri\""),
             ("{", "{\"more\":1,"),
+            ("{", "{\"node\":\"wn1\","),
+            (
+                "{",
+                "{\"node\":\"wc125njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkencm4a\",",
+            ),
             ("}", ""),
         ] {
             let broken = text(KEY).replacen(from, to, 1);
             let error = Profile::parse(&broken).unwrap_err().to_string();
             assert!(!error.contains("tvq3dhpp"), "the key leaked: {error}");
         }
+        let node = SecretKey::from_seed([4; 32]).key_id(Role::Node);
+        let pinned = text(KEY).replacen('{', &format!("{{\"node\":\"{node}\","), 1);
+        let pinned = Profile::parse(&pinned).unwrap().to_text().unwrap();
+        assert_eq!(Profile::parse(&pinned).unwrap().node, Some(node));
         assert!(!format!("{profile:?}").contains("tvq3dhpp"));
         assert!(!format!("{profile:?}").contains("a.b.c"));
     }

@@ -301,6 +301,10 @@ pub const REVOCATIONS_MAX: usize = 100_000;
 pub const REVOCATIONS_SHARED_MAX: usize = REVOCATIONS_MAX / 2;
 /// Revocations of one holder of a link 0 and of all that it passed its packet on to.
 pub const REVOCATIONS_OF_ONE_KEY: usize = 1000;
+/// Refusals of one key in a bucket that are logged in a second, where the bucket asks for that.
+pub const AUDIT_REFUSALS_OF_KEY: u64 = 2;
+/// Refusals in a bucket that are logged in a second.
+pub const AUDIT_REFUSALS_OF_BUCKET: u64 = 10;
 /// Largest body that revokes, as sent: a packet and a key.
 pub const REVOKE_BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a packet's revocation is kept after the packet is over, in seconds: a day, for clocks that are set back.

@@ -3,6 +3,7 @@
 //!
 //! `rows` walks a bucket, `log` the changes; here is what they add up to.
 
+mod accesses;
 mod indexes;
 mod leaves;
 mod log;
@@ -199,6 +200,7 @@ impl Check<'_> {
         self.due_rows()?;
         self.leaves(&mark)?;
         self.log(&mark)?;
+        self.accesses()?;
         self.revocations(&mark)
     }
 

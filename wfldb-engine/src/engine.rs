@@ -446,7 +446,7 @@ impl Inner {
             at: self.now(),
             entropy: random()?,
             evidence,
-            chain: proof.packet().map(|packet| packet.chain().clone()),
+            chain: proof.chain().cloned(),
             link_use: LinkUse::of(proof),
             mutation,
         })

@@ -7,8 +7,8 @@ pub use crate::backup::fuzz::backup_manifest;
 pub use crate::chunk::fuzz::chunk_file;
 use crate::row::counters::decode_charged;
 use crate::row::{
-    BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, IndexWork, ObjectRow, PartRow, RowError,
-    UploadRow, decode_entry, encode_entry, key,
+    AccessRow, BucketCounters, BucketRow, ChangeRow, CommitMark, EvidenceRow, IndexWork, ObjectRow, PartRow,
+    RowError, UploadRow, decode_entry, encode_entry, key,
 };
 use crate::store::{ReplayMark, Slots, StoreFile};
 
@@ -20,6 +20,7 @@ pub fn rows(input: &[u8]) {
     match kind {
         b'b' => same(row, BucketRow::decode, BucketRow::encode),
         b'c' => same(row, ChangeRow::decode, ChangeRow::encode),
+        b'a' => same(row, AccessRow::decode, AccessRow::encode),
         b'e' => same(row, EvidenceRow::decode, EvidenceRow::encode),
         b'n' => same(row, BucketCounters::decode, BucketCounters::encode),
         b'm' => same(row, CommitMark::decode, |mark| mark.encode().to_vec()),

@@ -44,7 +44,7 @@ mod worker;
 mod tests;
 
 pub use self::aggregate::{AggregateBudget, Aggregated};
-pub use self::audit::NewestCheckpoint;
+pub use self::audit::{Came, NewestCheckpoint};
 pub use self::backup::{
     BackupError, BackupFinding, BackupInfo, BackupReport, BackupVerdict, RestoreOptions, RestoreReport,
     Tally, list_backups, pick_backup, restore, verify_backup,
@@ -62,14 +62,15 @@ pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::object::{
-    After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, FinishedPart, FinishedUpload,
-    ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage, ScanQuery, Upload,
-    UploadInfo, VersionPage, Which,
+    After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,
+    FinishedUpload, ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage,
+    ScanQuery, Upload, UploadInfo, VersionPage, Which,
 };
 pub use self::options::{Clock, EngineOptions};
 pub use self::pending::Pending;
 pub use self::query::{Explained, FindPosition, FindStats, Found, PlanSummary, TextMatch};
 pub use self::revocation::{RevocationInfo, RevocationPage, RevocationView, RevokeOutcome};
+pub use self::row::Shown;
 pub use self::stats::EngineStats;
 pub use self::storage::{
     Batch, Captured, CapturedFile, Content, Fault, FjallStorage, MemoryStorage, Row, Rows, Snapshot, Space,

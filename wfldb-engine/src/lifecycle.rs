@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use wfldb_core::id::{BucketId, LogPosition};
+use wfldb_core::id::BucketId;
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::Retention;
 use wfldb_core::time::UnixMillis;
@@ -28,6 +28,8 @@ const REST_BYTES_MIN: u64 = 1 << 20;
 const RETENTION_EVERY: Duration = Duration::from_mins(10);
 /// Rows that end in one plan.
 const DUE_PER_PLAN: usize = 200;
+/// Reads of what is gone that are forgotten in one plan.
+const READS_PER_PLAN: usize = 500;
 /// Keys whose histories are cut in one plan.
 const KEYS_PER_PLAN: usize = 100;
 /// Documents that are too old and go in one plan.
@@ -50,6 +52,7 @@ pub(crate) fn run(inner: &Weak<Inner>, wake: &Receiver<()>) {
         report(quiet.look(&engine), "writing out memory");
         report(expire(&engine), "ending what is over");
         report(link_uses::forget(&engine), "forgetting links that are over");
+        report(forget_reads(&engine), "forgetting who read what is gone");
         if walked.is_none_or(|walked| walked.elapsed() >= RETENTION_EVERY) {
             report(retain(&engine), "applying retention");
             report(age(&engine), "dropping documents that are too old");
@@ -76,22 +79,55 @@ fn report(done: Result<(), EngineError>, what: &'static str) {
 /// How long the log has stood still.
 #[derive(Default)]
 pub(crate) struct Quiet {
-    at: LogPosition,
+    /// Every change has a leaf, and so have reads that are logged.
+    leaves: u64,
     ticks: u32,
 }
 
 impl Quiet {
     /// Has the storage write out its memory once nobody has changed anything for a while.
     pub(crate) fn look(&mut self, inner: &Inner) -> Result<(), EngineError> {
-        let at = inner.committer().mark().position;
-        if at != self.at {
-            *self = Self { at, ticks: 0 };
+        let leaves = inner.committer().mark().leaves;
+        if leaves != self.leaves {
+            *self = Self { leaves, ticks: 0 };
         }
         self.ticks = self.ticks.saturating_add(1);
         if self.ticks == REST_AFTER_TICKS && inner.storage.write_buffer_bytes() >= REST_BYTES_MIN {
             inner.storage.rest()?;
         }
         Ok(())
+    }
+}
+
+/// Removes what opens entries of reads of versions that are gone, as far as the commit that removed them left it.
+fn forget_reads(inner: &Arc<Inner>) -> Result<(), EngineError> {
+    loop {
+        let snapshot = inner.storage.snapshot();
+        let end = prefix_end(key::FORGOTTEN_READS);
+        let next = snapshot
+            .range(Space::Log, key::FORGOTTEN_READS, &end, false)
+            .next();
+        let Some((row_key, _)) = next.transpose()? else {
+            return Ok(());
+        };
+        let (bucket, version) = key::parse_forgotten_reads(&row_key)?;
+        let reads = key::reads_of(&bucket, &version);
+        let rows: Result<Vec<_>, _> = snapshot
+            .range(Space::Log, &reads, &prefix_end(&reads), false)
+            .take(READS_PER_PLAN)
+            .map(|row| row.map(|(row_key, _)| row_key))
+            .collect();
+        let rows = rows?;
+        drop(snapshot);
+        let last = rows.len() < READS_PER_PLAN;
+        let mutation = Mutation::ForgetReads {
+            bucket,
+            version,
+            rows,
+            last,
+        };
+        inner.submit_system("forget-reads", mutation)?;
+        std::thread::sleep(PAUSE);
     }
 }
 

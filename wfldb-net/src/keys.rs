@@ -17,6 +17,8 @@ struct Body {
     packet: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
 }
 
 /// What a body asks to revoke. A packet in it is not verified.
@@ -28,6 +30,8 @@ pub enum RevokeAsked {
     Key(PublicKey),
     /// A packet that is shown whole.
     Packet(String),
+    /// A link in a URL that is shown whole.
+    Link(String),
     /// A public key, in the chains that go through what the caller signed of this packet.
     Below(String, PublicKey),
 }
@@ -49,6 +53,10 @@ impl RevokeAsked {
                 packet: Some(packet.clone()),
                 ..Body::default()
             },
+            Self::Link(link) => Body {
+                link: Some(link.clone()),
+                ..Body::default()
+            },
             Self::Below(packet, key) => Body {
                 packet: Some(packet.clone()),
                 key: key_text(key),
@@ -59,12 +67,16 @@ impl RevokeAsked {
         serde_json::to_vec(&body).unwrap_or_default()
     }
 
-    /// Reads a body: at most 16 KiB, one of the four shapes. `None` for anything else.
+    /// Reads a body: at most 16 KiB, one of the five shapes. `None` for anything else.
     pub fn decode(body: &[u8]) -> Option<Self> {
         if body.len() > REVOKE_BODY_BYTES_MAX {
             return None;
         }
         let JsonObject(body): JsonObject<Body> = serde_json::from_slice(body).ok()?;
+        if let Some(link) = body.link {
+            let alone = body.packet_hash.is_none() && body.packet.is_none() && body.key.is_none();
+            return alone.then_some(Self::Link(link));
+        }
         match (body.packet_hash, body.packet, body.key) {
             (Some(hash), None, None) => PacketHash::parse(&hash).ok().map(Self::Hash),
             (None, None, Some(key)) => parse_key(&key).map(Self::Key),
@@ -156,13 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_one_of_four_shapes() {
+    fn a_body_has_one_of_five_shapes() {
         let key = SecretKey::from_seed([7; 32]).public_key().clone();
         let hash = PacketHash::of(b"x");
         for asked in [
             RevokeAsked::Hash(hash),
             RevokeAsked::Key(key.clone()),
             RevokeAsked::Packet("a.b.c".to_owned()),
+            RevokeAsked::Link("a.b.c".to_owned()),
             RevokeAsked::Below("a.b.c".to_owned(), key.clone()),
         ] {
             assert_eq!(RevokeAsked::decode(&asked.encode()), Some(asked));

@@ -192,7 +192,7 @@ pub enum Parameters {
     AuditProof(LeafIndex, Option<u64>),
     /// `_audit/consistency?from=&to=`.
     AuditConsistency(u64, u64),
-    /// `_audit/receipt?bucket=&key=&version=`.
+    /// `_audit/receipt?leaf=`, or `?bucket=&key=&version=`.
     AuditReceipt(ReceiptQuery),
 }
 
@@ -205,9 +205,18 @@ pub struct RevocationsQuery {
     pub after: Option<Revoked>,
 }
 
-/// What a receipt is of: the change that wrote a version.
+/// What a receipt is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceiptQuery {
+pub enum ReceiptQuery {
+    /// The entry with this index.
+    Leaf(LeafIndex),
+    /// The change that wrote a version.
+    Version(ReceiptOfVersion),
+}
+
+/// The version whose writing a receipt is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptOfVersion {
     /// The bucket.
     pub bucket: BucketName,
     /// The key.
@@ -501,17 +510,23 @@ impl Route {
                 rest.parsed("from", leaves)?.ok_or_else(|| bad("from"))?,
                 rest.parsed("to", leaves)?.ok_or_else(|| bad("to"))?,
             ),
-            RouteKind::AuditReceipt => Parameters::AuditReceipt(ReceiptQuery {
-                bucket: rest
-                    .parsed("bucket", |text| BucketName::parse(text).ok())?
-                    .ok_or_else(|| bad("bucket"))?,
-                key: rest
-                    .parsed("key", |text| ObjectKey::parse(text).ok())?
-                    .ok_or_else(|| bad("key"))?,
-                version: rest
-                    .parsed("version", |text| VersionId::parse(text).ok())?
-                    .ok_or_else(|| bad("version"))?,
-            }),
+            RouteKind::AuditReceipt => {
+                if let Some(leaf) = rest.parsed("leaf", leaves)? {
+                    rest.must_be_used_up()?;
+                    return Ok(Parameters::AuditReceipt(ReceiptQuery::Leaf(LeafIndex::new(leaf))));
+                }
+                Parameters::AuditReceipt(ReceiptQuery::Version(ReceiptOfVersion {
+                    bucket: rest
+                        .parsed("bucket", |text| BucketName::parse(text).ok())?
+                        .ok_or_else(|| bad("bucket"))?,
+                    key: rest
+                        .parsed("key", |text| ObjectKey::parse(text).ok())?
+                        .ok_or_else(|| bad("key"))?,
+                    version: rest
+                        .parsed("version", |text| VersionId::parse(text).ok())?
+                        .ok_or_else(|| bad("version"))?,
+                }))
+            }
             RouteKind::ObjectLink => {
                 // What it says was looked at before any handler, whatever led here.
                 rest.parsed(LINK_PARAMETER, |_| Some(()))?;

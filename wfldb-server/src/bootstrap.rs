@@ -60,6 +60,9 @@ struct Profile<'a> {
     realm: &'a str,
     packet: &'a str,
     key: &'a str,
+    /// The server's own key, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
 }
 
 /// Makes the root key of a store that is not there yet, or takes the one that a start before left behind.
@@ -100,6 +103,7 @@ impl Unfinished {
         self,
         realm: &Realm,
         url: &str,
+        node: Option<&KeyId>,
         now: UnixMillis,
     ) -> Result<Bootstrap, BootstrapError> {
         let client = SecretKey::from_seed(random()?);
@@ -120,6 +124,7 @@ impl Unfinished {
             realm: realm.as_str(),
             packet: &packet,
             key: &client.to_wire(),
+            node: node.map(KeyId::to_string),
         };
         let mut json = serde_json::to_vec_pretty(&profile)?;
         json.push(b'\n');

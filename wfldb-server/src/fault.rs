@@ -125,6 +125,8 @@ pub(crate) enum Fault {
     Search(#[from] SearchFault),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("the bucket wants each read in the audit log, and this one cannot be written there: {0}")]
+    NotLogged(#[source] EngineError),
     #[error("a task of the request panicked")]
     Panicked,
 }
@@ -167,7 +169,9 @@ impl Fault {
             Self::BeforeStart | Self::SessionUnknown | Self::SignatureRequired => Kind::Unauthenticated,
             Self::Forbidden(error) => error.kind(),
             Self::Rate | Self::InFlight | Self::Feeds => Kind::Throttled,
-            Self::ReplayMark(_) | Self::NoSessions | Self::Overloaded => Kind::Unavailable,
+            Self::ReplayMark(_) | Self::NoSessions | Self::Overloaded | Self::NotLogged(_) => {
+                Kind::Unavailable
+            }
             Self::Object(error) => error.kind(),
             Self::ContentType => Kind::Unsupported,
             Self::NotAcceptable(_) => Kind::NotAcceptable,
@@ -211,6 +215,7 @@ impl Fault {
             Self::Rate => "RateExceeded",
             Self::InFlight | Self::Feeds => "TooManyRequests",
             Self::Overloaded => "Overloaded",
+            Self::NotLogged(_) => "ReadNotLogged",
             Self::HeaderNotSupportedYet(_) => "NotSupportedYet",
             Self::Object(error) => error.code(),
             Self::ContentType => "ContentTypeNotSupported",
@@ -371,6 +376,9 @@ impl Fault {
             }
             (Kind::Internal, Self::Engine(EngineError::Corrupt(_))) => "stored data is damaged".into(),
             (Kind::Internal, _) => "the server failed; its log knows the request id".into(),
+            (_, Self::NotLogged(_)) => {
+                "the bucket wants each read in the audit log, which takes none now".into()
+            }
             (_, Self::ReplayMark(_)) => "the server cannot take requests now".into(),
             _ => self.to_string().into(),
         }

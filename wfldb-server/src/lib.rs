@@ -4,6 +4,7 @@
 //! `handlers` → the engine. What is decided on that way is decided in `wfldb-core` and `wfldb-net`; what is stored, in
 //! `wfldb-engine`.
 
+mod access;
 mod app;
 mod auth;
 mod backups;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wfldb_core::id::{ByteLen, SecretKey};
+use wfldb_core::id::{ByteLen, Role, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::TrustedRoots;
 use wfldb_core::time::UnixMillis;
@@ -155,7 +155,11 @@ impl Server {
 
         let realm = engine.realm().clone();
         let bootstrap = match unfinished {
-            Some(unfinished) => Some(unfinished.finish(&realm, &url(listen, tls.is_some()), clock.now())?),
+            Some(unfinished) => {
+                let node = node.as_ref().map(|node| node.key_id(Role::Node));
+                let url = url(listen, tls.is_some());
+                Some(unfinished.finish(&realm, &url, node.as_ref(), clock.now())?)
+            }
             None => None,
         };
         let trusted: Vec<_> = engine.trust().iter().chain(&config.trust).cloned().collect();

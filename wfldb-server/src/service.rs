@@ -22,8 +22,9 @@ use wfldb_net::accept::{self, NotAcceptable, Representation};
 use wfldb_net::framing::Verdict;
 use wfldb_net::route::{self, RouteError};
 
+use crate::access;
 use crate::app::App;
-use crate::auth::Knock;
+use crate::auth::{Heard, Knock};
 use crate::fault::Fault;
 use crate::handlers::{self, Call, Handling};
 use crate::link;
@@ -66,7 +67,12 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
                 Ok(call) => {
                     label = metrics::route_label(call.knock.route.kind);
                     bucket = call.knock.route.target.bucket().cloned();
-                    guarded(handlers::serve(call)).instrument(span.clone()).await
+                    let heard = call.knock.heard.clone();
+                    let concluded = async {
+                        let outcome = guarded(handlers::serve(call)).await;
+                        access::conclude(&app, &heard, outcome).await
+                    };
+                    concluded.instrument(span.clone()).await
                 }
             },
         },
@@ -224,6 +230,7 @@ fn prepare(
             request,
             route,
             peer: arrival.peer,
+            heard: Heard::default(),
         },
         body,
         form,

@@ -81,5 +81,6 @@ fn narrowed(profile: &Profile, bucket: &str, args: &AgentArgs) -> Result<Profile
         realm: profile.realm.clone(),
         packet: profile.delegate(&delegation, now)?,
         key,
+        node: profile.node.clone(),
     })
 }

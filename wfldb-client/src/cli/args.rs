@@ -295,11 +295,15 @@ pub(crate) struct IndexCreate {
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     /// A file with the packet, or with a profile; the profile in use has signed a link of it
-    #[arg(value_name = "FILE")]
-    pub(crate) packet: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "link")]
+    pub(crate) packet: Option<PathBuf>,
     /// End what this key holds below that link instead, whatever packets it was given before now
     #[arg(long, value_name = "ID")]
     pub(crate) key: Option<String>,
+    /// End this one link in a URL: the URL, or what stands in it behind `link=`; the profile in use, or one that it comes
+    /// from, has made it
+    #[arg(long, value_name = "URL", conflicts_with_all = ["packet", "key"])]
+    pub(crate) link: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -418,6 +422,12 @@ pub(crate) struct Mb {
     /// Language of that text, whose words are brought to their stems: `english`, … or `none`
     #[arg(long, value_name = "LANGUAGE", requires = "text")]
     pub(crate) language: Option<String>,
+    /// Every read and refusal goes into the audit log before it is answered; no sessions
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) audit_reads: Option<bool>,
+    /// Ask for the receipt of the change, and write it to this new file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
     /// If the bucket exists, change what is given here and leave the rest of its configuration as it is
     #[arg(long)]
     pub(crate) configure: bool,
@@ -433,6 +443,9 @@ pub(crate) struct Rb {
     /// With everything in it, all versions included
     #[arg(long)]
     pub(crate) force: bool,
+    /// Ask for the receipt of the removal, and write it to this new file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -581,6 +594,9 @@ pub(crate) struct Rm {
     /// Remove this version for good, with its bytes, instead of deleting the object; needs `erase`
     #[arg(long, value_parser = version, conflicts_with = "recursive")]
     pub(crate) version: Option<VersionId>,
+    /// Ask for the receipt of the removal of that version, and write it to this new file
+    #[arg(long, value_name = "FILE", requires = "version")]
+    pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
 }

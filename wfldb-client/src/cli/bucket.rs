@@ -8,6 +8,7 @@ use wfldb_core::text::TextConfig;
 use super::args::{Limit, Mb, Rb};
 use super::exit::Failure;
 use super::output::Output;
+use super::receipt;
 use super::target::Target;
 
 pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<(), Failure> {
@@ -32,7 +33,14 @@ pub(crate) async fn make(client: &Client, output: &Output, args: &Mb) -> Result<
         there.map_or_else(|| Ok(BucketConfig::default()), configuration)?,
         args,
     )?;
-    let created = client.create_bucket(bucket, &config).await?;
+    let file = args.receipt.as_deref().map(receipt::new_file).transpose()?;
+    let created = match file {
+        None => client.create_bucket(bucket, &config).await?,
+        Some(file) => {
+            let made = client.create_bucket_with_receipt(bucket, &config).await?;
+            receipt::keep(client, made, file).await?
+        }
+    };
     let human = || {
         format!(
             "{} bucket {bucket}",
@@ -75,6 +83,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> Result<BucketConfig, Failure>
     set(&mut config.time_days, args.time_days);
     config.append_only = args.append_only.unwrap_or(config.append_only);
     config.auto_index = args.auto_index.unwrap_or(config.auto_index);
+    config.audit_reads = args.audit_reads.unwrap_or(config.audit_reads);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     if let Some(fields) = &args.text {
         config.text = text(fields, args.language.as_deref())?;
@@ -95,7 +104,13 @@ fn text(fields: &[String], language: Option<&str>) -> Result<Option<TextConfig>,
 
 pub(crate) async fn remove(client: &Client, output: &Output, args: &Rb) -> Result<(), Failure> {
     let bucket = &only_bucket(&args.bucket)?.bucket;
-    client.delete_bucket(bucket, args.force).await?;
+    match args.receipt.as_deref().map(receipt::new_file).transpose()? {
+        None => client.delete_bucket(bucket, args.force).await?,
+        Some(file) => {
+            let removed = client.delete_bucket_with_receipt(bucket, args.force).await?;
+            receipt::keep(client, removed, file).await?;
+        }
+    }
     output.line(
         || format!("removed bucket {bucket}"),
         || json!({"bucket": bucket.as_str(), "removed": true}),
@@ -129,6 +144,8 @@ mod tests {
             time_days: None,
             append_only: None,
             auto_index: None,
+            audit_reads: None,
+            receipt: None,
             require_signature: None,
             text: None,
             language: None,

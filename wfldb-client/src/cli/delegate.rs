@@ -54,6 +54,7 @@ pub(crate) fn delegate(profile: &Profile, output: &Output, args: &Delegate) -> R
                 realm: profile.realm.clone(),
                 packet: packet.clone(),
                 key,
+                node: profile.node.clone(),
             };
             ("profile", profile.to_text()?)
         }

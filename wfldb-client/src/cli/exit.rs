@@ -33,7 +33,8 @@ Exit codes:
   5  a precondition does not hold, or a conflict (409, 412)
   6  the server cannot be reached, or is unavailable or full (429, 503, 507)
   7  outcome unknown: a write was sent and its answer never came; read back before trying again
-  8  no TLS connection: server and client do not trust each other, or one of them does not speak TLS";
+  8  no TLS connection: server and client do not trust each other, or one of them does not speak TLS; or the server signs
+     with another key than the profile names";
 
 /// Why a command ends early.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ pub(crate) fn code_of(error: &Error) -> Code {
             _ => Code::Failed,
         },
         Error::Transport(_) => Code::Unavailable,
-        Error::Tls { .. } => Code::Untrusted,
+        Error::Tls { .. } | Error::OtherNode { .. } => Code::Untrusted,
         Error::Widening(_) => Code::Refused,
         Error::OutcomeUnknown(_) => Code::Unknown,
         _ => Code::Failed,

@@ -14,6 +14,7 @@ use super::args::{Cat, Conditions, Get, Rm};
 use super::exit::{Code, Failure};
 use super::list::key_prefix;
 use super::output::{Output, counted, shown};
+use super::receipt;
 use super::show::{info_json, which};
 use super::target::Target;
 
@@ -94,9 +95,17 @@ pub(crate) async fn remove(client: &Client, output: &Output, args: Rm) -> Result
         let [target] = args.targets.as_slice() else {
             return Err(Failure::Usage("--version speaks of one object".to_owned()));
         };
-        let erased = client
-            .erase(&target.bucket, &target.key()?, version, &conditions)
-            .await?;
+        let (bucket, key) = (&target.bucket, target.key()?);
+        let file = args.receipt.as_deref().map(receipt::new_file).transpose()?;
+        let erased = match file {
+            None => client.erase(bucket, &key, version, &conditions).await?,
+            Some(file) => {
+                let erased = client
+                    .erase_with_receipt(bucket, &key, version, &conditions)
+                    .await?;
+                receipt::keep(client, erased, file).await?
+            }
+        };
         let human = || match erased {
             Some(_) => format!("erased version {version} of {}", shown(&target.to_string())),
             None => format!("no version {version} at {}", shown(&target.to_string())),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wfldb_client::{Client, Error, Prepared, PutOptions, Stored};
+use wfldb_client::{Client, Error, Prepared, PutOptions, Receipted, Stored};
 use wfldb_core::audit::Receipt;
 use wfldb_core::id::VersionId;
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -102,6 +102,25 @@ pub(super) async fn put_file(
     Ok(uploaded.stored)
 }
 
+/// Writes the receipt of a change that is done, asked for again where no checkpoint covered it in time. That needs `audit`
+/// on everything.
+pub(super) async fn keep<T>(client: &Client, made: Receipted<T>, file: ReceiptFile) -> Result<T, Failure> {
+    let Receipted { done, leaf, receipt } = made;
+    let receipt = match (receipt, leaf) {
+        (Some(receipt), _) => receipt,
+        (None, Some(leaf)) => {
+            let about = format!("leaf {leaf}");
+            until_covered(&about, async || client.audit_receipt_of_leaf(leaf).await).await?
+        }
+        (None, None) => {
+            let why = "done, but there is no receipt: nothing was changed, or the packet may not learn that";
+            return Err(Error::Local(why.to_owned()).into());
+        }
+    };
+    file.write(&receipt)?;
+    Ok(done)
+}
+
 /// Asks for the receipt until a checkpoint covers the write. Needs `audit` on the key.
 async fn fetch(
     client: &Client,
@@ -109,16 +128,21 @@ async fn fetch(
     key: &ObjectKey,
     version: &VersionId,
 ) -> Result<Receipt, Error> {
+    let about = format!("version {version}");
+    until_covered(&about, async || client.audit_receipt(bucket, key, version).await).await
+}
+
+async fn until_covered(about: &str, ask: impl AsyncFn() -> Result<Receipt, Error>) -> Result<Receipt, Error> {
     let mut attempt = 1;
     loop {
-        let error = match client.audit_receipt(bucket, key, version).await {
+        let error = match ask().await {
             Ok(receipt) => return Ok(receipt),
             Err(error) => error,
         };
         let not_yet = error.is_not_found();
         if !not_yet || attempt >= ATTEMPTS {
             return Err(Error::Local(format!(
-                "stored as version {version}, but there is no receipt yet: {error}"
+                "done ({about}), but there is no receipt yet: {error}"
             )));
         }
         tokio::time::sleep(PAUSE).await;

@@ -1,17 +1,19 @@
 //! Ending a packet that was passed on, or a key in what was passed on.
 
 use serde_json::to_value;
-use wfldb_client::{Client, RevocationForm, RevokeAsked, packet_in, parse_key};
+use wfldb_client::{Client, RevocationForm, RevokeAsked, link_in, packet_in, parse_key};
 
 use super::args::Revoke;
 use super::exit::Failure;
 use super::output::{Output, shown};
 
 pub(crate) async fn revoke(client: &Client, output: &Output, args: &Revoke) -> Result<(), Failure> {
-    let packet = packet_in(&args.packet)?;
-    let asked = match &args.key {
-        None => RevokeAsked::Packet(packet),
-        Some(id) => {
+    let asked = match (&args.link, &args.packet, &args.key) {
+        (Some(link), ..) => RevokeAsked::Link(link_in(link).to_owned()),
+        (None, None, _) => return Err(Failure::Usage("FILE or --link is needed".to_owned())),
+        (None, Some(packet), None) => RevokeAsked::Packet(packet_in(packet)?),
+        (None, Some(packet), Some(id)) => {
+            let packet = packet_in(packet)?;
             let key = parse_key(id).ok_or_else(|| Failure::Usage("--key: not a key id".to_owned()))?;
             RevokeAsked::Below(packet, key)
         }

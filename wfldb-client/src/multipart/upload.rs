@@ -352,7 +352,7 @@ impl Job<'_> {
 /// count against quotas.
 fn is_worth_going_on(error: &Error) -> bool {
     match error {
-        Error::Transport(_) | Error::Tls { .. } | Error::OutcomeUnknown(_) => true,
+        Error::Transport(_) | Error::Tls { .. } | Error::OtherNode { .. } | Error::OutcomeUnknown(_) => true,
         Error::Api(api) => matches!(api.status, 401 | 408 | 412 | 429 | 500..),
         Error::Corrupt(_) | Error::Widening(_) | Error::Local(_) => false,
     }

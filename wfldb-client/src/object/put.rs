@@ -10,6 +10,7 @@ use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{EtagCondition, ObjectHeaders, Preconditions, format_etag};
 
 use super::info::{self, Stored};
+use crate::audit::{Receipted, asks_for_receipt};
 use crate::call::{Answer, Call, object_path};
 use crate::outgoing::{Progress, Source};
 use crate::retry::Safety;
@@ -145,8 +146,8 @@ impl Client {
         let answer = self.caller.send(&call).await?;
         let stored = stored_as(&answer, prepared)?;
         // The write happened, whatever becomes of the rest of the answer.
-        let receipt = answer.bytes().await.ok();
-        let receipt = receipt.and_then(|body| Receipt::parse(&body).ok());
+        let body = answer.bytes().await.ok();
+        let receipt = self.caller.receipt_in(body.as_deref())?;
         Ok((stored, receipt))
     }
 
@@ -180,13 +181,27 @@ impl Client {
         version: &VersionId,
         preconditions: &Preconditions,
     ) -> Result<Option<Seq>, Error> {
-        let path = object_path(bucket, key);
-        let version = version.to_string();
-        let mut call = Call::new(Method::Delete, path).query(&[("version", &version)]);
-        condition(&mut call, preconditions);
-        call.safety = delete_safety(preconditions);
+        let call = erasing(bucket, key, version, preconditions);
         let answer = self.caller.send(&call).await?;
         Ok(info::seq(&answer.parts.headers).ok())
+    }
+
+    /// The same, with the receipt of the change.
+    ///
+    /// # Errors
+    /// Those of [`Client::erase`].
+    pub async fn erase_with_receipt(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: &VersionId,
+        preconditions: &Preconditions,
+    ) -> Result<Receipted<Option<Seq>>, Error> {
+        let mut call = erasing(bucket, key, version, preconditions);
+        asks_for_receipt(&mut call);
+        let answer = self.caller.send(&call).await?;
+        let seq = info::seq(&answer.parts.headers).ok();
+        Receipted::of(&self.caller, seq, answer).await
     }
 
     /// Brings back what the newest tombstone hides.
@@ -267,6 +282,14 @@ pub(crate) fn put_safety(preconditions: &Preconditions, etag: Option<ContentHash
 }
 
 /// The same of a delete: a tombstone counts as absent, so each condition is false after it, or it writes nothing.
+fn erasing(bucket: &BucketName, key: &ObjectKey, version: &VersionId, preconditions: &Preconditions) -> Call {
+    let version = version.to_string();
+    let mut call = Call::new(Method::Delete, object_path(bucket, key)).query(&[("version", &version)]);
+    condition(&mut call, preconditions);
+    call.safety = delete_safety(preconditions);
+    call
+}
+
 pub(crate) fn delete_safety(preconditions: &Preconditions) -> Safety {
     if preconditions.is_empty() {
         Safety::Write

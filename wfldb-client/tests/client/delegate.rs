@@ -38,6 +38,7 @@ fn holder(change: impl FnOnce(&mut Claims)) -> Profile {
         packet: packet::issue(&root(), Role::Root, &claims).unwrap(),
         realm,
         key,
+        node: None,
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use wfldb_client::retry::RetryPolicy;
 use wfldb_client::{Client, ClientOptions, Profile};
+use wfldb_core::id::KeyId;
 
 use crate::local::profile_text;
 
@@ -91,7 +92,23 @@ impl Fake {
     }
 
     pub(crate) fn client_with(&self, sessions: bool) -> Client {
-        let profile = Profile::parse(&profile_text(&format!("http://127.0.0.1:{}", self.port))).unwrap();
+        self.client_as(self.profile(), sessions)
+    }
+
+    /// A client whose profile names the server's own key.
+    pub(crate) fn client_of_node(&self, node: KeyId) -> Client {
+        let profile = Profile {
+            node: Some(node),
+            ..self.profile()
+        };
+        self.client_as(profile, true)
+    }
+
+    fn profile(&self) -> Profile {
+        Profile::parse(&profile_text(&format!("http://127.0.0.1:{}", self.port))).unwrap()
+    }
+
+    fn client_as(&self, profile: Profile, sessions: bool) -> Client {
         let retry = RetryPolicy {
             attempts_max: 4,
             ..RetryPolicy::default()

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wfldb_client::{Client, GetOptions, PutOptions, ScanQuery};
-use wfldb_core::id::{ContentHash, PacketHash, SecretKey, SessionId};
+use wfldb_client::{Client, Error, GetOptions, PutOptions, ScanQuery};
+use wfldb_core::id::{ContentHash, PacketHash, Role, SecretKey, SessionId};
 use wfldb_core::name::{BucketName, ObjectKey, Realm};
 use wfldb_core::session::{ExchangeSecret, accept};
 use wfldb_core::time::UnixMillis;
@@ -77,6 +77,44 @@ fn course(fake: &Fake) -> String {
         (true, Some(_)) => '?',
     };
     fake.seen().iter().map(letter).collect()
+}
+
+/// Defects it catches: a client that goes on signing for whoever answers in the server's place; one that takes the
+/// session; one that refuses the right server.
+#[tokio::test]
+async fn an_offer_of_another_node_than_the_profile_names_stops_everything() {
+    let fake = Fake::start(|_, seen| match seen.method.as_str() {
+        "POST" => offer(seen, 1),
+        _ => cat(),
+    })
+    .await;
+    let (bucket, key) = place();
+    let node = |seed| SecretKey::from_seed([seed; 32]).key_id(Role::Node);
+    let right = fake.client_of_node(node(4));
+    for _ in 0..3 {
+        read(&right).await;
+    }
+    assert_eq!(course(&fake), "SOTT");
+    let wrong = fake.client_of_node(node(5));
+    read(&wrong).await;
+    for _ in 0..2 {
+        let error = wrong
+            .get(&bucket, &key, GetOptions::default())
+            .await
+            .map(drop)
+            .unwrap_err();
+        assert!(matches!(error, Error::OtherNode { .. }), "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains(&node(4).to_string()) && told.contains(&node(5).to_string()),
+            "{told}"
+        );
+        assert!(told.contains("`node`"), "{told}");
+    }
+    let write = wrong.put(&bucket, &key, "cat", PutOptions::default()).await;
+    assert!(matches!(write, Err(Error::OtherNode { .. })));
+    // The first read, which needs no session, and the attempt to open one; nothing after that.
+    assert_eq!(course(&fake), "SOTTSO");
 }
 
 #[tokio::test]

@@ -7,11 +7,14 @@ use super::{
 };
 use crate::auth::{Method, Op, Service, Target};
 use crate::encoding::percent::{self, Literal};
-use crate::id::{ContentHash, KeyId, PacketHash};
-use crate::name::{BucketName, ObjectKey};
+use crate::id::{ContentHash, KeyId, PacketHash, PublicKey};
+use crate::name::{Audience, BucketName, ObjectKey};
 use crate::object::ContentDigest;
 use crate::packet::{Packet, UrlLink};
 use crate::time::UnixMillis;
+
+/// Methods that ask to be shown something.
+const READING: [&str; 2] = ["GET", "HEAD"];
 
 /// Why a receipt is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +93,8 @@ pub struct ProvenRequest {
 impl Receipt {
     /// Checks everything that can be checked with the log's verifier key alone: that the log signed the checkpoint, that
     /// the entry is in its tree, that the entry commits to exactly what the receipt shows, that the actor signed the
-    /// request with a packet whose links are signed, and that the request is for this store, key and body.
+    /// request with a packet whose links are signed, and that the request is for this store, key and body. Of a
+    /// [`document`](Self::document) the body that was signed is not what is stored, so that is the log's word alone.
     ///
     /// # Errors
     /// [`ReceiptError`] by what is not so.
@@ -116,6 +120,18 @@ impl Receipt {
             checkpoint,
             request,
         })
+    }
+
+    /// The same for whoever knows the store's realm and its server's own key, and not the store's id.
+    ///
+    /// # Errors
+    /// [`ReceiptError`].
+    pub fn verify_of_node(&self, audience: &Audience, node: &PublicKey) -> Result<Proven, ReceiptError> {
+        let name = self.proof.log_name().ok_or(AuditError::Form("checkpoint"))?;
+        if name.realm().map(|realm| realm.audience()).as_ref() != Some(audience) {
+            return Err(ReceiptError::Audience);
+        }
+        self.verify(&VerifierKey::new(name, node.clone()))
     }
 
     fn check_commitments(&self, entry: &Entry) -> Result<(), ReceiptError> {
@@ -166,7 +182,7 @@ impl Receipt {
             return Err(ReceiptError::Signature);
         }
         let Some(signed) = SignedLines::read(&evidence.canonical) else {
-            return self.check_link(evidence, &packet);
+            return self.check_link(evidence, entry, &packet);
         };
         if signed.audience != claims.aud.as_str() {
             return Err(ReceiptError::Audience);
@@ -174,7 +190,21 @@ impl Receipt {
         if PacketHash::parse(signed.packet) != Ok(packet.hash()) {
             return Err(ReceiptError::Packet);
         }
-        let bucket = self.check_path(signed.path)?;
+        let bucket = if entry.op.reads() && signed.method == Method::Post.as_str() {
+            self.check_source(&signed)?
+        } else {
+            self.check_path(signed.path)?
+        };
+        // SECURITY: whoever asked to write is not said to have read, nor the other way round.
+        let asks = READING.contains(&signed.method);
+        let fits = if entry.op.reads() {
+            asks || signed.method == Method::Post.as_str()
+        } else {
+            !asks || entry.outcome != Outcome::Ok
+        };
+        if !fits {
+            return Err(ReceiptError::Request("method"));
+        }
         self.check_body(&signed)?;
         Ok(ProvenRequest {
             signer: claims.sub.clone(),
@@ -188,8 +218,14 @@ impl Receipt {
         })
     }
 
-    /// Of a put by a link, what the holder signed is the link: which key may be written and how much, not which bytes.
-    fn check_link(&self, evidence: &ReceiptEvidence, packet: &Packet) -> Result<ProvenRequest, ReceiptError> {
+    /// Of a request by a link, what the holder signed is the link: which key may be read, or written and how much, not
+    /// which bytes.
+    fn check_link(
+        &self,
+        evidence: &ReceiptEvidence,
+        entry: &Entry,
+        packet: &Packet,
+    ) -> Result<ProvenRequest, ReceiptError> {
         const OTHER: ReceiptError = ReceiptError::Request("form");
         let input = std::str::from_utf8(&evidence.canonical).map_err(|_| OTHER)?;
         let link = UrlLink::parse(&format!("{input}.{}", evidence.signature)).map_err(|_| OTHER)?;
@@ -202,17 +238,24 @@ impl Receipt {
         let claims = link.claims();
         let key = self.key.as_deref().and_then(|key| ObjectKey::parse(key).ok());
         let target = key.map(|key| Target::Key(claims.bucket.clone(), key));
-        let target = target.filter(|target| claims.covers(Op::Put, target));
+        let (op, method) = if entry.op.reads() {
+            (Op::Get, Method::Get)
+        } else {
+            (Op::Put, Method::Put)
+        };
+        let target = target.filter(|target| claims.covers(op, target));
         let target = target.ok_or(ReceiptError::Request("key"))?;
-        let (_, len) = self.stored().ok_or(ReceiptError::Request("body"))?;
-        if claims.max_bytes.is_some_and(|most| len > most) {
-            return Err(ReceiptError::Request("body"));
+        if op == Op::Put && entry.outcome == Outcome::Ok {
+            let (_, len) = self.stored().ok_or(ReceiptError::Request("body"))?;
+            if claims.max_bytes.is_some_and(|most| len > most) {
+                return Err(ReceiptError::Request("body"));
+            }
         }
         Ok(ProvenRequest {
             signer: claims.iss.clone(),
             root: packet.root().claims().iss.clone(),
             timestamp: UnixMillis::new(claims.iat.saturating_mul(1000)),
-            method: Method::Put.as_str().to_owned(),
+            method: method.as_str().to_owned(),
             path: target.path(),
             query: String::new(),
             bucket: Some(claims.bucket.clone()),
@@ -240,14 +283,36 @@ impl Receipt {
         }
     }
 
-    /// Of a plain PUT, the body that was signed is the version that was stored.
+    /// What is read with a `POST`: the source of a copy, which its query names, or keys of the bucket in its path. What a
+    /// transaction reads stands in its body.
+    fn check_source(&self, signed: &SignedLines<'_>) -> Result<Option<BucketName>, ReceiptError> {
+        const OTHER: ReceiptError = ReceiptError::Request("source");
+        if signed.path == Target::Service(Service::Tx).path() {
+            return Ok(None);
+        }
+        let pairs = signed.query.split('&').filter_map(|pair| pair.split_once('='));
+        let Some((_, source)) = pairs.into_iter().find(|(name, _)| *name == "copy") else {
+            return self.check_path(signed.path);
+        };
+        let source = percent::decode_canonical(source, Literal::Component).map_err(|_| OTHER)?;
+        let names = source.strip_prefix('/').and_then(|names| names.split_once('/'));
+        let (bucket, key) = names.ok_or(OTHER)?;
+        if self.key.as_deref() == Some(key) {
+            BucketName::parse(bucket).map(Some).map_err(|_| OTHER)
+        } else {
+            Err(ReceiptError::Request("key"))
+        }
+    }
+
+    /// Of a plain PUT of an object, the body that was signed is the version that was stored. Of a document it is what the
+    /// server put its envelope around.
     fn check_body(&self, signed: &SignedLines<'_>) -> Result<(), ReceiptError> {
         const OTHER: ReceiptError = ReceiptError::Request("body");
         let body = ContentDigest::parse(signed.content).map_err(|_| OTHER)?;
         let Some((etag, len)) = self.stored() else {
             return Ok(());
         };
-        if signed.method != "PUT" || !signed.query.is_empty() {
+        if signed.method != "PUT" || !signed.query.is_empty() || self.document {
             return Ok(());
         }
         let hash_fits = match body {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{AuditError, Commitment, TreeHash, leaf_hash};
+use crate::auth::Op;
 use crate::encoding::JsonObject;
 use crate::id::{KeyId, LeafIndex};
 use crate::limits::{AUDIT_ACTOR_BYTES_MAX, AUDIT_ENTRY_BYTES_MAX, AUDIT_LEAVES_MAX};
@@ -134,6 +135,11 @@ impl Entry {
         } else {
             Err(NOT_AN_ENTRY)
         }
+    }
+
+    /// Whether it tells of a read or a refusal, and so of no change.
+    pub fn is_access(&self) -> bool {
+        self.outcome == Outcome::Refused || (self.outcome == Outcome::Ok && self.op.reads())
     }
 
     fn is_whole(&self) -> bool {
@@ -283,6 +289,25 @@ impl EntryOp {
     pub const READ: Self = Self(Cow::Borrowed("read"));
     /// Keys were listed.
     pub const LIST: Self = Self(Cow::Borrowed("list"));
+    /// Documents were asked for.
+    pub const QUERY: Self = Self(Cow::Borrowed("query"));
+    /// Changes were followed.
+    pub const WATCH: Self = Self(Cow::Borrowed("watch"));
+    /// The history of something was read.
+    pub const AUDIT: Self = Self(Cow::Borrowed("audit"));
+
+    /// What a request asked for, by its operation: `read` for `get`, else the operation's own word.
+    pub fn asked(op: Op) -> Self {
+        match op {
+            Op::Get => Self::READ,
+            other => Self(Cow::Borrowed(other.as_str())),
+        }
+    }
+
+    /// Whether something was shown and nothing changed.
+    pub fn reads(&self) -> bool {
+        [Self::READ, Self::LIST, Self::QUERY, Self::WATCH, Self::AUDIT].contains(self)
+    }
 
     /// Reads a word.
     ///

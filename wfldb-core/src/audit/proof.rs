@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AuditError, SignedCheckpoint, SignedNote, TreeHash, VerifierKey, verify_inclusion};
+use super::{AuditError, LogName, SignedCheckpoint, SignedNote, TreeHash, VerifierKey, verify_inclusion};
 use crate::id::LeafIndex;
 use crate::limits::{AUDIT_LEAVES_MAX, NOTE_BYTES_MAX};
 
@@ -102,6 +102,11 @@ impl TlogProof {
             checkpoint.root(),
         )?;
         Ok(checkpoint)
+    }
+
+    /// The log that the checkpoint says it is of; not verified.
+    pub(super) fn log_name(&self) -> Option<LogName> {
+        LogName::parse(self.checkpoint.split('\n').next()?).ok()
     }
 
     /// Which leaf it is of.

@@ -37,6 +37,9 @@ pub struct Receipt {
     pub key: Option<String>,
     /// What was done.
     pub content: Option<Content>,
+    /// The key got a document: what is stored is what was sent with an envelope around it, so its hash is another.
+    /// Nothing commits to this but the log's own word.
+    pub document: bool,
     /// Who asked for it; none where nobody did.
     pub evidence: Option<ReceiptEvidence>,
     /// That the entry is in the log.
@@ -55,6 +58,8 @@ struct ReceiptJson {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentJson>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    document: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<EvidenceJson>,
     proof: String,
@@ -121,6 +126,7 @@ impl Receipt {
             bucket: self.bucket.map(|bucket| bucket.to_string()),
             key: self.key.clone(),
             content: self.content.as_ref().map(ContentJson::of),
+            document: self.document,
             evidence: self.evidence.as_ref().map(evidence),
             proof: self.proof.to_string(),
         });
@@ -165,6 +171,7 @@ impl ReceiptJson {
             bucket: optional(self.bucket, |bucket| BucketId::parse(&bucket).ok())?,
             key: self.key,
             content: optional(self.content, |content| content.read().ok())?,
+            document: self.document,
             evidence: optional(self.evidence, EvidenceJson::read)?,
             proof: TlogProof::parse(self.proof.as_bytes())?,
         })

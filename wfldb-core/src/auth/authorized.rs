@@ -5,6 +5,7 @@ use super::{Access, Actor, Charge, Forbidden, Op, OpSet, Target, Written};
 use crate::name::{BucketName, KeyPrefix, ObjectKey};
 use crate::packet::{VerifiedPacket, VerifiedUrlLink};
 use crate::request::{Evidence, RequestHead};
+use crate::revocation::Chain;
 
 /// What the caller may see of a bucket's keys, or of the store's buckets.
 #[derive(Clone, Debug)]
@@ -129,6 +130,15 @@ impl Authorized {
     /// The packet that it was decided by, if a request was authorized.
     pub fn packet(&self) -> Option<&VerifiedPacket> {
         self.credentials.as_ref().map(Credentials::packet)
+    }
+
+    /// The chain that it was decided by, to be held against what is revoked: that of the packet, with the link behind it
+    /// that the request came by, if it did.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self.link() {
+            Some(link) => Some(link.chain()),
+            None => self.packet().map(VerifiedPacket::chain),
+        }
     }
 
     /// Whether the request came over a session, without a signature of its own. A bucket can refuse that.

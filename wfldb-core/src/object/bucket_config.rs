@@ -132,7 +132,7 @@ pub struct BucketConfig {
     pub rate: Option<u64>,
     /// Whether the bucket is mirrored as plain files.
     pub mirror: bool,
-    /// Whether reads are logged for audit.
+    /// Whether each read and refusal is an entry of the audit log. Sessions cannot read it then: they leave no evidence.
     pub audit_reads: bool,
     /// Whether sessions are refused, so that each request is signed on its own.
     pub require_signature: bool,
@@ -200,13 +200,7 @@ impl BucketConfig {
 
     /// The first member that asks for something this release does not carry out yet.
     pub fn unsupported(&self) -> Option<&'static str> {
-        if self.mirror {
-            Some("mirror")
-        } else if self.audit_reads {
-            Some("audit_reads")
-        } else {
-            None
-        }
+        if self.mirror { Some("mirror") } else { None }
     }
 
     /// Asserts that this release carries out all of the configuration.

@@ -7,6 +7,7 @@ use super::{Claims, PacketError, VerifiedPacket};
 use crate::id::PacketHash;
 use crate::limits::PACKET_SKEW_SECONDS;
 use crate::request::Evidence;
+use crate::revocation::{Chain, LinkIdentity};
 use crate::time::UnixMillis;
 
 impl UrlLinkClaims {
@@ -69,6 +70,14 @@ impl UrlLink {
             return Err(PacketError::Signature);
         }
         let hash = PacketHash::of(self.token.as_bytes());
+        let signer = *self.claims.iss.public_key().as_bytes();
+        let own = LinkIdentity {
+            hash,
+            iss: signer,
+            sub: signer,
+            iat: self.claims.iat,
+        };
+        let chain = Chain::new(packet.chain().links().iter().cloned().chain([own]));
         let mut canonical = self.token.into_bytes();
         canonical.truncate(self.signed_bytes);
         Ok(VerifiedUrlLink(Arc::new(Inner {
@@ -81,6 +90,7 @@ impl UrlLink {
             },
             claims: self.claims,
             packet: packet.clone(),
+            chain,
         })))
     }
 }
@@ -90,6 +100,7 @@ struct Inner {
     hash: PacketHash,
     claims: UrlLinkClaims,
     packet: VerifiedPacket,
+    chain: Chain,
     evidence: Evidence,
 }
 
@@ -112,6 +123,12 @@ impl VerifiedUrlLink {
     /// The packet that it gives a part of.
     pub fn packet(&self) -> &VerifiedPacket {
         &self.0.packet
+    }
+
+    /// The links of its packet and behind them itself, to be held against what is revoked: a link is revoked like the
+    /// packet that a further link makes, by its hash.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
     }
 
     /// What its signer signed.

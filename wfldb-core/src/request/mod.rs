@@ -4,6 +4,7 @@
 //! [`SignedRequest`] (syntax) → [`VerifiedRequest`] (signature) → [`FreshRequest`] (packet valid now,
 //! nonce not seen) → [`Authorized`](crate::auth::Authorized). None but the last leads to the engine.
 
+mod attempt;
 mod canonical;
 mod error;
 mod evidence;
@@ -14,6 +15,7 @@ mod sign;
 mod verified;
 mod window;
 
+pub use attempt::Attempt;
 pub use error::{FreshError, RequestError};
 pub use evidence::Evidence;
 pub use link::{LINK_PARAMETER, LinkRequest};

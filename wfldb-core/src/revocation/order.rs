@@ -1,10 +1,10 @@
 //! Who may revoke what.
 
-use super::{KeyBytes, Revoked};
+use super::{Chain, KeyBytes, Revoked};
 use crate::auth::{Authorized, Forbidden, Op, Service, Target};
 use crate::id::{PacketHash, PublicKey};
 use crate::limits::{PACKET_SKEW_SECONDS, REVOCATION_SLACK_SECONDS};
-use crate::packet::VerifiedPacket;
+use crate::packet::{VerifiedPacket, VerifiedUrlLink};
 use crate::time::UnixMillis;
 
 /// What somebody asks to revoke.
@@ -16,6 +16,8 @@ pub enum Asked {
     Key(PublicKey),
     /// A packet that is shown whole.
     Packet(VerifiedPacket),
+    /// A link in a URL that is shown whole.
+    Link(VerifiedUrlLink),
     /// A public key in what the caller passed on, in chains like this packet.
     Below(VerifiedPacket, PublicKey),
 }
@@ -46,7 +48,7 @@ impl Order {
 }
 
 /// Decides whether the holder of a proof for `_keys` may revoke something: `admin` anything; another caller a packet
-/// in whose chain its own key signed a link, or a key that holds that link or one after it, in chains with that very
+/// in whose chain its own key signed a link, a link in a URL that it or such a key signed, or a key that holds that link or one after it, in chains with that very
 /// link.
 ///
 /// # Errors
@@ -68,13 +70,22 @@ pub fn order(proof: &Authorized, asked: &Asked) -> Result<Order, Forbidden> {
         Asked::Key(key) if is_admin => (Revoked::Key(*key.as_bytes()), None),
         Asked::Hash(_) | Asked::Key(_) => return Err(Forbidden),
         Asked::Packet(packet) => {
-            if !is_admin && signed_place(proof, packet).is_none() {
+            if !is_admin && signed_place(proof, packet.chain()).is_none() {
                 return Err(Forbidden);
             }
             (Revoked::Packet(packet.hash()), Some(end(packet)))
         }
+        Asked::Link(link) => {
+            // The holder that signed it, or whoever signed a link of its packet.
+            if !is_admin && signed_place(proof, link.chain()).is_none() {
+                return Err(Forbidden);
+            }
+            let kept = link.claims().exp.saturating_add(REVOCATION_SLACK_SECONDS);
+            let kept = UnixMillis::new(kept.saturating_mul(1000));
+            (Revoked::Packet(link.hash()), Some(kept))
+        }
         Asked::Below(packet, key) => {
-            let place = signed_place(proof, packet).ok_or(Forbidden)?;
+            let place = signed_place(proof, packet.chain()).ok_or(Forbidden)?;
             let from_there = packet.chain().links().get(place..).unwrap_or_default();
             let link = from_there.first().ok_or(Forbidden)?.hash;
             let key = *key.as_bytes();
@@ -93,9 +104,9 @@ pub fn order(proof: &Authorized, asked: &Asked) -> Result<Order, Forbidden> {
 }
 
 /// The place of the first link that the caller's own key signed.
-fn signed_place(proof: &Authorized, packet: &VerifiedPacket) -> Option<usize> {
+fn signed_place(proof: &Authorized, chain: &Chain) -> Option<usize> {
     let own = proof.packet()?.subject().public_key().as_bytes();
-    packet.chain().links().iter().position(|link| link.iss == *own)
+    chain.links().iter().position(|link| link.iss == *own)
 }
 
 /// When the packet, and everything that goes on from it, is over for good: `exp`, its tolerance, and a day for clocks

@@ -22,7 +22,7 @@ pub type KeyBytes = [u8; 32];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revoked {
-    /// A packet, and every chain that goes on from it.
+    /// A packet, and every chain that goes on from it; or a link in a URL, by the hash of its bytes.
     Packet(PacketHash),
     /// A public key.
     Key(KeyBytes),

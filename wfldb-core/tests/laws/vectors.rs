@@ -10,9 +10,10 @@ use wfldb_core::id::{ContentHash, KeyId, Nonce, PacketHash, SecretKey, Signature
 use wfldb_core::limits::LINKS_MAX;
 use wfldb_core::name::{Audience, BucketName, KeyPrefix, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, EtagCondition, Tags, format_etag};
-use wfldb_core::packet::{self, Grant};
+use wfldb_core::packet::{self, Grant, PacketError, UrlLink, VerifiedUrlLink};
 use wfldb_core::replay::ReplayMemory;
 use wfldb_core::request::Window;
+use wfldb_core::revocation::{Revocations, Revoked, Terms};
 use wfldb_core::time::UnixMillis;
 use wfldb_core::verifier::Verifier;
 
@@ -61,9 +62,11 @@ fn no_file_of_the_corpus_is_left_out() {
             "content.json",
             "grants.json",
             "ids.json",
+            "links.json",
             "names.json",
             "packets.json",
             "requests.json",
+            "revocations.json",
             "sessions.json",
             "times.json"
         ]
@@ -158,6 +161,62 @@ fn packets_of_the_corpus_are_verified_or_refused_as_it_says() {
             }
             (_, found) => panic!("{vector} gave {found:?}"),
         }
+    }
+}
+
+fn url_link(token: &str, now: Option<UnixMillis>) -> Result<VerifiedUrlLink, PacketError> {
+    let link = UrlLink::parse(token)?;
+    let packet = packet::verify_signatures(link.packet_token(), &trust(), &audience())?;
+    let link = link.verify(&packet)?;
+    now.map_or(Ok(()), |now| link.check_time(now))?;
+    Ok(link)
+}
+
+#[test]
+fn links_of_the_corpus_are_verified_or_refused_as_it_says() {
+    for vector in corpus("links.json") {
+        let now = UnixMillis::parse(text(&vector, "now")).unwrap();
+        match (
+            expected_refusal(&vector),
+            url_link(text(&vector, "token"), Some(now)),
+        ) {
+            (None, Ok(link)) => {
+                assert_eq!(link.hash(), PacketHash::parse(text(&vector, "hash")).unwrap());
+            }
+            (Some((code, reason, _)), Err(error)) => {
+                assert_eq!(
+                    (error.code(), error.reason()),
+                    (code.as_str(), reason.as_str()),
+                    "{vector}"
+                );
+            }
+            (_, found) => panic!("{vector} gave {found:?}"),
+        }
+    }
+}
+
+/// A defect it catches: the hash of a link that is no part of its chain.
+#[test]
+fn what_the_corpus_revokes_ends_what_it_says() {
+    for vector in corpus("revocations.json") {
+        let mut set = Revocations::default();
+        for pair in vector["revoked"].as_array().unwrap() {
+            let what = Revoked::parse(pair[0].as_str().unwrap()).unwrap();
+            let terms = Terms {
+                issued_until: pair[1].as_u64().unwrap(),
+                kept_until: None,
+                share: None,
+            };
+            set.insert(what, terms);
+        }
+        let chain = if vector.get("link").is_some() {
+            url_link(text(&vector, "link"), None).unwrap().chain().clone()
+        } else {
+            let token = text(&vector, "token");
+            let packet = packet::verify_signatures(token, &trust(), &audience()).unwrap();
+            packet.chain().clone()
+        };
+        assert_eq!(set.covers(&chain), vector["covered"], "{vector}");
     }
 }
 

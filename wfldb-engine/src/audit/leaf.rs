@@ -10,14 +10,14 @@ use wfldb_core::id::{BucketId, LeafIndex};
 use wfldb_core::name::ObjectKey;
 
 use crate::commit::plan::Mutation;
-use crate::row::{Action, ChangeRow, Effect, EvidenceRow};
+use crate::row::{AccessHead, Action, ChangeRow, Effect, EvidenceRow};
 
 /// What the evidence of a change gives to its entry. Whatever can be known before the commit is hashed before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Sealed {
-    salt: [u8; 32],
-    actor: EntryActor,
-    evidence: Option<Commitment>,
+    pub(super) salt: [u8; 32],
+    pub(super) actor: EntryActor,
+    pub(super) evidence: Option<Commitment>,
     /// Commitments that the committer will most likely need, with what they commit to.
     bucket: Option<(BucketId, Commitment)>,
     key: Option<(String, Commitment)>,
@@ -47,14 +47,20 @@ impl Sealed {
         self.key = key.map(|key| (key.to_owned(), self.of_key(key)));
     }
 
-    fn of_bucket(&self, bucket: &BucketId) -> Commitment {
+    /// The same for a read or a refusal.
+    pub(super) fn foresee_access(&mut self, access: &AccessHead) {
+        self.bucket = Some((access.bucket, self.of_bucket(&access.bucket)));
+        self.key = access.key.as_ref().map(|key| (key.clone(), self.of_key(key)));
+    }
+
+    pub(super) fn of_bucket(&self, bucket: &BucketId) -> Commitment {
         match &self.bucket {
             Some((known, commitment)) if known == bucket => *commitment,
             _ => Commitment::new(&self.salt, Label::Bucket, bucket.as_bytes()),
         }
     }
 
-    fn of_key(&self, key: &str) -> Commitment {
+    pub(super) fn of_key(&self, key: &str) -> Commitment {
         match &self.key {
             Some((known, commitment)) if known == key => *commitment,
             _ => Commitment::new(&self.salt, Label::Key, key.as_bytes()),
@@ -89,6 +95,8 @@ fn named(mutation: &Mutation) -> (Option<BucketId>, Option<&str>) {
         | Mutation::SweepRows { .. }
         | Mutation::BuildIndex(_)
         | Mutation::ClearIndex { .. }
+        | Mutation::LogAccess(_)
+        | Mutation::ForgetReads { .. }
         | Mutation::UseLink { .. }
         | Mutation::ForgetLinks { .. }
         | Mutation::Audit(_)

@@ -2,6 +2,7 @@
 //! (`leaf` makes their entries); here is what comes behind: tiles and checkpoints, which a worker makes of what is
 //! durable, proofs and receipts. The tree's maths and every form that leaves the store are `wfldb_core::audit`'s.
 
+mod access;
 mod leaf;
 mod read;
 mod receipt;
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 use wfldb_core::audit::{NoteSigner, SignedCheckpoint};
 
+pub use self::access::Came;
+pub(crate) use self::access::entry_of_access;
 pub(crate) use self::leaf::{Sealed, entry_of};
 pub(crate) use self::stored::StoredCheckpoint;
 pub(crate) use self::tiles::StoredTiles;

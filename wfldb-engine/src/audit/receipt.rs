@@ -1,17 +1,20 @@
 //! Receipts: a leaf with everything that opens its commitments, and the proof that it is in the log.
 
-use wfldb_core::audit::{Receipt, ReceiptEvidence, TiledTree, TlogProof};
-use wfldb_core::auth::{Authorized, Op, Target, Written};
-use wfldb_core::id::{LeafIndex, LogPosition, SignatureBytes, VersionId};
+use std::cmp::Ordering;
+
+use wfldb_core::audit::{Content, Receipt, ReceiptEvidence, SignedCheckpoint, TiledTree, TlogProof};
+use wfldb_core::auth::{AuditPart, Authorized, Op, Target, Written};
+use wfldb_core::id::{BucketId, LeafIndex, LogPosition, SignatureBytes, VersionId};
 use wfldb_core::name::{BucketName, ObjectKey};
 
 use super::NewestCheckpoint;
+use super::access::content_of_access;
 use super::leaf::{bucket_of, content_of};
 use super::tiles::{StoredTiles, entries};
 use crate::bucket::resolve_id;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::row::{BucketRow, ChangeRow, EvidenceRow, ObjectRow, key};
+use crate::row::{AccessRow, Action, BucketRow, ChangeRow, CommitMark, EvidenceRow, ObjectRow, key};
 use crate::storage::{Snapshot, Space};
 
 impl Engine {
@@ -56,29 +59,145 @@ impl Engine {
         if leaf >= checkpoint.size() {
             return Err(EngineError::OutsideTree);
         }
-        let entry = entries(&*snapshot, leaf, 1).next();
-        let entry = entry.unwrap_or(Err(EngineError::Corrupt("leaf")))?;
-        let mut tiles = StoredTiles::new(&*snapshot);
-        let hashes = TiledTree::new(checkpoint.size(), &mut tiles).inclusion_proof(LeafIndex::new(leaf))?;
-        let signature = <[u8; 64]>::try_from(evidence.signature.as_slice()).ok();
-        let content = content_of(&change);
-        Ok(Receipt {
-            entry: entry.to_vec(),
-            salt: evidence.salt,
+        let opening = Opening::of(&*snapshot, change, evidence)?;
+        prove(&*snapshot, &checkpoint, leaf, opening)
+    }
+
+    /// The receipt of a leaf, whatever it tells of but a revocation. The proof is that of the request which it tells of, or
+    /// for `audit` of everything. Blocks.
+    ///
+    /// # Errors
+    /// `Forbidden`; `EvidenceErased`, also for what is not known by its leaf; `NoCheckpoint`; `OutsideTree`.
+    pub fn receipt_of_leaf(&self, proof: &Authorized, leaf: LeafIndex) -> Result<Receipt, EngineError> {
+        // ORDER: as above.
+        let checkpoint = self.inner.checkpoint()?;
+        let snapshot = self.inner.storage.snapshot();
+        let leaf = leaf.get();
+        if leaf >= checkpoint.size() {
+            return Err(EngineError::OutsideTree);
+        }
+        let opening = match snapshot.get(Space::Log, &key::access(leaf))? {
+            Some(row) => Opening::of_access(AccessRow::decode(&row)?),
+            None => {
+                let position = position_of_leaf(&*snapshot, leaf)?.ok_or(EngineError::EvidenceErased)?;
+                let (change, evidence) = at(&*snapshot, position)?;
+                if change.action == Action::Revoked {
+                    return Err(EngineError::EvidenceErased);
+                }
+                Opening::of(&*snapshot, change, evidence)?
+            }
+        };
+        // SECURITY: as above. A part of the log is known by its keys only.
+        let whole = Target::Audit(AuditPart::Proof);
+        let sees_all = proof.op() == Op::Audit && proof.further(Op::Audit, whole, Written::Later).is_ok();
+        if sees_all || is_own(proof, &opening.evidence) {
+            prove(&*snapshot, &checkpoint, leaf, opening)
+        } else {
+            Err(EngineError::Forbidden)
+        }
+    }
+}
+
+/// What opens the commitments of a leaf.
+struct Opening {
+    /// Absent of a transaction, which has several.
+    bucket: Option<BucketId>,
+    key: Option<String>,
+    content: Option<Content>,
+    document: bool,
+    evidence: EvidenceRow,
+}
+
+impl Opening {
+    fn of(snapshot: &dyn Snapshot, change: ChangeRow, evidence: EvidenceRow) -> Result<Self, EngineError> {
+        Ok(Self {
+            document: is_of_document(snapshot, &change)?,
             bucket: bucket_of(&change),
+            content: content_of(&change),
             key: (!change.key.is_empty()).then_some(change.key),
-            content,
-            evidence: evidence
-                .packet
-                .zip(signature)
-                .map(|(packet, signature)| ReceiptEvidence {
-                    packet,
-                    canonical: evidence.canonical,
-                    signature: SignatureBytes::from_bytes(signature),
-                }),
-            proof: TlogProof::new(LeafIndex::new(leaf), hashes, &checkpoint),
+            evidence,
         })
     }
+
+    fn of_access(access: AccessRow) -> Self {
+        Self {
+            bucket: Some(access.head.bucket),
+            content: content_of_access(&access.head),
+            key: access.head.key,
+            document: false,
+            evidence: access.evidence,
+        }
+    }
+}
+
+/// The position of the change that has this leaf, if one has. Leaves and positions are given in the same order.
+fn position_of_leaf(snapshot: &dyn Snapshot, leaf: u64) -> Result<Option<LogPosition>, EngineError> {
+    let mark = snapshot.get(Space::Meta, key::COMMIT_MARK)?;
+    let mark = CommitMark::decode(&mark.ok_or(EngineError::Corrupt("commit mark"))?)?;
+    // Every change has a leaf of its own, so none is behind its position.
+    let (mut low, mut high) = (1, mark.position.get().min(leaf + 1));
+    while low <= high {
+        let middle = low + (high - low) / 2;
+        let row = snapshot.get(Space::Log, &key::change(LogPosition::new(middle)))?;
+        let change = ChangeRow::decode(&row.ok_or(EngineError::Corrupt("change"))?)?;
+        match change.leaf_index().cmp(&leaf) {
+            Ordering::Equal => return Ok(Some(change.position)),
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle - 1,
+        }
+    }
+    Ok(None)
+}
+
+fn is_own(proof: &Authorized, evidence: &EvidenceRow) -> bool {
+    proof.evidence().is_some_and(|own| {
+        evidence.canonical == own.canonical && evidence.signature == own.signature.as_bytes()
+    })
+}
+
+fn prove(
+    snapshot: &dyn Snapshot,
+    checkpoint: &SignedCheckpoint,
+    leaf: u64,
+    opening: Opening,
+) -> Result<Receipt, EngineError> {
+    let entry = entries(snapshot, leaf, 1).next();
+    let entry = entry.unwrap_or(Err(EngineError::Corrupt("leaf")))?;
+    let mut tiles = StoredTiles::new(snapshot);
+    let hashes = TiledTree::new(checkpoint.size(), &mut tiles).inclusion_proof(LeafIndex::new(leaf))?;
+    let evidence = opening.evidence;
+    let signature = <[u8; 64]>::try_from(evidence.signature.as_slice()).ok();
+    Ok(Receipt {
+        entry: entry.to_vec(),
+        salt: evidence.salt,
+        bucket: opening.bucket,
+        key: opening.key,
+        content: opening.content,
+        document: opening.document,
+        evidence: evidence
+            .packet
+            .zip(signature)
+            .map(|(packet, signature)| ReceiptEvidence {
+                packet,
+                canonical: evidence.canonical,
+                signature: SignatureBytes::from_bytes(signature),
+            }),
+        proof: TlogProof::new(LeafIndex::new(leaf), hashes, checkpoint),
+    })
+}
+
+/// Whether the one key that a change names got a document. Its version is there for as long as what opens the entry.
+fn is_of_document(snapshot: &dyn Snapshot, change: &ChangeRow) -> Result<bool, EngineError> {
+    let Ok(name) = ObjectKey::parse(&change.key) else {
+        return Ok(false);
+    };
+    for (bucket, effect) in change.effects().filter(|(_, effect)| effect.key == change.key) {
+        let row = snapshot.get(Space::Versions, &key::version(&bucket, &name, &effect.version))?;
+        if let Some(row) = row {
+            return Ok(ObjectRow::decode(&row)?.signature.is_some());
+        }
+    }
+    Ok(false)
 }
 
 /// The change that wrote a version, and its evidence.
@@ -98,11 +217,6 @@ fn change_of(
     let row = ObjectRow::decode(&row.ok_or(EngineError::NoSuchKey)?)?;
     let (change, evidence) = at(snapshot, row.position)?;
     // SECURITY: a receipt names every key of its change, and opens what the log hides.
-    let is_own = || {
-        proof.evidence().is_some_and(|own| {
-            evidence.canonical == own.canonical && evidence.signature == own.signature.as_bytes()
-        })
-    };
     let sees = |bucket: &BucketName, key: &str| {
         ObjectKey::parse(key).is_ok_and(|key| {
             let target = Target::Key(bucket.clone(), key);
@@ -122,7 +236,7 @@ fn change_of(
             name.is_some_and(|(_, name)| sees(name, &effect.key))
         })
     } else {
-        is_own()
+        is_own(proof, &evidence)
     };
     if allowed {
         Ok((change, evidence))

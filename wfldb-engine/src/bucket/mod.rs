@@ -6,7 +6,7 @@ pub(crate) mod sweep;
 use std::sync::Arc;
 
 use wfldb_core::auth::{Authorized, Op};
-use wfldb_core::id::BucketId;
+use wfldb_core::id::{BucketId, LeafIndex};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::{BucketConfig, BucketKind};
 use wfldb_core::time::UnixMillis;
@@ -51,6 +51,8 @@ pub struct BucketInfo {
 pub struct BucketPut {
     /// It was not there before.
     pub created: bool,
+    /// The index of the change in the audit log.
+    pub leaf: LeafIndex,
     /// The bucket now.
     pub info: BucketInfo,
 }
@@ -135,7 +137,7 @@ impl Engine {
         let inner = self.inner.clone();
         let name = proof.bucket().cloned();
         self.inner.submit(proof, planned, None, move |applied| {
-            let (Applied::Bucket { created, .. }, Some(name)) = (applied, name) else {
+            let (Applied::Bucket { created, leaf, .. }, Some(name)) = (applied, name) else {
                 return Err(EngineError::OutcomeUnknown);
             };
             // Retention may have been lowered.
@@ -144,6 +146,7 @@ impl Engine {
             let row = resolve(&*snapshot, &name)?;
             Ok(BucketPut {
                 created,
+                leaf: LeafIndex::new(leaf),
                 info: info(&*snapshot, row)?,
             })
         })
@@ -240,10 +243,11 @@ impl Engine {
     }
 
     /// Deletes the bucket that `proof` names. Its name is free at once; its rows and chunks go in the background.
+    /// Answers the index of the change in the audit log.
     ///
     /// # Errors
     /// `BucketNotEmpty` without `force`, `Forbidden` with `force` when the proof does not also allow `erase`.
-    pub fn delete_bucket(&self, proof: &Authorized, force: bool) -> Pending<()> {
+    pub fn delete_bucket(&self, proof: &Authorized, force: bool) -> Pending<LeafIndex> {
         let planned = (|| {
             // Versions go for good, so whoever forces must be allowed to erase.
             if force && proof.op() != Op::Erase && !proof.may_also(Op::Erase) {
@@ -260,9 +264,9 @@ impl Engine {
         let inner = self.inner.clone();
         self.inner
             .submit(proof, planned, None, move |applied| match applied {
-                Applied::BucketDeleted { .. } => {
+                Applied::BucketDeleted { leaf, .. } => {
                     inner.wake_sweeper();
-                    Ok(())
+                    Ok(LeafIndex::new(leaf))
                 }
                 _ => Err(EngineError::OutcomeUnknown),
             })
@@ -273,7 +277,9 @@ impl Engine {
 ///
 /// SECURITY: asked with the row that the read itself found, so that a bucket which was configured a moment ago is obeyed.
 pub(crate) fn admits(row: &BucketRow, proof: &Authorized) -> Result<(), EngineError> {
-    if row.config.require_signature && (proof.is_of_session() || proof.link().is_some()) {
+    // What is read over a session leaves no evidence that could be logged.
+    let wants_evidence = row.config.audit_reads && proof.is_of_session();
+    if wants_evidence || row.config.require_signature && (proof.is_of_session() || proof.link().is_some()) {
         Err(EngineError::SignatureRequired)
     } else {
         Ok(())

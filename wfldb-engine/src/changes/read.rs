@@ -137,6 +137,8 @@ pub struct ChangePage {
     pub last: Seq,
     /// There is more behind it now.
     pub more: bool,
+    /// The bucket wants its reads logged.
+    pub audited: bool,
 }
 
 impl Engine {
@@ -165,6 +167,7 @@ impl Engine {
             changes: Vec::new(),
             last: since,
             more: false,
+            audited: row.config.audit_reads,
         };
         let reading = Reading {
             snapshot: &*snapshot,

@@ -22,6 +22,7 @@ impl Check<'_> {
             .max(checkpoint.as_ref().map_or(0, |(size, _)| *size));
         let mut tree = GrowingTree::new();
         let mut tiles = 0;
+        let mut accesses = 0;
         let mut read = 0;
         let mut root = checkpoint
             .as_ref()
@@ -40,6 +41,7 @@ impl Check<'_> {
                 return Ok(());
             }
             let parsed = Entry::parse(&entry);
+            accesses += u64::from(parsed.as_ref().is_ok_and(Entry::is_access));
             if parsed.is_ok_and(|parsed| parsed.leaf.get() == leaf) {
                 self.report.leaves += 1;
             } else {
@@ -61,6 +63,15 @@ impl Check<'_> {
                 "the audit log has {} leaves, its mark says {}",
                 tree.size(),
                 mark.leaves
+            );
+            self.find(FindingKind::Audit, None, detail);
+        }
+        // Each change has one; that it is this one is looked at with the change.
+        if tree.size().saturating_sub(mark.position.get()) != accesses {
+            let detail = format!(
+                "{accesses} of {} leaves are of reads and refusals, {} are changes",
+                tree.size(),
+                mark.position
             );
             self.find(FindingKind::Audit, None, detail);
         }

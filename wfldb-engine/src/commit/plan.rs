@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use wfldb_core::audit::{EntryOp, Outcome as EntryOutcome};
 use wfldb_core::auth::Charge;
 use wfldb_core::doc::{DocumentSignature, FieldPath};
 use wfldb_core::id::{BucketId, ChunkHash, ContentHash, LeafIndex, LogPosition, Seq, UploadId, VersionId};
@@ -19,7 +20,7 @@ use crate::audit::Sealed;
 use crate::error::EngineError;
 use crate::index::IndexHints;
 use crate::link_uses::LinkUse;
-use crate::row::{EvidenceRow, IndexWork, PartRow, UploadRow};
+use crate::row::{AccessHead, EvidenceRow, IndexWork, PartRow, UploadRow};
 use crate::tx::ReadSet;
 
 /// An evidence row, encoded and hashed by the planner so that the committer need not.
@@ -134,6 +135,16 @@ pub(crate) enum Mutation {
     },
     /// Keeps what the audit log's worker made of leaves that are durable. Not a change.
     Audit(Box<AuditRows>),
+    /// A read or a refusal that its bucket wants in the audit log. Not a change: it has a leaf and no log position.
+    LogAccess(Box<AccessEntry>),
+    /// Removes what opens entries of reads of a version that is gone, found by a worker. Not a change.
+    ForgetReads {
+        bucket: BucketId,
+        version: VersionId,
+        rows: Vec<Bytes>,
+        /// Nothing is left of them.
+        last: bool,
+    },
     /// A use of a link by a read in this bucket: the plan's `link_use` says it all. Not a change.
     UseLink {
         bucket: BucketId,
@@ -167,6 +178,14 @@ pub(crate) struct BuiltDocument {
     pub(crate) key: ObjectKey,
     pub(crate) version: VersionId,
     pub(crate) entries: Vec<IndexEntry>,
+}
+
+/// A read or a refusal.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessEntry {
+    pub(crate) head: AccessHead,
+    pub(crate) op: EntryOp,
+    pub(crate) outcome: EntryOutcome,
 }
 
 /// Rows that follow from the leaves of the audit log.
@@ -367,9 +386,11 @@ pub(crate) enum Applied {
     Bucket {
         created: bool,
         id: BucketId,
+        leaf: u64,
     },
     BucketDeleted {
         id: BucketId,
+        leaf: u64,
     },
     SchemaSet,
     Object {
@@ -385,6 +406,7 @@ pub(crate) enum Applied {
     },
     Erased {
         seq: Seq,
+        leaf: u64,
     },
     /// `None` for an entry that wrote nothing: a check, a delete of what is not there.
     Batch {
@@ -410,6 +432,10 @@ pub(crate) enum Applied {
         name: IndexName,
     },
     IndexDropped,
+    /// A read or a refusal has this leaf.
+    Logged {
+        leaf: u64,
+    },
     /// There was nothing to do, and nothing was written.
     Nothing,
 }
@@ -428,6 +454,7 @@ impl Mutation {
             | Self::BuildIndex(_)
             | Self::StartUpload(_)
             | Self::PutPart(_)
+            | Self::LogAccess(_)
             | Self::Heartbeat => true,
             Self::Batch(batch) => batch
                 .entries
@@ -449,6 +476,7 @@ impl Mutation {
             | Self::ClearIndex { .. }
             | Self::Audit(_)
             | Self::SweepRows { .. }
+            | Self::ForgetReads { .. }
             | Self::UseLink { .. }
             | Self::ForgetLinks { .. } => false,
         }
@@ -468,7 +496,9 @@ impl WritePlan {
             Mutation::PutPart(part) => Lane::Bucket(part.bucket),
             Mutation::BuildIndex(step) => Lane::Bucket(step.bucket),
             Mutation::AbortUpload(abort) => Lane::Bucket(abort.bucket),
+            Mutation::LogAccess(access) => Lane::Bucket(access.head.bucket),
             Mutation::SweepRows { bucket, .. }
+            | Mutation::ForgetReads { bucket, .. }
             | Mutation::Expire { bucket, .. }
             | Mutation::Prune { bucket, .. }
             | Mutation::ClearIndex { bucket, .. }
@@ -502,6 +532,7 @@ impl WritePlan {
             Mutation::ClearIndex { rows, .. } => rows.iter().map(Bytes::len).sum(),
             Mutation::Age { aged, .. } => aged.len() * ROWS,
             Mutation::SweepRows { rows, .. } => rows.iter().map(|(_, key)| key.len()).sum(),
+            Mutation::ForgetReads { rows, .. } => rows.len() * 64,
             Mutation::Audit(audit) => audit.tiles.iter().map(|(_, _, tile)| tile.len()).sum(),
             Mutation::SetSchema { schema, .. } => schema.as_ref().map_or(0, |schema| schema.len()),
             Mutation::PutBucket { .. }
@@ -513,6 +544,7 @@ impl WritePlan {
             | Mutation::StartUpload(_)
             | Mutation::AbortUpload(_)
             | Mutation::Revoke(_)
+            | Mutation::LogAccess(_)
             | Mutation::UseLink { .. }
             | Mutation::ForgetLinks { .. }
             | Mutation::Heartbeat => 0,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use wfldb_core::audit::{EntryOp, Outcome as EntryOutcome};
 use wfldb_core::auth::{Authorized, Charge, GrantId, Op, Service, Target};
 use wfldb_core::id::{BucketId, ContentHash, PacketHash, SecretKey};
 use wfldb_core::name::{BucketName, ObjectKey};
@@ -14,7 +15,7 @@ use wfldb_core::time::UnixMillis;
 use super::overlay::Overlay;
 use super::plan::*;
 use super::*;
-use crate::row::EvidenceRow;
+use crate::row::{AccessHead, EvidenceRow};
 use crate::storage::{Batch, MemoryStorage, Space, Storage};
 
 fn plan(n: u8, at: u64, mutation: Mutation) -> WritePlan {
@@ -106,6 +107,23 @@ fn transaction(key: u8, n: u8) -> Mutation {
     }))
 }
 
+/// A read of a key, or a refusal.
+fn access(key: u8, allowed: bool) -> Mutation {
+    Mutation::LogAccess(Box::new(AccessEntry {
+        head: AccessHead {
+            bucket: bucket(),
+            key: Some(format!("k{key}")),
+            shown: None,
+        },
+        op: EntryOp::READ,
+        outcome: if allowed {
+            EntryOutcome::Ok
+        } else {
+            EntryOutcome::Refused
+        },
+    }))
+}
+
 fn mutation() -> impl Strategy<Value = Mutation> {
     let charge = Charge {
         grant: GrantId::from_bytes([9; 32]),
@@ -116,6 +134,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         3 => (0u8..4, 0u8..100).prop_map(|(key, n)| put(key, n, Vec::new())),
         1 => (0u8..4, 0u8..100).prop_map(|(key, n)| transaction(key, n)),
         1 => (0u8..4, 0u8..100).prop_map(move |(key, n)| put(key, n, vec![charge.clone()])),
+        1 => (0u8..4, any::<bool>()).prop_map(|(key, allowed)| access(key, allowed)),
         2 => (0u8..4).prop_map(|key| Mutation::DeleteObject(Box::new(DeleteObject {
             bucket: bucket(),
             key: ObjectKey::parse(&format!("k{key}")).unwrap(),

@@ -27,7 +27,7 @@ pub use self::multipart::{FinishedPart, ListedPart, PartUpload, UploadInfo};
 pub use self::read::{ObjectReader, Which};
 pub(crate) use self::read::{inline_body, read_chunks};
 pub use self::upload::{FinishedUpload, Upload};
-pub use self::write::{DeleteOutcome, PutOutcome};
+pub use self::write::{DeleteOutcome, EraseOutcome, PutOutcome};
 pub(crate) use self::write::{check_conditions, put_outcome, settle};
 use crate::row::ObjectRow;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wfldb_core::auth::{Authorized, ObjectAttributes, Op, Target, Written};
 use wfldb_core::doc;
-use wfldb_core::id::{ContentHash, Seq, VersionId};
+use wfldb_core::id::{ContentHash, LeafIndex, Seq, VersionId};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 use wfldb_core::time::UnixMillis;
@@ -42,6 +42,15 @@ pub struct DeleteOutcome {
     pub version: VersionId,
     /// The bucket's number of the change.
     pub seq: Seq,
+}
+
+/// A version that was removed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EraseOutcome {
+    /// The bucket's number of the change.
+    pub seq: Seq,
+    /// The index of the change in the audit log.
+    pub leaf: LeafIndex,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every answer's end")]
@@ -156,10 +165,13 @@ impl Engine {
         proof: &Authorized,
         version: VersionId,
         preconditions: Preconditions,
-    ) -> Pending<Option<Seq>> {
+    ) -> Pending<Option<EraseOutcome>> {
         let planned = self.inner.plan_erase(proof, version, preconditions);
         self.inner.submit(proof, planned, None, |applied| match applied {
-            Applied::Erased { seq } => Ok(Some(seq)),
+            Applied::Erased { seq, leaf } => Ok(Some(EraseOutcome {
+                seq,
+                leaf: LeafIndex::new(leaf),
+            })),
             Applied::Nothing => Ok(None),
             _ => Err(EngineError::OutcomeUnknown),
         })

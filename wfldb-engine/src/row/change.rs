@@ -3,6 +3,7 @@
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 use wfldb_core::auth::{Actor, Authorized};
 use wfldb_core::id::{BucketId, ContentHash, LogPosition, Seq, VersionId};
+use wfldb_core::request::Evidence;
 use wfldb_core::time::UnixMillis;
 use wfldb_schemas::store;
 
@@ -316,6 +317,17 @@ impl EvidenceRow {
                 canonical: Vec::new(),
                 signature: Vec::new(),
             },
+        }
+    }
+
+    /// What a key signed, with `salt` for the commitments of the audit log.
+    pub(crate) fn signed(evidence: &Evidence, salt: [u8; 32]) -> Self {
+        Self {
+            salt,
+            actor: evidence.key.to_string(),
+            packet: Some(evidence.packet.to_string()),
+            canonical: evidence.canonical.clone(),
+            signature: evidence.signature.as_bytes().to_vec(),
         }
     }
 

@@ -101,6 +101,67 @@ pub(crate) fn index_of_leaf(row: &[u8]) -> Result<u64, RowError> {
     Ok(u64::from_be_bytes(digits.try_into().map_err(|_| damaged)?))
 }
 
+/// Beginning of the keys of what opens entries of reads and refusals.
+pub(crate) const ACCESS: &[u8] = b"r";
+/// Beginning of the keys that lead from versions to their reads.
+pub(crate) const READS: &[u8] = b"v";
+/// Beginning of the keys of versions that are gone and whose reads are still to be forgotten.
+pub(crate) const FORGOTTEN_READS: &[u8] = b"f";
+
+/// `log`: `r`, leaf index.
+pub(crate) fn access(leaf: u64) -> Bytes {
+    join(&[ACCESS, &leaf.to_be_bytes()])
+}
+
+/// The index within a key of [`access`].
+pub(crate) fn leaf_of_access(row: &[u8]) -> Result<u64, RowError> {
+    let damaged = RowError("access");
+    let digits = row.strip_prefix(ACCESS).ok_or(damaged)?;
+    Ok(u64::from_be_bytes(digits.try_into().map_err(|_| damaged)?))
+}
+
+/// `log`: `v`, bucket id: there are or were reads of versions of the bucket.
+pub(crate) fn reads_of_bucket(bucket: &BucketId) -> Bytes {
+    join(&[READS, bucket.as_bytes()])
+}
+
+/// Whether a row of [`READS`] is one of [`reads_of_bucket`].
+pub(crate) fn is_reads_of_bucket(row: &[u8]) -> bool {
+    row.len() == READS.len() + 16
+}
+
+/// `log`: `v`, bucket id, version: the leaves that tell of its reads follow.
+pub(crate) fn reads_of(bucket: &BucketId, version: &VersionId) -> Bytes {
+    join(&[READS, bucket.as_bytes(), &version.to_bytes()])
+}
+
+/// `log`: one leaf behind [`reads_of`].
+pub(crate) fn read_of(bucket: &BucketId, version: &VersionId, leaf: u64) -> Bytes {
+    join(&[&reads_of(bucket, version), &leaf.to_be_bytes()])
+}
+
+/// The leaf within a key of [`read_of`].
+pub(crate) fn leaf_of_read(row: &[u8]) -> Result<u64, RowError> {
+    let damaged = RowError("access");
+    let rest = row.strip_prefix(READS).ok_or(damaged)?;
+    let leaf = rest.get(32..).ok_or(damaged)?;
+    Ok(u64::from_be_bytes(leaf.try_into().map_err(|_| damaged)?))
+}
+
+/// `log`: `f`, bucket id, version.
+pub(crate) fn forgotten_reads(bucket: &BucketId, version: &VersionId) -> Bytes {
+    join(&[FORGOTTEN_READS, bucket.as_bytes(), &version.to_bytes()])
+}
+
+/// What a row of [`forgotten_reads`] names.
+pub(crate) fn parse_forgotten_reads(row: &[u8]) -> Result<(BucketId, VersionId), RowError> {
+    let damaged = RowError("access");
+    let rest = row.strip_prefix(FORGOTTEN_READS).ok_or(damaged)?;
+    let (bucket, version) = rest.split_first_chunk::<16>().ok_or(damaged)?;
+    let version = version.try_into().map_err(|_| damaged)?;
+    Ok((BucketId::from_bytes(*bucket), VersionId::from_bytes(version)))
+}
+
 /// `log`: `t`, level, number: a full tile of the audit log's hashes.
 pub(crate) fn tile(level: u8, number: u64) -> Bytes {
     join(&[b"t", &[level], &number.to_be_bytes()])

@@ -2,6 +2,7 @@
 //!
 //! A row that does not decode is [`RowError`]: damage, never a panic and never a default.
 
+mod access;
 mod bucket;
 mod change;
 pub(crate) mod counters;
@@ -14,6 +15,8 @@ mod object;
 pub(crate) mod revocation;
 mod upload;
 
+pub use self::access::Shown;
+pub(crate) use self::access::{AccessHead, AccessRow};
 pub(crate) use self::bucket::BucketRow;
 pub(crate) use self::change::{Action, BucketChange, ChangeRow, Effect, EvidenceRow, LeafLink};
 pub(crate) use self::counters::BucketCounters;

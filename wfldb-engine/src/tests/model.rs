@@ -331,7 +331,7 @@ impl Run<'_> {
         }
         let last_seq = self.model.seqs.get_mut(bucket).unwrap();
         *last_seq += 1;
-        assert_eq!(answer.unwrap().unwrap().get(), *last_seq);
+        assert_eq!(answer.unwrap().unwrap().seq.get(), *last_seq);
         let versions = keys.get_mut(key).unwrap();
         versions.remove(place);
         if versions.is_empty() {

@@ -56,6 +56,8 @@ pub struct TxObject {
     pub modified: Option<UnixMillis>,
     /// What is kept with it.
     pub headers: ObjectHeaders,
+    /// Length of the stored bytes.
+    pub len: u64,
     /// The bytes; of a document its JSON, with `_sig` where it is stored, and as it was given where it is not.
     pub body: Bytes,
 }
@@ -233,6 +235,7 @@ impl Transaction {
             version: Some(row.version),
             etag: Some(row.etag),
             modified: Some(row.modified),
+            len: row.len,
             headers: row.headers,
             body,
         }))
@@ -468,6 +471,7 @@ impl TxObject {
             version: None,
             etag: put.planned_by.is_none().then_some(put.etag),
             modified: None,
+            len: put.body.len() as u64,
             headers: put.headers.clone(),
             body: put.body.clone(),
         }

@@ -9,8 +9,10 @@ use wfldb_core::auth::{
     fits_session,
 };
 use wfldb_core::id::BucketId;
-use wfldb_core::packet::UrlLink;
-use wfldb_core::request::{ArrivedRequest, FreshRequest, LinkRequest, SessionRequest, SignedRequest};
+use wfldb_core::packet::{PacketError, UrlLink};
+use wfldb_core::request::{
+    ArrivedRequest, Attempt, FreshRequest, LinkRequest, SessionRequest, SignedRequest,
+};
 use wfldb_core::revocation::Asked;
 use wfldb_core::session::{ExchangeKey, Offer};
 use wfldb_core::time::UnixMillis;
@@ -19,8 +21,10 @@ use wfldb_engine::RevocationView;
 use wfldb_net::keys::RevokeAsked;
 use wfldb_net::route::{Parameters, Route};
 
+use super::heard::Heard;
 use super::packets::Packets;
 use super::rate::Rates;
+use super::refusals::Refusals;
 use super::replay::Replay;
 use super::sessions::Sessions;
 use crate::clock::Clock;
@@ -33,6 +37,7 @@ pub(crate) struct Gate {
     replay: Replay,
     sessions: Sessions,
     rates: Rates,
+    refusals: Refusals,
     verifier: Verifier,
 }
 
@@ -42,6 +47,8 @@ pub(crate) struct Knock {
     pub(crate) request: ArrivedRequest,
     pub(crate) route: Route,
     pub(crate) peer: IpAddr,
+    /// What is found out about who signed it.
+    pub(crate) heard: Heard,
 }
 
 /// A request that the holder of a good packet signed, or tagged with the key of a session, and that was not seen before;
@@ -82,12 +89,18 @@ impl Gate {
             replay,
             sessions,
             rates,
+            refusals: Refusals::default(),
             verifier: Verifier::default(),
         }
     }
 
     pub(crate) fn replay(&self) -> &Replay {
         &self.replay
+    }
+
+    /// How many refusals are logged.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
@@ -118,18 +131,35 @@ impl Gate {
     /// parameter before the capability. DURABILITY: nothing is done that an answer could tell of before the mark
     /// covers the request.
     pub(crate) fn identify(&self, knock: Knock, clock: &Clock) -> Result<Known, Fault> {
-        let Knock { request, route, peer } = knock;
+        let Knock {
+            request,
+            route,
+            peer,
+            heard,
+        } = knock;
         let fresh = match request {
-            ArrivedRequest::Signed(request) => self.signed(request, clock.now())?,
+            ArrivedRequest::Signed(request) => self.signed(request, &route, &heard, clock.now())?,
             ArrivedRequest::Session(request) => self.tagged(request, clock.now())?,
-            ArrivedRequest::Link(request) => self.linked(request, clock.now())?,
+            ArrivedRequest::Link(request) => self.linked(request, &route, &heard, clock.now())?,
         };
         Ok(Known { fresh, route, peer })
     }
 
-    fn signed(&self, request: SignedRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
+    fn signed(
+        &self,
+        request: SignedRequest,
+        route: &Route,
+        heard: &Heard,
+        now: UnixMillis,
+    ) -> Result<FreshRequest, Fault> {
         let packet = self.packets.verified(request.packet_token())?;
         let verified = request.verify(&packet, self.packets.audience(), &self.verifier)?;
+        heard.note(Attempt::of_signed(
+            &verified,
+            route.method,
+            route.kind,
+            &route.target,
+        ));
         Ok(self.replay.spend(verified, now)?)
     }
 
@@ -142,11 +172,23 @@ impl Gate {
         Ok(live.spend(tagged, now)?)
     }
 
-    /// The packet in the link goes the way of every packet, so that what ends one ends its links.
-    fn linked(&self, request: LinkRequest, now: UnixMillis) -> Result<FreshRequest, Fault> {
+    /// The packet in the link goes the way of every packet, so that what ends one ends its links; a link can be ended by
+    /// itself too.
+    fn linked(
+        &self,
+        request: LinkRequest,
+        route: &Route,
+        heard: &Heard,
+        now: UnixMillis,
+    ) -> Result<FreshRequest, Fault> {
         let link = UrlLink::parse(request.token())?;
         let packet = self.packets.verified(link.packet_token())?;
-        Ok(request.fresh(link.verify(&packet)?, now)?)
+        let link = link.verify(&packet)?;
+        if self.packets.revocations().covers(link.chain()) {
+            return Err(PacketError::Revoked.into());
+        }
+        heard.note(Attempt::of_link(&link, route.method, route.kind, &route.target));
+        Ok(request.fresh(link, now)?)
     }
 
     /// Opens a session for whoever signed the request of this proof.
@@ -168,6 +210,11 @@ impl Gate {
             RevokeAsked::Hash(hash) => Asked::Hash(hash),
             RevokeAsked::Key(key) => Asked::Key(key),
             RevokeAsked::Packet(token) => Asked::Packet(shown(&token)?),
+            RevokeAsked::Link(token) => {
+                let link = UrlLink::parse(&token).map_err(|_| Fault::Body)?;
+                let packet = shown(link.packet_token())?;
+                Asked::Link(link.verify(&packet).map_err(|_| Fault::Body)?)
+            }
             RevokeAsked::Below(token, key) => Asked::Below(shown(&token)?, key),
         })
     }

@@ -80,6 +80,11 @@ impl Packets {
         &self.audience
     }
 
+    /// What is revoked.
+    pub(crate) fn revocations(&self) -> &RevocationView {
+        &self.revocations
+    }
+
     /// The packet, verified now or before, in all but its time, and not revoked.
     pub(crate) fn verified(&self, token: &str) -> Result<VerifiedPacket, PacketError> {
         // SECURITY: the hash is over the packet's exact bytes; another spelling is another packet.

@@ -60,6 +60,8 @@ enum End {
     Expired,
     Stopping,
     Gone,
+    /// The bucket wants reads logged by now, and this one is not.
+    Audited,
 }
 
 impl End {
@@ -70,6 +72,7 @@ impl End {
             Self::Expired => "expired",
             Self::Stopping => "stopping",
             Self::Gone => "gone",
+            Self::Audited => "audited",
         }
     }
 }
@@ -81,7 +84,8 @@ impl Feed {
     /// The next page, behind what was read before.
     pub(crate) async fn read(&mut self) -> Result<ChangePage, Fault> {
         let (proof, query) = (Arc::clone(&self.proof), self.query.clone());
-        let page = blocking(&self.app, move |app| Ok(app.engine.changes(&proof, &query)?)).await?;
+        let read = move |app: &Arc<App>| Ok(app.engine.changes(&proof, &query)?);
+        let page = blocking(&self.app, read).await?;
         self.query.since = Since::Seq(page.last);
         // What comes later is of this bucket or of none.
         self.query.bucket = Some(page.bucket);
@@ -154,6 +158,7 @@ impl Pump {
             end: None,
         };
         let mut out = self.place("begin", &begin)?;
+        let logged = first.audited;
         let mut page = first;
         let end = loop {
             self.terms.left = self
@@ -184,6 +189,9 @@ impl Pump {
                     return Err(BrokenOff);
                 }
             };
+            if page.audited && !logged {
+                break End::Audited;
+            }
         };
         let last = Place {
             bucket: None,

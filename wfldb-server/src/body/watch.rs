@@ -24,7 +24,7 @@ impl Watch {
     pub(crate) fn of(authorized: &Authorized, revocations: Arc<RevocationView>) -> Option<Self> {
         Some(Self {
             revocations,
-            chain: authorized.packet()?.chain().clone(),
+            chain: authorized.chain()?.clone(),
             cut: Arc::default(),
         })
     }

@@ -13,7 +13,7 @@ use wfldb_core::id::{LeafIndex, VersionId};
 use wfldb_core::name::ObjectKey;
 use wfldb_engine::EngineError;
 use wfldb_net::header as ours;
-use wfldb_net::route::Parameters;
+use wfldb_net::route::{Parameters, ReceiptQuery};
 
 use super::{Call, admit, blocking, request, signed, structured};
 use crate::app::App;
@@ -102,7 +102,7 @@ pub(super) async fn consistency(call: Call) -> Result<Reply, Fault> {
     .await
 }
 
-/// `GET /v1/_audit/receipt?bucket=&key=&version=`.
+/// `GET /v1/_audit/receipt?leaf=`, or `?bucket=&key=&version=`.
 pub(super) async fn receipt(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
     let body = body::nothing(body).await;
@@ -112,8 +112,21 @@ pub(super) async fn receipt(call: Call) -> Result<Reply, Fault> {
         let in_flight = app.budget.enter(&authorized)?;
         signed::check(request(&authorized)?, signed::NONE)?;
         body?;
-        let Parameters::AuditReceipt(asked) = admitted.parameters else {
-            return Err(Fault::Forbidden(Forbidden));
+        let asked = match admitted.parameters {
+            Parameters::AuditReceipt(ReceiptQuery::Version(asked)) => asked,
+            Parameters::AuditReceipt(ReceiptQuery::Leaf(leaf)) => {
+                // What it is of is not known before it is read, so it takes a look at everything.
+                let read = move |app: &Arc<App>| {
+                    let _in_flight = in_flight;
+                    let receipt = app.engine.receipt_of_leaf(&authorized, leaf)?;
+                    Ok(respond::with_json(
+                        respond::empty(StatusCode::OK),
+                        json(&receipt)?,
+                    ))
+                };
+                return blocking(&app, read).await;
+            }
+            _ => return Err(Fault::Forbidden(Forbidden)),
         };
         let target = Target::Key(asked.bucket, asked.key.clone());
         app.gate.further(
@@ -174,6 +187,24 @@ pub(super) async fn add_receipt(
         return Ok(reply);
     }
     let build = move |app: &Arc<App>| Ok(app.engine.receipt(&proof, &key, version));
+    match blocking(app, build).await? {
+        Ok(receipt) => Ok(respond::with_json(reply, json(&receipt)?)),
+        Err(_) => Ok(reply),
+    }
+}
+
+/// The same by the leaf, for what wrote no version.
+pub(super) async fn add_receipt_of_leaf(
+    app: &Arc<App>,
+    mut reply: Reply,
+    authorized: Authorized,
+    leaf: LeafIndex,
+) -> Result<Reply, Fault> {
+    respond::set(&mut reply, ours::LEAF, &leaf.to_string());
+    if !covered(app, leaf).await {
+        return Ok(reply);
+    }
+    let build = move |app: &Arc<App>| Ok(app.engine.receipt_of_leaf(&authorized, leaf));
     match blocking(app, build).await? {
         Ok(receipt) => Ok(respond::with_json(reply, json(&receipt)?)),
         Err(_) => Ok(reply),

@@ -15,6 +15,7 @@ use wfldb_net::codec;
 
 use super::bucket::is_json;
 use super::{Call, admit, audit, document, request, signed, whole_body};
+use crate::access;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
 
@@ -89,6 +90,10 @@ pub(super) async fn batch(call: Call) -> Result<Reply, Fault> {
                 })
                 .collect(),
         };
+        // What changed nothing has told what is there all the same.
+        if results.seq.is_none() {
+            access::also_here(&app, &authorized, Op::Get).await?;
+        }
         let mut reply = respond::structured(StatusCode::OK, form, &results, codec::encode_batch_results)?;
         if let Some((key, version)) = written {
             audit::add_leaf(&app, &mut reply, &Arc::new(authorized), &key, version).await?;

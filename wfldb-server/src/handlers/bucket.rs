@@ -9,7 +9,7 @@ use wfldb_engine::BucketInfo;
 use wfldb_net::bucket::{Bucket, BucketEntry, Buckets, Usage};
 use wfldb_net::codec;
 
-use super::{Call, admit, blocking, request, signed, structured};
+use super::{Call, admit, audit, blocking, request, signed, structured};
 use crate::body;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
@@ -46,7 +46,8 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
     let rest = async {
         let in_flight = app.budget.enter(&authorized)?;
         let request = request(&authorized)?;
-        signed::check(request, signed::STRUCTURE)?;
+        signed::check(request, signed::BUCKET)?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
         if request
             .header("content-type")
             .is_some_and(|content_type| !is_json(content_type))
@@ -59,8 +60,7 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
         }
         let form = form?;
         let json = body::small(body, content.len(), app.metrics.received()).await?;
-        let reply = blocking(&app, move |app| {
-            let _in_flight = in_flight;
+        let put = blocking(&app, move |app| {
             // Nothing is acted on, JSON included, before length and hash matched.
             if !content.matches(&json) {
                 return Err(Fault::BodyHash);
@@ -70,14 +70,21 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
             app.text.check(&config)?;
             let put = app.engine.put_bucket(&authorized, config).wait()?;
             app.text.look();
-            let status = if put.created {
-                StatusCode::CREATED
-            } else {
-                StatusCode::OK
-            };
-            respond::structured(status, form, &shown(put.info), codec::encode_bucket)
+            Ok((put, authorized))
         });
-        reply.await
+        let (put, authorized) = put.await?;
+        let _in_flight = in_flight;
+        let leaf = put.leaf;
+        let status = if put.created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        let reply = respond::structured(status, form, &shown(put.info), codec::encode_bucket)?;
+        if wants_receipt {
+            return audit::add_receipt_of_leaf(&app, reply, authorized, leaf).await;
+        }
+        Ok(reply)
     };
     rest.instrument(debug_span!("handlers::bucket::put")).await
 }
@@ -100,10 +107,15 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let authorized = admit(&app, knock).await?.authorized;
     let rest = async {
         let _in_flight = app.budget.enter(&authorized)?;
-        signed::check(request(&authorized)?, signed::NONE)?;
+        signed::check(request(&authorized)?, signed::DELETE_BUCKET)?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
         body?;
-        app.engine.delete_bucket(&authorized, force).await?;
-        Ok(respond::empty(StatusCode::NO_CONTENT))
+        let leaf = app.engine.delete_bucket(&authorized, force).await?;
+        let reply = respond::empty(StatusCode::NO_CONTENT);
+        if wants_receipt {
+            return audit::add_receipt_of_leaf(&app, reply, authorized, leaf).await;
+        }
+        Ok(reply)
     };
     rest.instrument(debug_span!("handlers::bucket::delete")).await
 }

@@ -12,6 +12,7 @@ use wfldb_net::document::{BulkEntry, BulkEntryResult, BulkKind, BulkResults, par
 
 use super::bucket::is_json;
 use super::{Call, admit, blocking, request, signed, whole_body};
+use crate::access;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::respond::{self, Reply};
@@ -39,9 +40,14 @@ pub(super) async fn bulk(call: Call) -> Result<Reply, Fault> {
             let shown: Vec<_> = entries.iter().map(|entry| shown(&authorized, entry)).collect();
             let ops = entries.into_iter().map(op).collect();
             let done = app.engine.bulk(&authorized, ops)?;
-            Ok(shown.into_iter().zip(done).map(result).collect())
+            let results: Vec<_> = shown.into_iter().zip(done).map(result).collect();
+            Ok((results, authorized))
         };
-        let results = blocking(&app, carry_out).await?;
+        let (results, authorized) = blocking(&app, carry_out).await?;
+        // Why an entry came to nothing tells what is there.
+        if results.iter().any(|result| result.error.is_some()) {
+            access::also_here(&app, &authorized, Op::Get).await?;
+        }
         respond::json(StatusCode::OK, &BulkResults { results })
     };
     rest.instrument(debug_span!("handlers::bulk::bulk")).await

@@ -24,6 +24,7 @@ mod session;
 mod signed;
 mod store;
 mod tx;
+mod tx_reads;
 
 use std::future::ready;
 use std::pin::Pin;
@@ -182,6 +183,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// sync on a thread that may block.
 async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
     let span = debug_span!("auth::admit");
+    let heard = knock.heard.clone();
     let known = {
         // SECURITY: a job that the drain waits for. After it no nonce is spent, so the mark that is settled then covers
         // every request that was accepted.
@@ -204,18 +206,19 @@ async fn admit(app: &Arc<App>, knock: Knock) -> Result<Admitted, Fault> {
         | Target::Aggregate(name)
         | Target::Changes(name)
         | Target::Search(name)
-        | Target::Bulk(name) => name,
+        | Target::Bulk(name) => Some(name),
         // A transaction's requests are counted once it is known which buckets they are about.
         Target::Store
         | Target::Bucket(_)
         | Target::Indexes(_)
         | Target::Schema(_)
         | Target::Service(_)
-        | Target::Audit(_) => {
-            return Ok(admitted);
-        }
+        | Target::Audit(_) => None,
     };
-    limit_bucket(app, bucket).instrument(span).await?;
+    if let Some(bucket) = bucket {
+        limit_bucket(app, bucket).instrument(span).await?;
+    }
+    heard.admit();
     Ok(admitted)
 }
 

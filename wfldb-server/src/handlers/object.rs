@@ -10,13 +10,14 @@ use wfldb_core::auth::{Authorized, Forbidden, Method, Op, Target, Written};
 use wfldb_core::id::ContentHash;
 use wfldb_core::object::{ObjectHeaders, Preconditions, parse_etag};
 use wfldb_core::request::RequestHead;
-use wfldb_engine::{CopySource, Engine, EngineError, ObjectMeta, ObjectReader, Which};
+use wfldb_engine::{CopySource, Engine, EngineError, ObjectMeta, ObjectReader, Shown, Which};
 use wfldb_net::condition::{Outcome, ReadConditions};
 use wfldb_net::range::ByteRange;
 use wfldb_net::route::Parameters;
 
 use super::put::stored_reply;
 use super::{Call, admit, audit, blocking, document, request, signed};
+use crate::access;
 use crate::app::App;
 use crate::auth::Admitted;
 use crate::body::{self, ReplyBody, Watch};
@@ -210,7 +211,7 @@ impl Opened {
             spending,
         } = self;
         spending.done().await?;
-        let reply = match content {
+        let mut reply = match content {
             Content::NotModified => {
                 let mut reply = respond::empty(StatusCode::NOT_MODIFIED);
                 set_kept(&mut reply, &meta, &["cache-control", "expires"]);
@@ -270,6 +271,12 @@ impl Opened {
                 reply
             }
         };
+        let shown = Shown {
+            version: meta.version,
+            etag: meta.etag,
+            len: meta.len,
+        };
+        access::shows(app, &mut reply, &authorized, shown);
         Ok(reply)
     }
 }
@@ -351,12 +358,18 @@ pub(super) async fn erase(call: Call) -> Result<Reply, Fault> {
             return Err(Fault::Forbidden(Forbidden));
         };
         let reveals = authorized.reveals_existence();
-        let erase = move |app: &Arc<App>| Ok(app.engine.erase(&authorized, version, conditions));
-        let erased = blocking(&app, erase).await?.await?;
+        let wants_receipt = audit::wants_receipt(&authorized)?;
+        let erase =
+            move |app: &Arc<App>| Ok((app.engine.erase(&authorized, version, conditions), authorized));
+        let (pending, authorized) = blocking(&app, erase).await?;
+        let erased = pending.await?;
         let mut reply = respond::empty(StatusCode::NO_CONTENT);
         // SECURITY: as with deletes.
-        if let Some(seq) = erased.filter(|_| reveals) {
-            respond::set(&mut reply, wfldb_net::header::SEQ, &seq.to_string());
+        if let Some(erased) = erased.filter(|_| reveals) {
+            respond::set(&mut reply, wfldb_net::header::SEQ, &erased.seq.to_string());
+            if wants_receipt {
+                return audit::add_receipt_of_leaf(&app, reply, authorized, erased.leaf).await;
+            }
         }
         Ok(reply)
     };
@@ -409,8 +422,11 @@ pub(super) async fn copy(call: Call) -> Result<Reply, Fault> {
         let conditions = preconditions(&authorized)?;
         body?;
         let from = Target::Key(asked.bucket.clone(), asked.key.clone());
-        app.gate
-            .further(&authorized, std::iter::once((Op::Get, from, Written::Later)))?;
+        app.gate.further(
+            &authorized,
+            std::iter::once((Op::Get, from.clone(), Written::Later)),
+        )?;
+        access::also(&app, &authorized, Op::Get, &from).await?;
         let source = CopySource {
             bucket: asked.bucket,
             key: asked.key,

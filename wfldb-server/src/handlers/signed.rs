@@ -39,7 +39,16 @@ pub(super) const DELETE: &[&str] = &[
     "x-wfldb-receipt",
 ];
 /// On the removal of a version for good.
-pub(super) const ERASE: &[&str] = &["if-match", "if-none-match", "x-wfldb-if-version"];
+pub(super) const ERASE: &[&str] = &[
+    "if-match",
+    "if-none-match",
+    "x-wfldb-if-version",
+    "x-wfldb-receipt",
+];
+/// On the configuration of a bucket.
+pub(super) const BUCKET: &[&str] = &["content-type", "x-wfldb-receipt"];
+/// On the removal of a bucket.
+pub(super) const DELETE_BUCKET: &[&str] = &["x-wfldb-receipt"];
 /// On a put of an object, beside its metadata.
 pub(super) const PUT: &[&str] = &[
     "content-type",

@@ -10,12 +10,13 @@ use wfldb_core::id::{Seq, TxId};
 use wfldb_core::limits::{BATCH_BYTES_MAX, TX_BYTES_MAX};
 use wfldb_core::name::BucketName;
 use wfldb_core::object::{HeaderText, ObjectHeaders};
-use wfldb_engine::{Committed, Engine, EngineError, LockMode, Transaction, TxObject, TxRange};
+use wfldb_engine::{Committed, Engine, EngineError, LockMode, Shown, Transaction, TxObject, TxRange};
 use wfldb_net::batch::BatchAction;
 use wfldb_net::header as ours;
 use wfldb_net::tx::{TxAction, TxAnswer, TxBucket, TxItem, TxOp, TxRequest, TxResult, TxWrite};
 
 use super::bucket::is_json;
+use super::tx_reads::{Asked, Done};
 use super::{Call, admit, audit, blocking, document, limit_bucket, request, signed, whole_body};
 use crate::app::App;
 use crate::fault::Fault;
@@ -24,6 +25,12 @@ use crate::transactions::{Open, Work};
 
 /// An operation and the proof that it is allowed.
 type Step = (Authorized, TxAction);
+
+/// The operations of a request, and what the audit log has to know of them.
+struct Steps {
+    all: Vec<Step>,
+    asked: Asked,
+}
 
 pub(super) async fn tx(call: Call) -> Result<Reply, Fault> {
     let Call { app, knock, body, .. } = call;
@@ -54,7 +61,7 @@ async fn carry_out(app: &Arc<App>, authorized: Authorized, asked: TxRequest) -> 
             let tx = app.engine.begin(&authorized)?;
             let idle = Duration::from_millis(idle_ms);
             let open = app.transactions.keep(&authorized, tx, idle, Instant::now())?;
-            let run = run(app, &open, steps).await;
+            let run = run(app, &authorized, &open, steps).await;
             if run.is_err() {
                 app.transactions.end(&open);
             }
@@ -67,7 +74,7 @@ async fn carry_out(app: &Arc<App>, authorized: Authorized, asked: TxRequest) -> 
         TxRequest::Run { tx, ops } => {
             let steps = steps(app, &authorized, ops).await?;
             let open = find(tx)?;
-            let results = run(app, &open, steps).await?;
+            let results = run(app, &authorized, &open, steps).await?;
             answer(&TxAnswer {
                 results,
                 ..TxAnswer::default()
@@ -102,7 +109,7 @@ async fn carry_out(app: &Arc<App>, authorized: Authorized, asked: TxRequest) -> 
             let steps = steps(app, &authorized, ops).await?;
             let wants_receipt = audit::wants_receipt(&authorized)?;
             let open = find(tx)?;
-            let results = run(app, &open, steps).await?;
+            let results = run(app, &authorized, &open, steps).await?;
             let mut work = open.work().await?;
             let tx = work.take();
             app.transactions.end(&open);
@@ -137,7 +144,8 @@ fn at_work(work: &mut Work) -> Result<&mut Transaction, Fault> {
 }
 
 /// The operations with their proofs, all decided before any is carried out, and counted by rates.
-async fn steps(app: &Arc<App>, authorized: &Authorized, ops: Vec<TxOp>) -> Result<Vec<Step>, Fault> {
+async fn steps(app: &Arc<App>, authorized: &Authorized, ops: Vec<TxOp>) -> Result<Steps, Fault> {
+    let asked = Asked::of(&ops);
     let mut buckets: Vec<BucketName> = Vec::new();
     for op in &ops {
         if !buckets.contains(&op.bucket) {
@@ -148,17 +156,19 @@ async fn steps(app: &Arc<App>, authorized: &Authorized, ops: Vec<TxOp>) -> Resul
         authorized,
         ops.iter().map(|op| access(op, exclusive_by(authorized, op))),
     )?;
-    let mut steps = Vec::with_capacity(ops.len());
+    let mut all = Vec::with_capacity(ops.len());
     for (index, op) in ops.into_iter().enumerate() {
         let (operation, target, written) = access(&op, exclusive_by(authorized, &op));
-        let proof = authorized.further(operation, target, written);
-        let proof = proof.map_err(|_| at(index, EngineError::Forbidden))?;
-        steps.push((proof, op.action));
+        let Ok(proof) = authorized.further(operation, target, written) else {
+            let refused = Err(at(index, EngineError::Forbidden));
+            return asked.conclude(app, authorized, refused, |_| &[]).await;
+        };
+        all.push((proof, op.action));
     }
     for bucket in &buckets {
         limit_bucket(app, bucket).await?;
     }
-    Ok(steps)
+    Ok(Steps { all, asked })
 }
 
 /// What an exclusive lock is asked by: whoever may write the key in any way may keep others from it.
@@ -213,11 +223,23 @@ fn at(index: usize, error: EngineError) -> Fault {
     })
 }
 
-/// Carries out operations in order, all or none of what they write; `None` where there are none.
-async fn run(app: &Arc<App>, open: &Arc<Open>, steps: Vec<Step>) -> Result<Option<Vec<TxResult>>, Fault> {
-    if steps.is_empty() {
+/// Carries out operations in order, all or none of what they write; `None` where there are none. What they read is logged
+/// where its bucket wants that.
+async fn run(
+    app: &Arc<App>,
+    authorized: &Authorized,
+    open: &Arc<Open>,
+    steps: Steps,
+) -> Result<Option<Vec<TxResult>>, Fault> {
+    if steps.all.is_empty() {
         return Ok(None);
     }
+    let ran = run_all(app, open, steps.all).await;
+    let done = steps.asked.conclude(app, authorized, ran, Vec::as_slice).await?;
+    Ok(Some(done.into_iter().map(|done| done.result).collect()))
+}
+
+async fn run_all(app: &Arc<App>, open: &Arc<Open>, steps: Vec<Step>) -> Ran {
     let mut work = open.work().await?;
     at_work(&mut work)?.begin_nested()?;
     let (mut work, done) = run_steps(app, open, work, steps).await?;
@@ -239,7 +261,7 @@ async fn run(app: &Arc<App>, open: &Arc<Open>, steps: Vec<Step>) -> Result<Optio
     }
     match done {
         Ok(_) if !fits => Err(Fault::Overloaded),
-        done => done.map(Some),
+        done => done,
     }
 }
 
@@ -247,7 +269,7 @@ fn is_deadlock(fault: &Fault) -> bool {
     matches!(fault, Fault::Engine(EngineError::Entry { error, .. }) if matches!(**error, EngineError::Deadlock))
 }
 
-type Ran = Result<Vec<TxResult>, Fault>;
+type Ran = Result<Vec<Done>, Fault>;
 
 /// The operations, on threads that may block; only a lock is waited for here.
 async fn run_steps(
@@ -284,7 +306,7 @@ async fn run_steps(
         let (back, locked) = lock(app, open, work, proof, action).await?;
         work = back;
         match locked {
-            Ok(()) => results.push(TxResult::default()),
+            Ok(()) => results.push(Done::default()),
             Err(error) => return Ok((work, Err(at(index, error)))),
         }
     }
@@ -338,10 +360,14 @@ fn do_steps(work: &mut Work, steps: Vec<Step>, first: usize, bytes: &mut usize) 
     let mut results = Vec::with_capacity(steps.len());
     for (index, (proof, action)) in (first..).zip(steps) {
         let done = do_step(tx, &proof, action).map_err(|error| at(index, error))?;
-        *bytes += done.size.filter(|_| done.found == Some(true)).map_or(0, |size| {
-            // An object that was read has at most 8 MiB.
-            usize::try_from(size).unwrap_or(usize::MAX)
-        });
+        let result = &done.result;
+        *bytes += result
+            .size
+            .filter(|_| result.found == Some(true))
+            .map_or(0, |size| {
+                // An object that was read has at most 8 MiB.
+                usize::try_from(size).unwrap_or(usize::MAX)
+            });
         if *bytes > TX_BYTES_MAX {
             return Err(at(index, EngineError::TooLarge));
         }
@@ -350,13 +376,13 @@ fn do_steps(work: &mut Work, steps: Vec<Step>, first: usize, bytes: &mut usize) 
     Ok(results)
 }
 
-fn do_step(tx: &mut Transaction, proof: &Authorized, action: TxAction) -> Result<TxResult, EngineError> {
+fn do_step(tx: &mut Transaction, proof: &Authorized, action: TxAction) -> Result<Done, EngineError> {
     match action {
         TxAction::Get(_) => Ok(match tx.get(proof)? {
-            None => TxResult {
+            None => Done::of(TxResult {
                 found: Some(false),
                 ..TxResult::default()
-            },
+            }),
             Some(object) => found(&object),
         }),
         TxAction::Scan {
@@ -378,11 +404,11 @@ fn do_step(tx: &mut Transaction, proof: &Authorized, action: TxAction) -> Result
                 etag: key.etag,
                 size: key.len,
             };
-            Ok(TxResult {
+            Ok(Done::of(TxResult {
                 items: Some(page.items.into_iter().map(item).collect()),
                 more: Some(page.more),
                 ..TxResult::default()
-            })
+            }))
         }
         TxAction::Write(entry) => {
             match entry.action {
@@ -408,18 +434,18 @@ fn do_step(tx: &mut Transaction, proof: &Authorized, action: TxAction) -> Result
                 BatchAction::Delete => tx.delete(proof, &entry.preconditions)?,
                 BatchAction::Check => return Err(EngineError::Forbidden),
             }
-            Ok(TxResult::default())
+            Ok(Done::default())
         }
         // It is waited for elsewhere.
         TxAction::Lock { .. } => Err(EngineError::LockTimeout),
     }
 }
 
-fn found(object: &TxObject) -> TxResult {
+fn found(object: &TxObject) -> Done {
     let tags = object.headers.tags.iter();
     let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let content_type = object.headers.content_type.as_ref();
-    TxResult {
+    let result = TxResult {
         found: Some(true),
         version: object.version,
         etag: object.etag,
@@ -429,7 +455,13 @@ fn found(object: &TxObject) -> TxResult {
         modified: object.modified,
         ..TxResult::default()
     }
-    .with_body(&object.body)
+    .with_body(&object.body);
+    let shown = object.version.zip(object.etag).map(|(version, etag)| Shown {
+        version,
+        etag,
+        len: object.len,
+    });
+    Done { result, shown }
 }
 
 /// What a commit answers.

@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
     requests: Family<Answered, Counter>,
     seconds: Family<Asked, Histogram, fn() -> Histogram>,
     faults: Family<Refused, Counter>,
+    refusals: Family<Outcome, Counter>,
     buckets: Buckets,
     in_flight: Gauge,
     connections: Gauge,
@@ -107,6 +108,7 @@ impl Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(latency),
             faults: Family::default(),
+            refusals: Family::default(),
             buckets: Buckets::new(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -169,6 +171,11 @@ impl Metrics {
         self.faults.get_or_create(&Refused { code }).inc();
     }
 
+    /// A refusal in a bucket whose refusals are logged: `logged`, or `beyond` what is logged in a second.
+    pub(crate) fn refusal(&self, outcome: &'static str) {
+        self.refusals.get_or_create(&Outcome { outcome }).inc();
+    }
+
     pub(crate) fn received(&self) -> Counted {
         Counted(self.received.clone())
     }
@@ -198,6 +205,11 @@ impl Metrics {
             self.seconds.clone(),
         );
         ours.register("faults", "Failed requests by error code", self.faults.clone());
+        ours.register(
+            "audit_refusals",
+            "Refusals in buckets that log them: logged, and beyond what is logged in a second",
+            self.refusals.clone(),
+        );
         ours.register(
             "requests_in_flight",
             "Requests being worked on",

@@ -18,7 +18,7 @@ fn put(key: &str) -> Ask {
 }
 
 /// What a stranger is given.
-fn key(store: &Store) -> VerifierKey {
+pub(crate) fn key(store: &Store) -> VerifierKey {
     let secret = std::fs::read_to_string(store.dir().join("keys/node.key")).unwrap();
     let id = std::fs::read_to_string(store.dir().join("STORE")).unwrap();
     let id = serde_json::from_str::<serde_json::Value>(id.lines().next().unwrap()).unwrap();
@@ -34,7 +34,7 @@ async fn checkpoint(store: &Store, key: &VerifierKey) -> SignedCheckpoint {
     SignedCheckpoint::open(&answer.body, key).unwrap()
 }
 
-async fn covers(store: &Store, key: &VerifierKey, size: u64) -> SignedCheckpoint {
+pub(crate) async fn covers(store: &Store, key: &VerifierKey, size: u64) -> SignedCheckpoint {
     until("a checkpoint", async || {
         checkpoint(store, key).await.size() >= size
     })

@@ -15,7 +15,7 @@ use crate::harness::{Answer, Ask, BOTH, Holder, Http, Store, nonce, now};
 
 const ALL: &str = r#"{"b":"photos","p":"","ops":["get","list","put","delete","erase","manage"]}"#;
 
-fn maker(store: &Store, grants: &[&str]) -> Holder {
+pub(crate) fn maker(store: &Store, grants: &[&str]) -> Holder {
     store.holder_with(grants, |claims| claims.dlg = 1)
 }
 
@@ -46,12 +46,12 @@ fn link_with(
     issue_url_link(&holder.key, &packet, &claims).unwrap()
 }
 
-fn to_read(holder: &Holder, name: &str) -> String {
+pub(crate) fn to_read(holder: &Holder, name: &str) -> String {
     link_with(holder, UrlLinkMethod::Get, key(name), |_| {})
 }
 
 /// Sends a request without any header of ours.
-async fn plain(store: &Store, http: Http, method: &str, target: &str, body: &str) -> Answer {
+pub(crate) async fn plain(store: &Store, http: Http, method: &str, target: &str, body: &str) -> Answer {
     with_headers(store, http, method, target, body, &[]).await
 }
 
@@ -569,6 +569,73 @@ async fn a_bucket_that_wants_signatures_refuses_links() {
             .await
             .is(401, "SignatureRequired");
     }
+}
+
+/// Defects it catches: a link that works on after it was revoked, in its next request or after a restart; one that takes
+/// its signer's other links along; one that whoever has it can end.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_link_is_revoked_by_itself() {
+    let store = Store::photos().await;
+    store_cat(&store, "text/plain").await;
+    let signer = maker(&store, &[ALL]);
+    let child = Store::delegate(&signer, &[ALL]);
+    let (one, other) = (to_read(&signer, "cat"), to_read(&signer, "cat"));
+    let counted = link_with(&signer, UrlLinkMethod::Get, key("cat"), |claims| {
+        claims.uses = Some(9);
+    });
+    let write = link_with(&signer, UrlLinkMethod::Put, key("new"), |_| {});
+    let target = |link: &str| format!("/v1/photos/cat?link={link}");
+    for link in [&one, &other, &counted] {
+        plain(&store, Http::One, "GET", &target(link), "")
+            .await
+            .ok(StatusCode::OK);
+    }
+    let revoke = |link: &str| Ask::new("POST", "/v1/_keys").body(format!(r#"{{"link":"{link}"}}"#));
+    // Whoever did not sign it, nor what it follows, may not.
+    let stranger = maker(&store, &[ALL]);
+    for by in [&stranger, &child] {
+        store.send_as(by, revoke(&one)).await.is(403, "Forbidden");
+    }
+    let mut altered = one.clone();
+    altered.pop();
+    altered.push(if one.ends_with('A') { 'B' } else { 'A' });
+    store.send_as(&signer, revoke(&altered)).await.is(400, "BadBody");
+    store
+        .send_as(&signer, revoke(&signer.packet))
+        .await
+        .is(400, "BadBody");
+    let answer = store.send_as(&signer, revoke(&one)).await.ok(StatusCode::OK);
+    let hash = wfldb_core::id::PacketHash::of(one.as_bytes()).to_string();
+    let form = answer.json();
+    assert_eq!((&form["packet_hash"], &form["new"]), (&hash.into(), &true.into()));
+    assert!(form["kept_until"].is_string(), "{form}");
+    // The administrator may, without having signed it; and those before the signer.
+    for (by, link) in [(&store.admin, &counted), (&signer, &write)] {
+        store.send_as(by, revoke(link)).await.ok(StatusCode::OK);
+    }
+    let refused = async |store: &Store| {
+        for link in [&one, &counted] {
+            for http in BOTH {
+                let answer = plain(store, http, "GET", &target(link), "").await;
+                answer.is(401, "Unauthenticated");
+                assert!(answer.json().get("hint").is_none());
+            }
+        }
+        let write = format!("/v1/photos/new?link={write}");
+        plain(store, Http::Two, "PUT", &write, "x")
+            .await
+            .is(401, "Unauthenticated");
+        plain(store, Http::Two, "GET", &target(&other), "")
+            .await
+            .ok(StatusCode::OK);
+        store
+            .send_as(&signer, Ask::new("GET", "/v1/photos/cat"))
+            .await
+            .ok(StatusCode::OK);
+    };
+    refused(&store).await;
+    let store = store.restart().await;
+    refused(&store).await;
 }
 
 /// Its packet's rate is charged like that of a signed request.

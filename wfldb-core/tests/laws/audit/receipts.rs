@@ -26,14 +26,23 @@ fn signer() -> NoteSigner {
 
 /// The evidence of a PUT of [`BODY`] to this path.
 fn evidence(path: &str) -> ReceiptEvidence {
+    evidence_of(Method::Put, path, "")
+}
+
+fn evidence_of(method: Method, path: &str, query: &str) -> ReceiptEvidence {
+    let body = if method == Method::Put {
+        ContentDigest::of(BODY)
+    } else {
+        ContentDigest::None
+    };
     let packet = issue(vec![
         Grant::parse_json(r#"{"b":"photos","p":"","ops":["put"]}"#).unwrap(),
     ]);
     let wire = signed(
-        Method::Put,
+        method,
         path,
-        "",
-        ContentDigest::of(BODY),
+        query,
+        body,
         &[("content-type", "text/plain")],
         &packet,
     );
@@ -117,6 +126,7 @@ impl Case {
             bucket: self.bucket,
             key: self.key.clone(),
             content: self.content.clone(),
+            document: false,
             evidence: self.evidence.clone(),
             proof: TlogProof::new(LeafIndex::new(5), hashes, &checkpoint),
         }
@@ -125,6 +135,42 @@ impl Case {
     fn verify(&self) -> Result<Proven, ReceiptError> {
         self.receipt().verify(signer().verifier_key())
     }
+}
+
+/// Defects it catches: no receipt of a document is true, since its envelope is not what was sent; the word that something is
+/// a document makes anything else true.
+#[test]
+fn a_document_is_not_stored_as_it_was_sent() {
+    let case = Case {
+        content: Some(Content::Object {
+            etag: Some(ContentHash::of(b"with an envelope")),
+            len: 400,
+            version: None,
+        }),
+        ..Case::put()
+    };
+    assert_eq!(case.verify().unwrap_err(), ReceiptError::Request("body"));
+    let receipt = Receipt {
+        document: true,
+        ..case.receipt()
+    };
+    assert!(receipt.verify(signer().verifier_key()).is_ok());
+    let again = Receipt::parse(receipt.to_json().unwrap().as_bytes()).unwrap();
+    assert_eq!(again, receipt);
+    let plain = Case::put().receipt().to_json().unwrap();
+    assert!(!plain.contains("document"), "{plain}");
+    let other = Case {
+        key: Some("another".to_owned()),
+        ..case
+    };
+    let other = Receipt {
+        document: true,
+        ..other.receipt()
+    };
+    assert_eq!(
+        other.verify(signer().verifier_key()).unwrap_err(),
+        ReceiptError::Request("key")
+    );
 }
 
 #[test]
@@ -491,7 +537,23 @@ fn changes_of_other_kinds_have_receipts_too() {
             op: EntryOp::LIST,
             key: None,
             content: None,
-            evidence: Some(evidence("/v1/photos/scan")),
+            evidence: Some(evidence_of(Method::Get, "/v1/photos/scan", "")),
+            ..put.clone()
+        },
+        Case {
+            op: EntryOp::READ,
+            evidence: Some(evidence_of(Method::Head, "/v1/photos/a%20b/cat.jpg", "")),
+            ..put.clone()
+        },
+        // The source of a copy.
+        Case {
+            op: EntryOp::READ,
+            content: None,
+            evidence: Some(evidence_of(
+                Method::Post,
+                "/v1/other/x",
+                "copy=%2Fphotos%2Fa%20b%2Fcat.jpg",
+            )),
             ..put.clone()
         },
     ];
@@ -499,6 +561,28 @@ fn changes_of_other_kinds_have_receipts_too() {
         let json = case.receipt().to_json().unwrap();
         assert_eq!(Receipt::parse(json.as_bytes()).unwrap(), case.receipt());
         case.verify().unwrap();
+    }
+    // Who wrote is not said to have read, who read not to have written, and no copy is of another key.
+    for (op, evidence, why) in [
+        (EntryOp::READ, evidence("/v1/photos/a%20b/cat.jpg"), "method"),
+        (
+            EntryOp::PUT,
+            evidence_of(Method::Get, "/v1/photos/a%20b/cat.jpg", ""),
+            "method",
+        ),
+        (
+            EntryOp::READ,
+            evidence_of(Method::Post, "/v1/other/a%20b/cat.jpg", "copy=%2Fphotos%2Fdog"),
+            "key",
+        ),
+    ] {
+        let case = Case {
+            op,
+            content: None,
+            evidence: Some(evidence),
+            ..put.clone()
+        };
+        assert_eq!(case.verify().unwrap_err(), ReceiptError::Request(why));
     }
     let lied = effect(
         EffectAction::Put,

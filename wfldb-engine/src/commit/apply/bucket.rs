@@ -85,8 +85,13 @@ pub(super) fn put(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) 
     state.put(Space::Meta, key::bucket_name(name), row.id.as_bytes().to_vec());
     state.put(Space::Meta, key::bucket_row(&row.id), row.encode());
     state.put(Space::Counters, key::bucket_counters(&row.id), counters.encode());
+    let leaf = mark.leaves;
     log(plan, change, state, mark);
-    Ok(Applied::Bucket { created, id: row.id })
+    Ok(Applied::Bucket {
+        created,
+        id: row.id,
+        leaf,
+    })
 }
 
 pub(super) fn delete(
@@ -130,8 +135,9 @@ pub(super) fn delete(
         key::bucket_counters(&bucket.id),
         counters.encode(),
     );
+    let leaf = mark.leaves;
     log(plan, change, state, mark);
-    Ok(Applied::BucketDeleted { id: bucket.id })
+    Ok(Applied::BucketDeleted { id: bucket.id, leaf })
 }
 
 pub(super) fn sweep(

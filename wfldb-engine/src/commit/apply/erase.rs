@@ -46,6 +46,7 @@ impl Edit<'_> {
             self.release(&row.version, &row.chunks)?
         };
         self.forget_evidence(row)?;
+        self.forget_reads(&row.version)?;
         self.credit(&row.charges, row.len)?;
         self.counters.versions = self.counters.versions.saturating_sub(1);
         self.counters.bytes = self.counters.bytes.saturating_sub(row.len);
@@ -204,9 +205,9 @@ pub(super) fn erase(
     let newest = newest.filter(|row| !row.deleted);
     edit.move_head(&erase.key, head.as_ref(), newest.as_ref(), None)?;
     edit.remove_version(&erase.key, &row, Action::VersionErased)?;
-    let seq = edit.seq;
+    let (seq, leaf) = (edit.seq, mark.leaves);
     edit.log(plan, mark, None);
-    Ok(Applied::Erased { seq })
+    Ok(Applied::Erased { seq, leaf })
 }
 
 pub(super) fn prune(
@@ -250,9 +251,9 @@ pub(super) fn expire(
 
 pub(super) fn finish(edit: Edit<'_>, plan: &WritePlan, mark: &mut CommitMark) -> Applied {
     if edit.has_effects() {
-        let seq = edit.seq;
+        let (seq, leaf) = (edit.seq, mark.leaves);
         edit.log(plan, mark, Some(Action::Lifecycle));
-        return Applied::Erased { seq };
+        return Applied::Erased { seq, leaf };
     }
     edit.write_counters();
     Applied::Nothing

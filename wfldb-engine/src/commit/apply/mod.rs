@@ -3,9 +3,10 @@
 //! What is assigned here and only here: commit time, version, `seq`, log position. `apply` is the same function on
 //! every replica: it sees the plan and the overlay, never a clock. `edit` has the steps that rules are made of; buckets
 //! are in `bucket`, objects and batches in `object`, what goes for good in `erase`, uploads in parts in `upload`, revocations
-//! in `revoke`, uses of links in `uses`, indexes in `indexed` (their rows) and `indexes` (themselves), documents by
-//! their time in `timed`, transactions over several buckets in `transaction`.
+//! in `revoke`, uses of links in `uses`, reads and refusals in `access`, indexes in `indexed` (their rows) and `indexes`
+//! (themselves), documents by their time in `timed`, transactions over several buckets in `transaction`.
 
+mod access;
 mod audit;
 mod bucket;
 mod edit;
@@ -96,6 +97,13 @@ fn evaluate(plan: &WritePlan, state: &mut Overlay, mark: &mut CommitMark) -> Out
             last,
         } => indexes::clear(*bucket, *number, rows, *last, state),
         Mutation::Audit(rows) => audit::keep(rows, state),
+        Mutation::LogAccess(access) => access::log(plan, access, state, mark),
+        Mutation::ForgetReads {
+            bucket,
+            version,
+            rows,
+            last,
+        } => access::forget(bucket, version, rows, *last, state),
         Mutation::ForgetLinks { until, rows } => uses::forget(*until, rows, state),
         Mutation::UseLink { .. } | Mutation::Heartbeat => Ok(Applied::Nothing),
     }

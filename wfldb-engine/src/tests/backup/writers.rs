@@ -40,7 +40,7 @@ fn write(engine: &Engine, writer: u8, record: &Record, stop: &AtomicBool) {
                 let (key, version) = own.remove(0);
                 let proof = object("aaa", &key, Op::Erase);
                 let erased = engine.erase(&proof, version, Preconditions::default()).wait();
-                (erased.unwrap().unwrap(), Done::Erase(key, version))
+                (erased.unwrap().unwrap().seq, Done::Erase(key, version))
             }
             kind => {
                 // Few different large ones, so that their chunks come, are shared, and go.
