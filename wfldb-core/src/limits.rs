@@ -174,6 +174,8 @@ pub const AGGREGATE_DOCUMENTS_MAX: u64 = 20_000_000;
 pub const AGGREGATE_READ_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// How long one aggregation takes at most, in milliseconds.
 pub const AGGREGATE_MS_MAX: u64 = 60_000;
+/// Threads that work on one aggregation at most.
+pub const AGGREGATE_THREADS_MAX: usize = 8;
 /// Most stages of a pipeline.
 pub const AGGREGATE_STAGES_MAX: usize = 32;
 /// Most fields that documents are grouped by.

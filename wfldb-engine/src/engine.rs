@@ -13,6 +13,7 @@ use wfldb_core::id::{ByteLen, KeyId};
 use wfldb_core::name::Realm;
 use zeroize::Zeroizing;
 
+use crate::aggregate::Helpers;
 use crate::audit::{self, AuditLog};
 use crate::bucket::sweep;
 use crate::cache::{RowCache, Stamps};
@@ -128,6 +129,7 @@ pub(crate) struct Inner {
     /// What documents are signed with.
     pub(crate) signer: Signer,
     pub(crate) schemas: Schemas,
+    pub(crate) helpers: Helpers,
     // Held for as long as the store is open.
     _lock: Option<File>,
 }
@@ -290,6 +292,7 @@ impl Engine {
             news,
             signer: Signer::default(),
             schemas: Schemas::default(),
+            helpers: Helpers::default(),
             _lock: parts.lock,
         });
         if inner.read_only.is_none() {

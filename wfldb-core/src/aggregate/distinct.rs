@@ -25,6 +25,13 @@ impl Distinct {
         if self.0.insert(print) { VALUE_BYTES } else { 0 }
     }
 
+    /// Adds those of another one, and answers by how many bytes that grew at most.
+    pub(super) fn merge(&mut self, other: Self) -> usize {
+        let before = self.0.len();
+        self.0.extend(other.0);
+        (self.0.len() - before) * VALUE_BYTES
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.0.len() as u64
     }
@@ -50,6 +57,12 @@ impl About {
         let rank = u8::try_from(rest.leading_zeros() + 1).unwrap_or(u8::MAX);
         if let Some(register) = self.0.get_mut(register) {
             *register = rank.max(*register);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (register, rank) in self.0.iter_mut().zip(other.0.iter()) {
+            *register = (*register).max(*rank);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::pipeline::{After, Pipeline, Step};
@@ -61,6 +62,11 @@ impl Meter {
         self.used = used;
         Ok(())
     }
+
+    fn change(&mut self, grown: usize, shrunk: usize) -> Result<(), TooManyGroups> {
+        self.used = self.used.saturating_sub(shrunk);
+        self.take(grown)
+    }
 }
 
 impl Aggregation {
@@ -114,15 +120,37 @@ impl Aggregation {
             fold(states, pipeline, found, meter)?;
             return Ok(true);
         }
-        let functions = pipeline.functions.iter().map(|(_, function)| function);
-        let bytes = functions
-            .clone()
-            .map(|function| size_of::<State>() + State::new_bytes(function));
-        meter.take(GROUP_BYTES + key.len() + bytes.sum::<usize>())?;
-        let mut states: Box<[State]> = functions.map(State::new).collect();
+        let mut states = new_states(pipeline, key, meter)?;
         fold(&mut states, pipeline, found, meter)?;
         groups.insert(key.as_slice().into(), states);
         Ok(true)
+    }
+
+    /// Takes in the groups that the same pipeline made of other documents: as if those had come here.
+    ///
+    /// # Errors
+    /// [`TooManyGroups`]; nothing that was computed so far is worth anything then.
+    pub fn merge(&mut self, other: Self) -> Result<(), TooManyGroups> {
+        let Self {
+            pipeline,
+            groups,
+            meter,
+            ..
+        } = self;
+        for (key, others) in other.groups {
+            let states = match groups.entry(key) {
+                Entry::Occupied(group) => group.into_mut(),
+                Entry::Vacant(group) => {
+                    let states = new_states(pipeline, group.key(), meter)?;
+                    group.insert(states)
+                }
+            };
+            for ((state, (_, function)), other) in states.iter_mut().zip(&pipeline.functions).zip(others) {
+                let (grown, shrunk) = state.merge(function, other);
+                meter.change(grown, shrunk)?;
+            }
+        }
+        Ok(())
     }
 
     /// The rows that the groups become: sorted by what they were grouped by, as far as the pipeline does not say otherwise.
@@ -186,10 +214,19 @@ fn fold(
 ) -> Result<(), TooManyGroups> {
     for (state, (_, function)) in states.iter_mut().zip(&pipeline.functions) {
         let (grown, shrunk) = state.take(function, found);
-        meter.used = meter.used.saturating_sub(shrunk);
-        meter.take(grown)?;
+        meter.change(grown, shrunk)?;
     }
     Ok(())
+}
+
+/// The states of a new group.
+fn new_states(pipeline: &Pipeline, key: &[u8], meter: &mut Meter) -> Result<Box<[State]>, TooManyGroups> {
+    let functions = pipeline.functions.iter().map(|(_, function)| function);
+    let bytes = functions
+        .clone()
+        .map(|function| size_of::<State>() + State::new_bytes(function));
+    meter.take(GROUP_BYTES + key.len() + bytes.sum::<usize>())?;
+    Ok(functions.map(State::new).collect())
 }
 
 /// The same room without what is in it, for values of another text. The memory is used again.

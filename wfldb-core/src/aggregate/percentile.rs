@@ -68,6 +68,45 @@ impl Numbers {
         }
     }
 
+    /// Takes those of another one, and answers by how many bytes that grew.
+    pub(super) fn merge(&mut self, other: Self) -> usize {
+        match (&mut *self, other) {
+            (_, Self::Few(numbers)) => numbers.into_iter().map(|number| self.add(number)).sum(),
+            (Self::Few(numbers), many @ Self::Many { .. }) => {
+                let numbers = std::mem::take(numbers);
+                let slots = match &many {
+                    Self::Many { slots, .. } => slots.len(),
+                    Self::Few(_) => 0,
+                };
+                *self = many;
+                slots * SLOT_BYTES + numbers.into_iter().map(|number| self.add(number)).sum::<usize>()
+            }
+            (
+                Self::Many {
+                    slots,
+                    count,
+                    least,
+                    greatest,
+                },
+                Self::Many {
+                    slots: others,
+                    count: more,
+                    least: other_least,
+                    greatest: other_greatest,
+                },
+            ) => {
+                *count += more;
+                *least = least.min(other_least);
+                *greatest = greatest.max(other_greatest);
+                let before = slots.len();
+                for (slot, count) in others {
+                    *slots.entry(slot).or_default() += count;
+                }
+                (slots.len() - before) * SLOT_BYTES
+            }
+        }
+    }
+
     /// The smallest number that at least `percent` of them do not exceed: the nearest rank. Of many numbers the middle of
     /// its slot, so at most 1/256 of it away.
     pub(super) fn at(&mut self, percent: f64) -> Option<Number> {

@@ -4,7 +4,7 @@ use super::bounds::KeyBounds;
 use super::state::EndOf;
 use super::step::TimeStep;
 use crate::doc::{FieldSet, Value};
-use crate::query::{QueryError, Selector};
+use crate::query::{Condition, QueryError, Selector};
 
 /// An aggregation that was asked for, as docs/PROTOCOL.md gives it.
 ///
@@ -91,6 +91,12 @@ impl Pipeline {
     /// [`QueryError`] with the place of the first fault.
     pub fn parse(body: &Value) -> Result<Self, QueryError> {
         super::parse::pipeline(body)
+    }
+
+    /// What all selectors together want of a document; `None`: there are none, or they want everything.
+    pub fn selector(&self) -> Option<Selector> {
+        let wants_all = |selector: &Selector| *selector.condition() == Condition::All(Vec::new());
+        (!self.matching.iter().all(wants_all)).then(|| Selector::all(&self.matching))
     }
 
     /// Between which keys all documents are that the selectors can match.

@@ -116,6 +116,37 @@ impl State {
         (0, 0)
     }
 
+    /// Takes what the same function found in other documents, and answers by how many bytes that grew and shrank.
+    pub(super) fn merge(&mut self, function: &Function, other: Self) -> (usize, usize) {
+        let side = match function {
+            Function::Max(_) | Function::Last(_) => Ordering::Greater,
+            _ => Ordering::Less,
+        };
+        match (self, other) {
+            (Self::Count(count), Self::Count(more)) => *count += more,
+            (Self::Sum(sum), Self::Sum(other)) | (Self::Mean(sum), Self::Mean(other)) => {
+                return (sum.merge(other), 0);
+            }
+            (Self::Best(best), Self::Best(Some(other))) => return best_of(best, other, side),
+            (Self::Distinct(distinct), Self::Distinct(other)) => return (distinct.merge(other), 0),
+            (Self::About(about), Self::About(other)) => about.merge(&other),
+            (Self::Percentiles(numbers), Self::Percentiles(other)) => return (numbers.merge(other), 0),
+            (Self::End(end), Self::End(Some(other))) => {
+                let before = match end {
+                    Some(end) if other.cmp(end) != side => return (0, 0),
+                    Some(end) => end.bytes(),
+                    None => 0,
+                };
+                let grown = other.bytes();
+                *end = Some(other);
+                return (grown, before);
+            }
+            // Both are made for the same function.
+            _ => {}
+        }
+        (0, 0)
+    }
+
     /// What the function comes to.
     pub(super) fn result(&mut self, function: &Function) -> Value {
         let number = |number: Option<serde_json::Number>| number.map_or(Value::Null, Value::Number);
@@ -145,9 +176,13 @@ impl State {
 
 /// Keeps the value if it is on the wanted side of the one that was kept.
 fn better(best: &mut Option<Ordered>, value: Option<Raw<'_>>, side: Ordering) -> (usize, usize) {
-    let Some(value) = value.map(Ordered::of) else {
-        return (0, 0);
-    };
+    match value {
+        Some(value) => best_of(best, Ordered::of(value), side),
+        None => (0, 0),
+    }
+}
+
+fn best_of(best: &mut Option<Ordered>, value: Ordered, side: Ordering) -> (usize, usize) {
     let before = match best {
         Some(best) if value.cmp(best) != side => return (0, 0),
         Some(best) => best.bytes(),
@@ -207,6 +242,15 @@ impl EndOf {
 }
 
 impl End {
+    /// The order of the documents; none is the same as another.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = match (&self.by, &other.by) {
+            (Some(by), Some(other)) => by.cmp(other),
+            _ => Ordering::Equal,
+        };
+        order.then_with(|| self.key.cmp(&other.key))
+    }
+
     fn bytes(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.len());
         let by = self.by.as_ref().map_or(0, Ordered::bytes);

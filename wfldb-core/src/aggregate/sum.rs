@@ -53,6 +53,23 @@ impl Sum {
         self.count += 1;
     }
 
+    /// Adds what another one has, and answers by how many bytes that grew.
+    pub(super) fn merge(&mut self, other: Self) -> usize {
+        self.whole += other.whole;
+        self.count += other.count;
+        match (&mut self.wide, other.wide) {
+            (_, None) => 0,
+            (Some(wide), Some(other)) => {
+                wide.merge(*other);
+                0
+            }
+            (empty @ None, other) => {
+                *empty = other;
+                WIDE_BYTES
+            }
+        }
+    }
+
     /// The sum; `None` where it is larger than any double.
     pub(super) fn total(&self) -> Option<Number> {
         if self.wide.is_none()
@@ -127,6 +144,16 @@ impl Wide {
         if self.pending == CARRY_EVERY {
             self.carry();
         }
+    }
+
+    fn merge(&mut self, mut other: Self) {
+        // Carried digits are far from what they can hold.
+        self.carry();
+        other.carry();
+        for (digit, more) in self.digits.iter_mut().zip(other.digits) {
+            *digit += more;
+        }
+        self.carry();
     }
 
     /// Brings all digits but the last between 0 and 2^32.

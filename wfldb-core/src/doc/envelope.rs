@@ -27,7 +27,7 @@ const TIME: &str = "_ts";
 const PREVIOUS: &str = "_prev";
 const BY: &str = "_by";
 const HASH: &str = "_hash";
-const SIGNATURE: &str = "_sig";
+pub(crate) const SIGNATURE: &str = "_sig";
 /// The members of an envelope.
 pub const MEMBERS: [&str; 7] = [ID, VERSION, TIME, PREVIOUS, BY, HASH, SIGNATURE];
 

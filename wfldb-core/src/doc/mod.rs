@@ -13,6 +13,7 @@ mod schema;
 mod sshsig;
 mod timed;
 
+pub(crate) use self::envelope::SIGNATURE;
 pub use self::envelope::{
     DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT, MEMBERS, Sealed,
     Standing, payload, split_signature, stored_text, verify, with_signature, without_envelope,

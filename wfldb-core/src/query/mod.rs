@@ -3,6 +3,7 @@
 
 mod condition;
 mod error;
+mod evaluate;
 mod imply;
 mod parse;
 mod pattern;
@@ -15,6 +16,7 @@ mod source;
 
 pub use self::condition::{Comparison, Condition, JsonType, Test};
 pub use self::error::{QueryError, QueryFault};
+pub use self::evaluate::Evaluator;
 pub use self::pattern::Pattern;
 pub use self::plan::{Access, IndexWish, Known, Plan, Walk, plan};
 pub use self::project::project;

@@ -16,7 +16,8 @@ pub fn project(fields: &[FieldPath], document: Value) -> Value {
     Value::Object(projected)
 }
 
-fn put(members: &mut Object, names: &[String], value: &Value) {
+/// Puts a value at its place.
+pub(super) fn put(members: &mut Object, names: &[String], value: &Value) {
     match names {
         [] => {}
         [last] => {

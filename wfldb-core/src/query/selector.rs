@@ -56,6 +56,18 @@ impl Selector {
         })
     }
 
+    /// What all of these want.
+    #[must_use]
+    pub fn all(selectors: &[Self]) -> Self {
+        let conditions = selectors.iter().map(|selector| selector.condition.clone());
+        let sources: Value = selectors.iter().map(|selector| selector.source.clone()).collect();
+        Self {
+            condition: Condition::All(conditions.collect()),
+            text: selectors.iter().find_map(|selector| selector.text.clone()),
+            source: serde_json::json!({ "$and": sources }),
+        }
+    }
+
     /// Whether a document is wanted, as far as its values say; which documents `$text` finds is for who asks the index.
     pub fn matches(&self, document: &Value) -> bool {
         self.condition.matches(document)

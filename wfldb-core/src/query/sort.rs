@@ -1,5 +1,7 @@
 //! The order that a query wants its answer in.
 
+use std::borrow::Cow;
+
 use super::QueryFault;
 use super::condition::is_key;
 use crate::doc::{FieldPath, Object, Value, write_key};
@@ -53,10 +55,18 @@ impl SortField {
 
 /// Bytes that compare as documents are sorted; none begins another. A field that is not there comes before all values.
 pub fn sort_key(fields: &[SortField], document: &Value) -> Vec<u8> {
+    sort_key_of(fields, |path| path.of(document).map(Cow::Borrowed))
+}
+
+/// The same of a document whose values are found one by one.
+pub(super) fn sort_key_of<'v>(
+    fields: &[SortField],
+    of: impl Fn(&FieldPath) -> Option<Cow<'v, Value>>,
+) -> Vec<u8> {
     let mut key = Vec::new();
     for field in fields {
         let from = key.len();
-        match field.path.of(document) {
+        match of(&field.path).as_deref() {
             None => key.push(MISSING),
             // Keys have no zero byte.
             Some(Value::String(id)) if field.is_key() => {

@@ -19,6 +19,20 @@ fn rows(pipeline: &Value, documents: &[Value]) -> Vec<Value> {
     groups.finish().unwrap().all().map(Value::Object).collect()
 }
 
+/// The same, each part for itself and put together then.
+fn in_parts<'a>(pipeline: &Value, parts: impl Iterator<Item = &'a [Value]>) -> Vec<Value> {
+    let pipeline = Arc::new(Pipeline::parse(pipeline).unwrap());
+    let mut whole = Aggregation::new(Arc::clone(&pipeline), 1 << 26);
+    for part in parts {
+        let mut groups = Aggregation::new(Arc::clone(&pipeline), 1 << 26);
+        for document in part {
+            groups.take(&canonical(document)).unwrap();
+        }
+        whole.merge(groups).unwrap();
+    }
+    whole.finish().unwrap().all().map(Value::Object).collect()
+}
+
 fn key(value: &Value) -> Vec<u8> {
     let mut key = Vec::new();
     write_key(value, &mut key);
@@ -165,7 +179,50 @@ proptest! {
             documents.rotate_left(turn);
         }
         prop_assert_eq!(&rows(&pipeline, &documents), &expected);
+        // And in parts, which are put together.
+        let parts = documents.chunks(documents.len().div_ceil(3).max(1));
+        prop_assert_eq!(&in_parts(&pipeline, parts), &expected);
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    /// DEFECT: an end that is the last part's, a sum that loses its carry, a percentile of one part.
+    #[test]
+    fn groups_of_parts_are_those_of_the_whole(
+        numbers in prop::collection::vec((0_i64..4, -1e9..1e9_f64), 0..3000),
+        parts in 1_usize..5,
+    ) {
+        let documents: Vec<Value> = numbers.iter().enumerate().map(|(place, (group, number))| {
+            json!({"_id": format!("k{place:04}"), "g": group, "n": number})
+        }).collect();
+        let pipeline = json!({"pipeline": [{"group": {"by": ["g"], "fields": {
+            "sum": {"sum": "n"}, "mean": {"avg": "n"}, "about": {"distinct": {"field": "n", "approximate": true}},
+            "ends": {"percentiles": {"field": "n", "at": [0, 10, 50, 99.9, 100]}}, "least": {"first": {"field": "_id", "by": "n"}},
+        }}}]});
+        let chunks = documents.chunks(documents.len().div_ceil(parts).max(1));
+        prop_assert_eq!(in_parts(&pipeline, chunks), rows(&pipeline, &documents));
+    }
+}
+
+/// DEFECT: parts that are put together without being counted.
+#[test]
+fn groups_that_are_put_together_are_bounded_too() {
+    let pipeline = Pipeline::parse(&json!({"pipeline": [{"group": {"by": ["v"]}}]})).unwrap();
+    let pipeline = Arc::new(pipeline);
+    let part = |from: u64, to: u64| {
+        let mut part = Aggregation::new(Arc::clone(&pipeline), 30_000);
+        for value in from..to {
+            part.take(format!("{{\"v\":{value}}}").as_bytes()).unwrap();
+        }
+        part
+    };
+    let mut all = part(0, 100);
+    assert!(all.merge(part(50, 100)).is_ok());
+    assert_eq!(all.bytes(), part(0, 100).bytes());
+    assert!(all.merge(part(100, 200)).is_err());
 }
 
 fn at(times: &[&str], bucket: &str) -> Vec<(Value, Value)> {

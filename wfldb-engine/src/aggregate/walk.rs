@@ -5,6 +5,8 @@
 //! the other. Otherwise, and for a range of keys, heads are read first and the bodies that they name one by one, in the
 //! order of their versions, in which they stand.
 //!
+//! Conditions that an index narrows to few documents are asked of that index instead.
+//!
 //! A pass over `bodies` alone has no etag to compare a body with. The storage compares each block with a checksum of its
 //! own when it reads it.
 
@@ -14,7 +16,9 @@ use wfldb_core::aggregate::KeyBounds;
 use wfldb_core::id::BucketId;
 use wfldb_core::time::UnixMillis;
 
-use super::Run;
+use super::bodies::Bodies;
+use super::helpers::Helpers;
+use super::{Run, Work};
 use crate::commit::plan::DueWhat;
 use crate::error::EngineError;
 use crate::object::inline_body;
@@ -36,31 +40,35 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// All documents of the bucket.
-    pub(super) fn all(&self, run: &mut Run) -> Result<(), EngineError> {
-        let counters = self
-            .snapshot
-            .get(Space::Counters, &key::bucket_counters(self.bucket))?;
-        let counters = BucketCounters::decode(&counters.ok_or(EngineError::Corrupt("counters"))?)?;
+    pub(super) fn all(&self, work: &Work, helpers: &Helpers) -> Result<Run, EngineError> {
+        let counters = self.counters()?;
         let ended = if counters.objects == counters.versions {
             self.ended()?
         } else {
             None
         };
         let Some(ended) = ended else {
-            return self.keys(&KeyBounds::default(), run);
+            let mut run = work.begin();
+            self.keys(&KeyBounds::default(), &mut run)?;
+            return Ok(run);
         };
-        let prefix = key::of_bucket(self.bucket);
-        for row in self
+        let bodies = Bodies {
+            snapshot: self.snapshot,
+            bucket: self.bucket,
+            ended,
+            documents: counters.objects,
+        };
+        bodies.run(work, helpers)
+    }
+
+    /// What the bucket has.
+    pub(super) fn counters(&self) -> Result<BucketCounters, EngineError> {
+        let counters = self
             .snapshot
-            .range(Space::Bodies, &prefix, &prefix_end(&prefix), false)
-        {
-            let (row_key, body) = row?;
-            if !ended.is_empty() && ended.contains(row_key.get(prefix.len()..).unwrap_or_default()) {
-                continue;
-            }
-            run.take(&body)?;
-        }
-        Ok(())
+            .get(Space::Counters, &key::bucket_counters(self.bucket))?;
+        Ok(BucketCounters::decode(
+            &counters.ok_or(EngineError::Corrupt("counters"))?,
+        )?)
     }
 
     /// The versions of the bucket that have ended and are not removed yet; `None`: too many.

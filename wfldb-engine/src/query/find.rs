@@ -1,10 +1,9 @@
 //! Asking, and asking how it is answered.
 
 use wfldb_core::auth::{Authorized, Op};
-use wfldb_core::doc::Value;
 use wfldb_core::index::{IndexDefinition, IndexName};
 use wfldb_core::object::BucketKind;
-use wfldb_core::query::{Access, FindRequest, IndexWish, Known, Plan, plan};
+use wfldb_core::query::{Access, Evaluator, FindRequest, IndexWish, Known, Plan, plan};
 
 use super::budget::{Budget, FindStats};
 use super::position::FindPosition;
@@ -18,8 +17,8 @@ use crate::index::ready;
 /// The answer to a question.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The documents, as far as they were asked for.
-    pub documents: Vec<Value>,
+    /// The documents in JSON, as far as they were asked for.
+    pub documents: Vec<Vec<u8>>,
     /// Where the next answer goes on; `None`: there is no more.
     pub next: Option<FindPosition>,
     /// How many documents there are, where that was asked.
@@ -211,6 +210,7 @@ impl Engine {
             snapshot: &*snapshot,
             bucket: &bucket,
             request,
+            evaluator: Evaluator::new(request),
             plan: &plan,
             index,
             visible,

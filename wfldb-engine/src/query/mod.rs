@@ -2,6 +2,7 @@
 
 mod budget;
 mod find;
+mod narrowed;
 mod position;
 mod rows;
 mod run;
@@ -9,5 +10,6 @@ mod sorted;
 
 pub use self::budget::FindStats;
 pub use self::find::{Explained, Found, PlanSummary};
+pub(crate) use self::narrowed::Narrowed;
 pub use self::position::FindPosition;
 pub use self::sorted::TextMatch;

@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
+use bytes::Bytes;
 use wfldb_core::auth::Authorized;
-use wfldb_core::doc::Value;
 use wfldb_core::index::IndexDefinition;
 use wfldb_core::limits::FIND_ANSWER_BYTES_MAX;
 use wfldb_core::name::{KeyPrefix, ObjectKey};
-use wfldb_core::query::{Access, FindRequest, Plan, project};
+use wfldb_core::query::{Access, Evaluator, FindRequest, Plan};
 use wfldb_core::time::UnixMillis;
 
 use super::budget::{Budget, UsedUp};
@@ -24,6 +24,7 @@ pub(super) struct Run<'a> {
     pub(super) snapshot: &'a dyn Snapshot,
     pub(super) bucket: &'a BucketRow,
     pub(super) request: &'a FindRequest,
+    pub(super) evaluator: Evaluator<'a>,
     pub(super) plan: &'a Plan,
     /// The index that the plan walks.
     pub(super) index: Option<&'a IndexDefinition>,
@@ -35,13 +36,14 @@ pub(super) struct Run<'a> {
 /// A document that is wanted.
 pub(super) struct Wanted {
     pub(super) row: ObjectRow,
-    pub(super) document: Value,
+    /// The stored text.
+    pub(super) text: Bytes,
 }
 
 /// A page that is being filled.
 #[derive(Default)]
 pub(super) struct Page {
-    pub(super) documents: Vec<Value>,
+    pub(super) documents: Vec<Vec<u8>>,
     bytes: usize,
 }
 
@@ -52,15 +54,13 @@ impl Page {
     }
 
     /// Adds a document as it is answered.
-    pub(super) fn add(&mut self, request: &FindRequest, wanted: Wanted) {
-        let Wanted { row, mut document } = wanted;
+    pub(super) fn add(&mut self, evaluator: &Evaluator<'_>, wanted: &Wanted) {
+        let Wanted { row, text } = wanted;
         self.bytes = self
             .bytes
             .saturating_add(usize::try_from(row.len).unwrap_or(usize::MAX));
-        if let (Some(signature), Some(members)) = (&row.signature, document.as_object_mut()) {
-            members.insert("_sig".to_owned(), signature.to_string().into());
-        }
-        self.documents.push(project(&request.fields, document));
+        self.documents
+            .push(evaluator.answer(text, row.signature.as_ref()));
     }
 }
 
@@ -109,7 +109,7 @@ impl Run<'_> {
                         .or_else(|| last.clone())
                         .filter(|_| self.request.limit > 0);
                 } else {
-                    page.add(self.request, wanted);
+                    page.add(&self.evaluator, &wanted);
                     last = Some(position);
                     continue;
                 }
@@ -160,14 +160,14 @@ impl Run<'_> {
         if !head.is_live(self.now) {
             return Ok(None);
         }
-        let document = self.read(&head)?;
-        if !self.request.selector.matches(&document) {
+        let text = self.read(&head)?;
+        if !self.evaluator.matches(&text) {
             return Ok(None);
         }
-        if entry.is_some() && !whole && !self.is_first(&row.object, &row.place, &document)? {
+        if entry.is_some() && !whole && !self.is_first(&row.object, &row.place, &text)? {
             return Ok(None);
         }
-        Ok(Some(Wanted { row: head, document }))
+        Ok(Some(Wanted { row: head, text }))
     }
 
     /// INVARIANT 2: an entry goes with the head that has it.
@@ -179,20 +179,21 @@ impl Run<'_> {
         Ok(ObjectRow::decode(&head)?)
     }
 
-    /// The members of a stored document.
-    pub(super) fn read(&mut self, head: &ObjectRow) -> Result<Value, EngineError> {
+    /// The text of a stored document.
+    pub(super) fn read(&mut self, head: &ObjectRow) -> Result<Bytes, EngineError> {
         let text = inline_body(self.snapshot, &self.bucket.id, head)?;
         self.budget.document(text.len());
-        serde_json::from_slice(&text).map_err(|_| EngineError::Corrupt("document"))
+        Ok(text)
     }
 
     /// Whether an entry is the first one of its document within the ranges, in the direction of the walk.
-    fn is_first(&self, object: &ObjectKey, place: &[u8], document: &Value) -> Result<bool, EngineError> {
+    fn is_first(&self, object: &ObjectKey, place: &[u8], text: &[u8]) -> Result<bool, EngineError> {
         let (Some(index), Access::Index { ranges, reverse, .. }) = (self.index, &self.plan.access) else {
             return Ok(true);
         };
+        let document = serde_json::from_slice(text).map_err(|_| EngineError::Corrupt("document"))?;
         let entries = index
-            .entries(document)
+            .entries(&document)
             .map_err(|_| EngineError::Corrupt("index entry"))?;
         let mut places: Vec<Vec<u8>> = entries.iter().map(|entry| entry.key(object)).collect();
         places.retain(|place| {

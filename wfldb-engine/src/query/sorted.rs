@@ -2,11 +2,10 @@
 
 use std::collections::BinaryHeap;
 
-use wfldb_core::doc::Value;
+use bytes::Bytes;
 use wfldb_core::id::VersionId;
 use wfldb_core::limits::{BOOKMARK_POSITION_BYTES_MAX, FIND_SORT_BYTES_MAX};
 use wfldb_core::name::ObjectKey;
-use wfldb_core::query::sort_key;
 
 use super::budget::UsedUp;
 use super::rows::Rows;
@@ -76,7 +75,7 @@ impl Run<'_> {
             let object = row.object.clone();
             let Some(wanted) = self.wanted(row)? else { continue };
             count += 1;
-            let by = sort_key(&self.request.sort, &wanted.document);
+            let by = self.evaluator.sort_key(&wanted.text);
             if is_behind(&by, &object, from) {
                 first.add(by, object)?;
             }
@@ -101,14 +100,14 @@ impl Run<'_> {
             if !self.proof.sees_key(&found.key) {
                 continue;
             }
-            let Some(document) = self.as_found(found)? else {
+            let Some(text) = self.as_found(found)? else {
                 continue;
             };
             count += 1;
             let by = if self.request.sort.is_empty() {
                 best_first(found.score).to_vec()
             } else {
-                sort_key(&self.request.sort, &document)
+                self.evaluator.sort_key(&text)
             };
             if is_behind(&by, &found.key, from) {
                 first.add(by, found.key.clone())?;
@@ -118,7 +117,7 @@ impl Run<'_> {
     }
 
     /// The document that a search found, if it is still that version and the rest of the selector wants it.
-    fn as_found(&mut self, found: &TextMatch) -> Result<Option<Value>, EngineError> {
+    fn as_found(&mut self, found: &TextMatch) -> Result<Option<Bytes>, EngineError> {
         let head = self
             .snapshot
             .get(Space::Heads, &key::head(&self.bucket.id, &found.key))?;
@@ -127,8 +126,8 @@ impl Run<'_> {
         if head.version != found.version || !head.is_live(self.now) {
             return Ok(None);
         }
-        let document = self.read(&head)?;
-        Ok(self.request.selector.matches(&document).then_some(document))
+        let text = self.read(&head)?;
+        Ok(self.evaluator.matches(&text).then_some(text))
     }
 
     fn passed_over(&self, from: Option<&FindPosition>) -> usize {
@@ -148,8 +147,8 @@ impl Run<'_> {
                 break;
             }
             let row = self.head(&object)?;
-            let document = self.read(&row)?;
-            page.add(self.request, Wanted { row, document });
+            let text = self.read(&row)?;
+            page.add(&self.evaluator, &Wanted { row, text });
             let key = object.as_str().as_bytes().to_vec();
             last = Some(FindPosition::Sorted { by, key });
         }

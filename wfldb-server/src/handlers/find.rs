@@ -11,6 +11,7 @@ use wfldb_core::limits::QUERY_BYTES_MAX;
 use wfldb_core::query::{FindRequest, QueryError, QueryFault};
 use wfldb_core::text::SearchRequest;
 use wfldb_engine::{EngineError, FindStats};
+use wfldb_net::accept;
 use wfldb_net::find::{ExecutionStats, ExplainAnswer, FindAnswer};
 use wfldb_net::route::{Parameters, RouteError};
 
@@ -52,12 +53,31 @@ pub(super) async fn find(call: Call) -> Result<Reply, Fault> {
                 count: found.count,
                 seq: matches.map(|matches| matches.seq),
                 execution_stats: asked.execution_stats.then(|| stats(authorized, &found.stats)),
-                docs: found.documents,
+                docs: Vec::new(),
             };
-            respond::json(StatusCode::OK, &answer)
+            let body = with_documents(&answer, &found.documents)?;
+            Ok(respond::bytes(accept::JSON, body.into()))
         },
     )
     .await
+}
+
+/// The answer with the documents in it, which are JSON already.
+fn with_documents(answer: &FindAnswer, documents: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+    const BEGIN: &[u8] = b"{\"docs\":[";
+    let rest = serde_json::to_vec(answer).map_err(|_| Fault::Panicked)?;
+    let rest = rest.strip_prefix(BEGIN).ok_or(Fault::Panicked)?;
+    let bytes: usize = documents.iter().map(|document| document.len() + 1).sum();
+    let mut body = Vec::with_capacity(BEGIN.len() + bytes + rest.len());
+    body.extend_from_slice(BEGIN);
+    for (place, document) in documents.iter().enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(document);
+    }
+    body.extend_from_slice(rest);
+    Ok(body)
 }
 
 /// `POST /v1/{bucket}/_explain`.

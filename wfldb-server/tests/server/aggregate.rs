@@ -87,6 +87,39 @@ async fn documents_outside_of_the_grant_are_not_grouped() {
     }
 }
 
+/// DEFECT: an index, which has the documents of all, that is asked without looking at the grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_groups_nothing_outside_of_the_grant() {
+    let store = sales().await;
+    for number in 0..40 {
+        let document = json!({"city": "Bonn", "price": 2000 + number}).to_string();
+        store
+            .send(Ask::new("PUT", &format!("/v1/sales/de/{number}")).body(document))
+            .await
+            .ok(StatusCode::CREATED);
+    }
+    let index = json!({"index": {"fields": ["price"]}}).to_string();
+    store
+        .send(Ask::new("POST", "/v1/sales/_index?wait=true").body(index))
+        .await
+        .ok(StatusCode::OK);
+    let pipeline = json!({"pipeline": [
+        {"match": {"price": {"$gte": 7, "$lte": 100}}},
+        {"group": {"by": ["city"], "fields": {"total": {"sum": "price"}}}},
+    ]});
+    let asked = || Ask::new("POST", "/v1/sales/_aggregate").body(pipeline.to_string());
+    let all = store.send(asked()).await.ok(StatusCode::OK).json();
+    assert_eq!(
+        all["rows"],
+        json!([{"city": "Boston", "total": 100}, {"city": "Kyiv", "total": 17}])
+    );
+    assert_eq!(all["examined"], json!(3), "the index answers");
+    let europe = store.holder(&[r#"{"b":"sales","p":"eu/","ops":["query"]}"#]);
+    let seen = store.send_as(&europe, asked()).await.ok(StatusCode::OK).json();
+    assert_eq!(seen["rows"], json!([{"city": "Kyiv", "total": 17}]));
+    assert_eq!(seen["examined"], json!(2), "what it may not see is not read");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_as_lines_where_they_are_asked_for() {
     let store = sales().await;
