@@ -281,7 +281,6 @@ pub(crate) fn put_safety(preconditions: &Preconditions, etag: Option<ContentHash
     }
 }
 
-/// The same of a delete: a tombstone counts as absent, so each condition is false after it, or it writes nothing.
 fn erasing(bucket: &BucketName, key: &ObjectKey, version: &VersionId, preconditions: &Preconditions) -> Call {
     let version = version.to_string();
     let mut call = Call::new(Method::Delete, object_path(bucket, key)).query(&[("version", &version)]);
@@ -290,6 +289,7 @@ fn erasing(bucket: &BucketName, key: &ObjectKey, version: &VersionId, preconditi
     call
 }
 
+/// The same of a delete: a tombstone counts as absent, so each condition is false after it, or it writes nothing.
 pub(crate) fn delete_safety(preconditions: &Preconditions) -> Safety {
     if preconditions.is_empty() {
         Safety::Write

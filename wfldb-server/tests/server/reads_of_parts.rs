@@ -1,5 +1,7 @@
 //! Reads that are a part of a request, and answers that last, in buckets with `audit_reads`.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
@@ -170,7 +172,8 @@ async fn a_feed_has_its_entry_and_one_without_ends() {
     store.send(put).await.ok(StatusCode::OK);
     let put = Ask::new("PUT", "/v1/plain/secret").body("{}");
     store.send(put).await.ok(StatusCode::CREATED);
-    let told = open.into_body().collect().await.unwrap().to_bytes();
+    let told = tokio::time::timeout(Duration::from_secs(60), open.into_body().collect());
+    let told = told.await.unwrap().unwrap().to_bytes();
     let told = String::from_utf8(told.to_vec()).unwrap();
     assert!(told.trim_end().ends_with(r#""end":"audited"}"#), "{told}");
     assert!(!told.contains("secret"), "{told}");

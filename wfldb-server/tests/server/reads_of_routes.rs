@@ -67,9 +67,8 @@ fn leaves(kind: RouteKind, method: Method) -> Leaves {
 /// The word of the entry of a refusal.
 fn refusal(kind: RouteKind, method: Method) -> Option<&'static str> {
     match (leaves(kind, method), kind) {
-        (Leaves::Nothing, _) => None,
         // Whose link does not allow it has signed nothing that says what was asked for.
-        (_, RouteKind::ObjectLink) => None,
+        (Leaves::Nothing, _) | (_, RouteKind::ObjectLink) => None,
         (Leaves::Also(_), RouteKind::ObjectCopy) => Some("put cat"),
         (Leaves::Also(_), RouteKind::Bulk | RouteKind::Batch) => Some("put "),
         (Leaves::Read(word) | Leaves::Also(word) | Leaves::Refusal(word), _) => Some(word),
