@@ -492,7 +492,8 @@ fn a_request_without_a_route_is_told_why() {
             Method::Get,
             Method::Head,
             Method::Put,
-            Method::Delete
+            Method::Delete,
+            Method::Patch
         ]))
     );
 }
