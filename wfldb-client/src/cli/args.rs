@@ -171,7 +171,7 @@ pub(crate) struct Patch {
     pub(crate) target: Target,
     /// An object (JSON Merge Patch) or a list (JSON Patch); @FILE reads it from a file, - from standard input
     #[arg(value_name = "PATCH|@FILE|-")]
-    pub(crate) patch: String,
+    pub(crate) change: String,
     #[command(flatten)]
     pub(crate) conditions: Conditions,
 }

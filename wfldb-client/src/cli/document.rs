@@ -47,7 +47,7 @@ fn laid_out(value: &Value) -> String {
 
 pub(crate) async fn patch(client: &Client, output: &Output, args: &Patch) -> Result<(), Failure> {
     let (target, key) = (&args.target, args.target.key()?);
-    let patch = input(&args.patch, DOCUMENT_BYTES_MAX)?;
+    let patch = input(&args.change, DOCUMENT_BYTES_MAX)?;
     let form = match serde_json::from_slice(&patch) {
         Ok(Value::Object(_)) => PatchForm::Merge,
         Ok(Value::Array(_)) => PatchForm::Json,
