@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One PostgreSQL with durable commits (its default), over a Unix socket in the scratch directory. It refuses to run as
+# One PostgreSQL with durable commits (its default), over TCP on loopback as everything here. It refuses to run as
 # root, so there it runs as `nobody`. `POSTGRES_BIN` names another directory of binaries.
 source "$(dirname "$0")/common.sh"
 bin=${POSTGRES_BIN:-}
@@ -17,9 +17,9 @@ while [[ $(id -u) == 0 && $above != / ]]; do chmod a+x "$above" && above=$(dirna
 (cd "$scratch" && "${owner[@]}" "$bin/initdb" -D "$scratch/data" -U bench --auth=trust --no-locale --encoding=UTF8) >"$scratch/initdb.log" 2>&1
 port=$(free_port)
 cd "$scratch"
-settings=(-c listen_addresses= -c "unix_socket_directories=$scratch/run" -c "port=$port" -c shared_buffers=1GB
+settings=(-c listen_addresses=127.0.0.1 -c "unix_socket_directories=$scratch/run" -c "port=$port" -c shared_buffers=1GB
   -c effective_cache_size=4GB -c work_mem=64MB -c maintenance_work_mem=256MB -c max_wal_size=4GB -c jit=off -c random_page_cost=1.1)
 start "${owner[@]}" "$bin/postgres" -D "$scratch/data" "${settings[@]}"
 ready "$bin/pg_isready" -h "$scratch/run" -p "$port" -U bench
 version=$("$bin/postgres" --version)
-announce "{\"address\":\"$scratch/run\",\"pid\":$pid,\"port\":$port,\"durability\":\"commits synced (its default); shared_buffers 1 GB, random_page_cost 1.1, jit off\",\"version\":\"$version\"}"
+announce "{\"address\":\"127.0.0.1\",\"pid\":$pid,\"port\":$port,\"durability\":\"commits synced (its default); shared_buffers 1 GB, random_page_cost 1.1, jit off\",\"version\":\"$version\"}"

@@ -84,6 +84,13 @@ impl Orders {
         })
     }
 
+    /// The orders of some numbers with their keys.
+    pub(crate) fn documents(self, from: u64, to: u64) -> Vec<(String, Value)> {
+        (from..to)
+            .map(|number| (Self::key(number), self.document(number)))
+            .collect()
+    }
+
     fn customer(self, random: &mut Numbers) -> String {
         format!(
             "customer-{:07}",

@@ -21,7 +21,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use self::data::{Numbers, Orders};
-use self::store::{DocumentStore, Question, RANGE_LIMIT, Task};
+#[cfg(feature = "sql")]
+use self::store::CLIENTS_MAX;
+use self::store::{BULK_DOCUMENTS, DocumentStore, Question, RANGE_LIMIT, Task};
 use crate::Failure;
 use crate::histogram::Histogram;
 use crate::measure::{Measured, Part, Seen};
@@ -101,6 +103,10 @@ impl Asker {
                 let number = self.orders.count + inserted.fetch_add(1, Ordering::Relaxed);
                 Question::Insert(Orders::key(number), self.orders.document(number))
             }
+            Task::Bulk => {
+                let from = self.orders.count + inserted.fetch_add(BULK_DOCUMENTS, Ordering::Relaxed);
+                Question::Bulk(self.orders.documents(from, from + BULK_DOCUMENTS))
+            }
             Task::Read => Question::Read(self.orders.some_key(random)),
             Task::Equal => Question::Equal(self.orders.some_customer(random)),
             Task::Range => Question::Range(self.orders.some_totals(random, RANGE_LIMIT)),
@@ -159,7 +165,7 @@ fn ours(
     let store = Arc::new(store);
     ask_everything(NAME, &store, peer.pid(), runtime, terms, report)?;
     for task in [Task::Equal, Task::Range, Task::Newest] {
-        let capacity = report.rate(NAME, task).unwrap_or(0.0);
+        let capacity = report.rate(NAME, task, terms.clients).unwrap_or(0.0);
         let offered = offered::run(&store, runtime, terms, task, capacity / 2.0)?;
         offered.print(OFFERED_P95_MS);
         report.offered.push(offered);
@@ -191,7 +197,7 @@ fn with_postgres(
     };
     let facts = peer.facts();
     let port = facts.port.ok_or("the script names no port")?;
-    let store = runtime.block_on(postgres::Postgres::new(&facts.address, port, terms.clients))?;
+    let store = runtime.block_on(postgres::Postgres::new(&facts.address, port, CLIENTS_MAX))?;
     ask_everything(NAME, &Arc::new(store), peer.pid(), runtime, terms, report)?;
     report.stores.push(About {
         target: NAME.to_owned(),
@@ -232,35 +238,39 @@ fn ask_everything<S: DocumentStore>(
         terms.orders.count
     );
     report.loads.push(Load { store: name, seconds });
-    // Inserts last, so that all stores answer about the same documents.
-    for task in Task::ALL
-        .into_iter()
-        .filter(|task| *task != Task::Insert)
-        .chain([Task::Insert])
-    {
-        let clients = task.clients(terms.clients);
-        let warm = Terms {
-            time: terms.time / 5,
-            ..terms
-        };
-        let inserted = Arc::new(AtomicU64::new(0));
-        runtime.block_on(ask(store, task, clients, warm, &inserted))?;
-        let (server, generator) = (Meter::of_tree(pid)?, Meter::of_self()?);
-        let (seen, answers) = runtime.block_on(ask(store, task, clients, terms, &inserted))?;
-        let generator: Option<Spent> = (pid != std::process::id())
-            .then(|| generator.spent())
-            .transpose()?;
-        let measured = Measured::new(seen, &server.spent()?, generator.as_ref());
-        let row = Row {
-            store: name,
-            task,
-            clients,
-            #[expect(clippy::cast_precision_loss, reason = "an average for people")]
-            answers: answers as f64 / measured.ops.max(1) as f64,
-            measured,
-        };
-        row.print();
-        report.rows.push(row);
+    // Writes last, so that all stores answer about the same documents.
+    let (writes, questions): (Vec<Task>, Vec<Task>) = Task::ALL.into_iter().partition(|task| task.writes());
+    let inserted = Arc::new(AtomicU64::new(0));
+    for task in questions.into_iter().chain(writes) {
+        if !store.can(task) {
+            report
+                .skipped
+                .push(format!("{name}: {}, which it was built without", task.name()));
+            continue;
+        }
+        for clients in task.clients(terms.clients) {
+            let warm = Terms {
+                time: terms.time / 5,
+                ..terms
+            };
+            runtime.block_on(ask(store, task, clients, warm, &inserted))?;
+            let (server, generator) = (Meter::of_tree(pid)?, Meter::of_self()?);
+            let (seen, answers) = runtime.block_on(ask(store, task, clients, terms, &inserted))?;
+            let generator: Option<Spent> = (pid != std::process::id())
+                .then(|| generator.spent())
+                .transpose()?;
+            let measured = Measured::new(seen, &server.spent()?, generator.as_ref());
+            let row = Row {
+                store: name,
+                task,
+                clients,
+                #[expect(clippy::cast_precision_loss, reason = "an average for people")]
+                answers: answers as f64 / measured.ops.max(1) as f64,
+                measured,
+            };
+            row.print();
+            report.rows.push(row);
+        }
     }
     Ok(())
 }
@@ -310,11 +320,11 @@ async fn ask<S: DocumentStore>(
 }
 
 impl Report {
-    fn rate(&self, store: &str, task: Task) -> Option<f64> {
+    fn rate(&self, store: &str, task: Task, clients: usize) -> Option<f64> {
         let row = self
             .rows
             .iter()
-            .find(|row| row.store == store && row.task == task)?;
+            .find(|row| row.store == store && row.task == task && row.clients == clients)?;
         Some(row.measured.ops_per_s)
     }
 }
@@ -343,13 +353,16 @@ fn ratios(report: &Report) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     for (to, wanted) in [("postgresql", Some(Wanted::AtLeast(1.0))), ("sqlite", None)] {
         for task in Task::ALL {
-            let (ours, theirs) = (report.rate("wfldb", task), report.rate(to, task));
-            ratios.push(Ratio {
-                of: format!("{} per second", task.name()),
-                to,
-                value: ours.zip(theirs).map(|(ours, theirs)| ours / theirs.max(1e-9)),
-                wanted,
-            });
+            for clients in task.clients(report.clients) {
+                let rate = |store| report.rate(store, task, clients);
+                let rates = rate("wfldb").zip(rate(to));
+                ratios.push(Ratio {
+                    of: format!("{} x{clients} per second", task.name()),
+                    to,
+                    value: rates.map(|(ours, theirs)| ours / theirs.max(1e-9)),
+                    wanted,
+                });
+            }
         }
     }
     ratios

@@ -1,7 +1,9 @@
-//! PostgreSQL: `jsonb` in one table, an index for each question, prepared statements, a connection for each client.
+//! PostgreSQL: `jsonb` in one table, an index for each question, prepared statements, a connection for each client, over
+//! TCP on loopback.
 
-use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Json;
 use tokio_postgres::{Client, NoTls, Statement};
@@ -10,8 +12,9 @@ use super::data::Orders;
 use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT};
 use crate::Failure;
 
-/// Rows of one statement while loading.
-const LOAD_ROWS: u64 = 1000;
+/// Rows of one statement while loading, and statements at once.
+const LOAD_ROWS: u64 = 500;
+const LOAD_STATEMENTS: usize = 8;
 
 pub(crate) struct Postgres {
     clients: Vec<Connected>,
@@ -25,6 +28,7 @@ struct Connected {
 
 struct Statements {
     insert: Statement,
+    bulk: Statement,
     read: Statement,
     equal: Statement,
     range: Statement,
@@ -40,6 +44,9 @@ impl Statements {
                          avg((doc->>'total')::float8) FROM orders GROUP BY 1 ORDER BY 1";
         Ok(Self {
             insert: client.prepare("INSERT INTO orders (id, doc) VALUES ($1, $2)").await?,
+            bulk: client
+                .prepare("INSERT INTO orders (id, doc) SELECT * FROM unnest($1::text[], $2::jsonb[])")
+                .await?,
             read: client.prepare("SELECT doc::text FROM orders WHERE id = $1").await?,
             equal: client
                 .prepare("SELECT doc::text FROM orders WHERE doc->>'customer' = $1")
@@ -68,9 +75,9 @@ impl Statements {
 }
 
 impl Postgres {
-    /// Connects over the Unix socket in `directory`, and makes the table.
-    pub(crate) async fn new(directory: &str, port: u16, clients: usize) -> Result<Self, Failure> {
-        let settings = format!("host={directory} port={port} user=bench dbname=postgres");
+    /// Connects, and makes the table.
+    pub(crate) async fn new(host: &str, port: u16, clients: usize) -> Result<Self, Failure> {
+        let settings = format!("host={host} port={port} user=bench dbname=postgres");
         let (first, connection) = tokio_postgres::connect(&settings, NoTls).await?;
         let driver = tokio::spawn(async move {
             // Whoever asks is told.
@@ -102,6 +109,20 @@ impl Postgres {
     }
 }
 
+impl Connected {
+    /// In one commit.
+    async fn insert_all(&self, documents: Vec<(String, Value)>) -> Result<u64, Failure> {
+        let (keys, documents): (Vec<String>, Vec<Json<Value>>) = documents
+            .into_iter()
+            .map(|(key, document)| (key, Json(document)))
+            .unzip();
+        Ok(self
+            .client
+            .execute(&self.statements.bulk, &[&keys, &documents])
+            .await?)
+    }
+}
+
 impl Drop for Connected {
     fn drop(&mut self) {
         self.driver.abort();
@@ -110,20 +131,24 @@ impl Drop for Connected {
 
 impl DocumentStore for Postgres {
     async fn load(&self, orders: Orders) -> Result<(), Failure> {
-        let client = &self.client(0)?.client;
-        let mut from = 0;
-        while from < orders.count {
-            let to = (from + LOAD_ROWS).min(orders.count);
-            let mut statement = "INSERT INTO orders (id, doc) VALUES ".to_owned();
-            for number in from..to {
-                let separator = if number == from { "" } else { "," };
-                // Neither keys nor documents have a quote in them.
-                let (key, document) = (Orders::key(number), orders.document(number));
-                write!(statement, "{separator}('{key}','{document}')")?;
+        let next = AtomicU64::new(0);
+        let load = |place: usize| {
+            let next = &next;
+            async move {
+                let connected = self.client(place)?;
+                loop {
+                    let from = next.fetch_add(LOAD_ROWS, Ordering::Relaxed);
+                    if from >= orders.count {
+                        return Ok::<_, Failure>(());
+                    }
+                    let to = (from + LOAD_ROWS).min(orders.count);
+                    connected.insert_all(orders.documents(from, to)).await?;
+                }
             }
-            client.batch_execute(&statement).await?;
-            from = to;
-        }
+        };
+        let [a, b, c, d, e, f, g, h] = std::array::from_fn::<_, LOAD_STATEMENTS, _>(load);
+        tokio::try_join!(a, b, c, d, e, f, g, h)?;
+        let client = &self.client(0)?.client;
         client
             .batch_execute(
                 "CREATE INDEX ON orders ((doc->>'customer')); \
@@ -137,10 +162,13 @@ impl DocumentStore for Postgres {
     }
 
     async fn ask(&self, client: usize, question: Question) -> Result<u64, Failure> {
+        let connected = self.client(client)?;
         let Connected {
             client, statements, ..
-        } = self.client(client)?;
+        } = connected;
+        let aggregates = matches!(question, Question::Aggregate);
         let rows = match question {
+            Question::Bulk(documents) => return connected.insert_all(documents).await,
             Question::Insert(key, document) => {
                 return Ok(client
                     .execute(&statements.insert, &[&key, &Json(document)])
@@ -157,6 +185,12 @@ impl DocumentStore for Postgres {
             Question::Aggregate => client.query(&statements.aggregate, &[]).await?,
             Question::Search(words) => client.query(&statements.search, &[&words.join(" & ")]).await?,
         };
+        if aggregates {
+            return Ok(rows.len() as u64);
+        }
+        for row in &rows {
+            let _: Value = serde_json::from_str(row.try_get(0)?)?;
+        }
         Ok(rows.len() as u64)
     }
 }

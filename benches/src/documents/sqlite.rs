@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, params};
+use serde_json::Value;
 
 use super::data::Orders;
 use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT};
@@ -47,10 +48,10 @@ impl Sqlite {
         Ok(())
     }
 
-    fn insert(writer: &Connection, key: &str, document: &serde_json::Value) -> Result<(), Failure> {
+    fn insert(writer: &Connection, key: &str, document: &Value) -> Result<(), Failure> {
         let mut insert = writer.prepare_cached("INSERT INTO orders (id, doc) VALUES (?1, ?2)")?;
         insert.execute(params![key, document.to_string()])?;
-        let note = document.get("note").and_then(serde_json::Value::as_str);
+        let note = document.get("note").and_then(Value::as_str);
         let mut index = writer.prepare_cached("INSERT INTO notes (rowid, note) VALUES (?1, ?2)")?;
         index.execute(params![writer.last_insert_rowid(), note.unwrap_or("")])?;
         Ok(())
@@ -78,19 +79,23 @@ impl Sqlite {
     }
 
     fn answer(reader: &Connection, question: Question) -> Result<u64, Failure> {
-        // Text of every row is taken out, as a client would.
+        // Every document is read, as a client would.
+        let is_document = !matches!(question, Question::Aggregate);
         let count = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> Result<u64, Failure> {
             let mut statement = reader.prepare_cached(sql)?;
             let mut rows = statement.query(values)?;
             let mut count = 0;
             while let Some(row) = rows.next()? {
-                let text: String = row.get(0)?;
+                let text = row.get_ref(0)?.as_str()?;
+                if is_document {
+                    let _: Value = serde_json::from_str(text)?;
+                }
                 count += u64::from(!text.is_empty());
             }
             Ok(count)
         };
         match question {
-            Question::Insert(..) => Err("readers do not write".into()),
+            Question::Insert(..) | Question::Bulk(..) => Err("readers do not write".into()),
             Question::Read(key) => count("SELECT doc FROM orders WHERE id = ?1", &[&key]),
             Question::Equal(customer) => count(
                 "SELECT doc FROM orders WHERE json_extract(doc, '$.customer') = ?1",
@@ -126,6 +131,23 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// In one commit.
+    async fn write(&self, documents: Vec<(String, Value)>) -> Result<u64, Failure> {
+        let writer = Arc::clone(&self.writer);
+        tokio::task::spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = writer.transaction()?;
+            for (key, document) in &documents {
+                Self::insert(&transaction, key, document)?;
+            }
+            transaction.commit()?;
+            Ok(documents.len() as u64)
+        })
+        .await?
+    }
+}
+
 impl DocumentStore for Sqlite {
     async fn load(&self, orders: Orders) -> Result<(), Failure> {
         let writer = Arc::clone(&self.writer);
@@ -133,17 +155,15 @@ impl DocumentStore for Sqlite {
     }
 
     async fn ask(&self, client: usize, question: Question) -> Result<u64, Failure> {
-        if let Question::Insert(key, document) = question {
-            let writer = Arc::clone(&self.writer);
-            return tokio::task::spawn_blocking(move || {
-                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                let transaction = writer.transaction()?;
-                Self::insert(&transaction, &key, &document)?;
-                transaction.commit()?;
-                Ok(1)
-            })
-            .await?;
-        }
+        let writes = match question {
+            Question::Insert(key, document) => Ok(vec![(key, document)]),
+            Question::Bulk(documents) => Ok(documents),
+            question => Err(question),
+        };
+        let question = match writes {
+            Err(question) => question,
+            Ok(documents) => return self.write(documents).await,
+        };
         let place = client % self.readers.len().max(1);
         let reader = Arc::clone(self.readers.get(place).ok_or("there are no readers")?);
         tokio::task::spawn_blocking(move || {

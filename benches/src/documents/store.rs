@@ -12,6 +12,8 @@ use crate::Failure;
 pub(crate) enum Task {
     /// One new document, on stable storage.
     Insert,
+    /// A hundred new documents in one commit.
+    Bulk,
     /// A document by its key.
     Read,
     /// The orders of one customer.
@@ -27,8 +29,9 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Insert,
+        Self::Bulk,
         Self::Read,
         Self::Equal,
         Self::Range,
@@ -40,6 +43,7 @@ impl Task {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Insert => "insert",
+            Self::Bulk => "bulk",
             Self::Read => "read",
             Self::Equal => "equal",
             Self::Range => "range",
@@ -49,12 +53,29 @@ impl Task {
         }
     }
 
-    /// Requests in flight at once: a pass over everything needs no company.
-    pub(crate) fn clients(self, most: usize) -> usize {
-        if self == Self::Aggregate { 1 } else { most }
+    /// Requests in flight at once, one measurement for each number: a pass over everything needs no company.
+    pub(crate) fn clients(self, usual: usize) -> Vec<usize> {
+        match self {
+            Self::Insert => INSERTERS.to_vec(),
+            Self::Bulk => vec![1, usual],
+            Self::Aggregate => vec![1],
+            _ => vec![usual],
+        }
+    }
+
+    /// Whether it adds documents.
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Insert | Self::Bulk)
     }
 }
 
+/// Clients that insert documents one by one.
+const INSERTERS: [usize; 3] = [1, 16, 64];
+/// Connections, where each client has its own.
+#[cfg(feature = "sql")]
+pub(crate) const CLIENTS_MAX: usize = 64;
+/// Documents of a bulk insert.
+pub(crate) const BULK_DOCUMENTS: u64 = 100;
 /// Most documents of a range.
 pub(crate) const RANGE_LIMIT: u64 = 100;
 /// Most documents of the newest, and of a search.
@@ -64,6 +85,7 @@ pub(crate) const FEW_LIMIT: u64 = 20;
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
     Insert(String, Value),
+    Bulk(Vec<(String, Value)>),
     Read(String),
     Equal(String),
     Range(Totals),
@@ -78,6 +100,12 @@ pub(crate) trait DocumentStore: Send + Sync + 'static {
     /// they answer.
     fn load(&self, documents: super::data::Orders) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Asks, and answers how many documents or groups came back whole.
+    /// Whether it can be asked this at all.
+    fn can(&self, _task: Task) -> bool {
+        true
+    }
+
+    /// Asks, and answers how many documents or groups came back whole: each read as JSON, as a client would. A write
+    /// answers how many documents are on stable storage.
     fn ask(&self, client: usize, question: Question) -> impl Future<Output = Result<u64, Failure>> + Send;
 }

@@ -9,7 +9,7 @@ use wfldb_core::object::BucketConfig;
 use wfldb_core::text::SearchRequest;
 
 use super::data::Orders;
-use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT};
+use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT, Task};
 use crate::Failure;
 
 /// Documents of one batch while loading, and batches at once.
@@ -50,14 +50,11 @@ impl Wfldb {
     async fn store(
         client: Client,
         bucket: BucketName,
-        orders: Orders,
-        from: u64,
-        to: u64,
+        documents: Vec<(String, Value)>,
     ) -> Result<(), Failure> {
         let mut batch = Batch::new();
-        for number in from..to {
-            let document = orders.document(number).to_string();
-            batch = batch.put_document(ObjectKey::parse(&Orders::key(number))?, document);
+        for (key, document) in documents {
+            batch = batch.put_document(ObjectKey::parse(&key)?, document.to_string());
         }
         client.batch(&bucket, &batch).await?;
         Ok(())
@@ -78,9 +75,7 @@ impl DocumentStore for Wfldb {
                 tasks.spawn(Self::store(
                     self.client.clone(),
                     self.bucket.clone(),
-                    orders,
-                    from,
-                    to,
+                    orders.documents(from, to),
                 ));
                 from = to;
             } else if let Some(done) = tasks.join_next().await {
@@ -109,6 +104,10 @@ impl DocumentStore for Wfldb {
         Ok(())
     }
 
+    fn can(&self, task: Task) -> bool {
+        self.searches || task != Task::Search
+    }
+
     async fn ask(&self, _client: usize, question: Question) -> Result<u64, Failure> {
         let few = usize::try_from(FEW_LIMIT)?;
         match question {
@@ -116,9 +115,14 @@ impl DocumentStore for Wfldb {
                 let key = ObjectKey::parse(&key)?;
                 let body = document.to_string();
                 self.client
-                    .put(&self.bucket, &key, body, PutOptions::default())
+                    .put_document(&self.bucket, &key, body, PutOptions::default())
                     .await?;
                 Ok(1)
+            }
+            Question::Bulk(documents) => {
+                let count = documents.len() as u64;
+                Self::store(self.client.clone(), self.bucket.clone(), documents).await?;
+                Ok(count)
             }
             Question::Read(key) => {
                 let key = ObjectKey::parse(&key)?;
@@ -126,7 +130,8 @@ impl DocumentStore for Wfldb {
                     .client
                     .document(&self.bucket, &key, GetOptions::default())
                     .await?;
-                Ok(u64::from(!document.json.is_empty()))
+                let document: Value = serde_json::from_slice(&document.json)?;
+                Ok(u64::from(document.is_object()))
             }
             Question::Equal(customer) => {
                 self.find(Query::all().filter(json!({"customer": customer})))
@@ -151,9 +156,6 @@ impl DocumentStore for Wfldb {
                 Ok(self.client.aggregate(&self.bucket, &pipeline).await?.rows.len() as u64)
             }
             Question::Search(words) => {
-                if !self.searches {
-                    return Err("the server was built without full text".into());
-                }
                 let request: Value = json!({"query": words.join(" "), "operator": "and", "limit": FEW_LIMIT, "documents": true});
                 let request: SearchRequest = serde_json::from_value(request)?;
                 let found = self.client.search(&self.bucket, &request, None).await?;
