@@ -8,13 +8,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use wfldb_core::auth::{Authorized, Op, Target};
+use wfldb_core::auth::{Authorized, Op, Service, Target};
 use wfldb_core::id::{ByteLen, SecretKey};
+use wfldb_core::index::IndexDefinition;
 use wfldb_core::name::{BucketName, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, ContentDigest, ObjectHeaders, Preconditions};
+use wfldb_core::revocation::{Asked, order};
 use wfldb_engine::{BatchAction, BatchOp, Engine, EngineOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -59,7 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     engine.delete(&deleted, Preconditions::default()).wait()?;
     more(&engine, &bucket)?;
-    sign(&engine)?;
+    engine.sign_audit_log(SecretKey::from_seed([7; 32]));
+    documents(&engine)?;
+    checkpoint(&engine)?;
     engine.close()?;
 
     let mut files = Vec::new();
@@ -101,15 +106,70 @@ fn more(engine: &Engine, bucket: &BucketName) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What came with format 4: documents with an index and times, a transaction over two buckets, an erased version, a key
+/// that was revoked.
+fn documents(engine: &Engine) -> Result<(), Box<dyn Error>> {
+    let proof = |op, target| Authorized::local("fixture", op, target);
+    let papers = BucketName::parse("papers")?;
+    let manages = proof(Op::Manage, Target::Bucket(papers.clone()));
+    let config = BucketConfig::parse_json(br#"{"kind":"documents","time_field":"at"}"#)?;
+    engine.put_bucket(&manages, config).wait()?;
+    let index = IndexDefinition::parse(&json!({"index": {"fields": ["year"]}, "name": "by_year"}))?;
+    let index = engine.define_index(&manages, index).wait()?.name;
+    engine.wait_for_index(&manages, &index, Duration::from_secs(10))?;
+    let document = |year: u16| {
+        let at = format!("{year}-01-01T00:00:00Z");
+        json!({"at": at, "title": "a paper", "year": year}).to_string()
+    };
+    let writes = |bucket: &BucketName, key: &str| -> Result<Authorized, Box<dyn Error>> {
+        let target = Target::Key(bucket.clone(), ObjectKey::parse(key)?);
+        Ok(proof(Op::Put, target))
+    };
+    for (key, year) in [("first", 1980), ("second", 1981), ("first", 1990)] {
+        let headers = ObjectHeaders::default();
+        let put = engine.put_document(
+            &writes(&papers, key)?,
+            document(year).as_bytes(),
+            headers,
+            Preconditions::default(),
+        );
+        put.wait()?;
+    }
+    let beside = BucketName::parse("beside")?;
+    let makes = proof(Op::Manage, Target::Bucket(beside.clone()));
+    engine.put_bucket(&makes, BucketConfig::default()).wait()?;
+    let object = writes(&beside, "together")?;
+    let paper = writes(&papers, "together")?;
+    engine.transaction(&proof(Op::List, Target::Service(Service::Tx)), |tx| {
+        let body = Bytes::from_static(b"both or none");
+        let headers = ObjectHeaders::default;
+        tx.put(&object, body, headers(), &Preconditions::default())?;
+        let body = Bytes::from(document(2000));
+        tx.put_document(&paper, body, headers(), &Preconditions::default())
+    })?;
+    let first = |op| -> Result<Authorized, Box<dyn Error>> {
+        Ok(proof(op, Target::Key(papers.clone(), ObjectKey::parse("first")?)))
+    };
+    let oldest = engine.versions(&first(Op::Get)?, None, 10)?.items.pop();
+    let oldest = oldest.ok_or("no version to erase")?.version;
+    engine
+        .erase(&first(Op::Erase)?, oldest, Preconditions::default())
+        .wait()?;
+    let revokes = proof(Op::Admin, Target::Service(Service::Keys));
+    let key = SecretKey::from_seed([8; 32]).public_key();
+    let order = order(&revokes, &Asked::Key(key))?;
+    engine.revoke(&revokes, order).wait()?;
+    Ok(())
+}
+
 /// What came with format 3: leaves of all this, and a signed checkpoint.
-fn sign(engine: &Engine) -> Result<(), Box<dyn Error>> {
-    engine.sign_audit_log(SecretKey::from_seed([7; 32]));
+fn checkpoint(engine: &Engine) -> Result<(), Box<dyn Error>> {
     let proof = Authorized::local("fixture", Op::Audit, Target::Store);
     for _ in 0..1000 {
         if engine.audit_checkpoint(&proof).is_ok() {
             return Ok(());
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     Err("no checkpoint was signed".into())
 }

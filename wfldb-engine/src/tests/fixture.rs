@@ -78,6 +78,34 @@ fn a_store_of_format_3_opens_with_everything_in_it() {
     holds_what_format_2_knew(&engine);
 }
 
+/// Documents, what finds them, a change of two buckets, an erased version, a revoked key.
+#[test]
+fn a_store_of_format_4_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack(include_str!("../../fixtures/format-4.json"), dir.path());
+    let engine = open(dir.path());
+    holds_what_format_2_knew(&engine);
+    let year = |key: &str| {
+        let body = read(&engine, "papers", key, Which::Newest).unwrap();
+        let document = wfldb_core::doc::parse_object(&body).unwrap();
+        (document["year"].clone(), document["_v"].clone())
+    };
+    assert_eq!(year("first"), (1990.into(), 2.into()));
+    assert_eq!(year("together"), (2000.into(), 1.into()));
+    assert_eq!(
+        read(&engine, "beside", "together", Which::Newest).unwrap(),
+        b"both or none"
+    );
+    let question = r#"{"selector":{"year":{"$gt":1981}},"use_index":"by_year"}"#;
+    let question = wfldb_core::doc::parse(question.as_bytes()).unwrap();
+    let question = wfldb_core::query::FindRequest::parse(&question).unwrap();
+    let asks = Authorized::local("test", Op::Query, Target::Find(name("papers")));
+    assert_eq!(engine.find(&asks, &question, None).unwrap().documents.len(), 2);
+    let first = object("papers", "first", Op::Get);
+    assert_eq!(engine.versions(&first, None, 10).unwrap().items.len(), 1);
+    assert_eq!(engine.revocation_view().len(), 1);
+}
+
 fn holds_what_format_2_knew(engine: &Engine) {
     holds_what_format_1_knew(engine);
     assert_sound(engine);
