@@ -163,13 +163,22 @@ fn ours(
     let peer = Peer::server(&scratch.join(NAME), None)?;
     let store = runtime.block_on(wfldb::Wfldb::new(peer.profile()?, options.connections))?;
     let store = Arc::new(store);
-    ask_everything(NAME, &store, peer.pid(), runtime, terms, report)?;
+    let asked = Asked {
+        name: NAME,
+        store,
+        pid: peer.pid(),
+        runtime,
+        terms,
+    };
+    asked.load(report)?;
+    asked.questions(report)?;
     for task in [Task::Equal, Task::Range, Task::Newest] {
         let capacity = report.rate(NAME, task, terms.clients).unwrap_or(0.0);
-        let offered = offered::run(&store, runtime, terms, task, capacity / 2.0)?;
+        let offered = offered::run(&asked.store, runtime, terms, task, capacity / 2.0)?;
         offered.print(OFFERED_P95_MS);
         report.offered.push(offered);
     }
+    asked.writes(report)?;
     report.stores.push(About {
         target: NAME.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -198,7 +207,7 @@ fn with_postgres(
     let facts = peer.facts();
     let port = facts.port.ok_or("the script names no port")?;
     let store = runtime.block_on(postgres::Postgres::new(&facts.address, port, CLIENTS_MAX))?;
-    ask_everything(NAME, &Arc::new(store), peer.pid(), runtime, terms, report)?;
+    ask_everything(NAME, store, peer.pid(), runtime, terms, report)?;
     report.stores.push(About {
         target: NAME.to_owned(),
         version: facts.version.clone(),
@@ -212,7 +221,7 @@ fn with_sqlite(runtime: &Runtime, scratch: &Path, terms: Terms, report: &mut Rep
     const NAME: &str = "sqlite";
     let mut store = sqlite::Sqlite::new(&scratch.join(NAME))?;
     store.open_readers(terms.clients)?;
-    ask_everything(NAME, &Arc::new(store), std::process::id(), runtime, terms, report)?;
+    ask_everything(NAME, store, std::process::id(), runtime, terms, report)?;
     report.stores.push(About {
         target: NAME.to_owned(),
         version: rusqlite::version().to_owned(),
@@ -222,57 +231,96 @@ fn with_sqlite(runtime: &Runtime, scratch: &Path, terms: Terms, report: &mut Rep
     Ok(())
 }
 
+#[cfg(feature = "sql")]
 fn ask_everything<S: DocumentStore>(
     name: &'static str,
-    store: &Arc<S>,
+    store: S,
     pid: u32,
     runtime: &Runtime,
     terms: Terms,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let start = Instant::now();
-    runtime.block_on(store.load(terms.orders))?;
-    let seconds = start.elapsed().as_secs_f64();
-    eprintln!(
-        "{name}: {} documents loaded and indexed in {seconds:.1} s",
-        terms.orders.count
-    );
-    report.loads.push(Load { store: name, seconds });
-    // Writes last, so that all stores answer about the same documents.
-    let (writes, questions): (Vec<Task>, Vec<Task>) = Task::ALL.into_iter().partition(|task| task.writes());
-    let inserted = Arc::new(AtomicU64::new(0));
-    for task in questions.into_iter().chain(writes) {
-        if !store.can(task) {
-            report
-                .skipped
-                .push(format!("{name}: {}, which it was built without", task.name()));
-            continue;
-        }
-        for clients in task.clients(terms.clients) {
-            let warm = Terms {
-                time: terms.time / 5,
-                ..terms
-            };
-            runtime.block_on(ask(store, task, clients, warm, &inserted))?;
-            let (server, generator) = (Meter::of_tree(pid)?, Meter::of_self()?);
-            let (seen, answers) = runtime.block_on(ask(store, task, clients, terms, &inserted))?;
-            let generator: Option<Spent> = (pid != std::process::id())
-                .then(|| generator.spent())
-                .transpose()?;
-            let measured = Measured::new(seen, &server.spent()?, generator.as_ref());
-            let row = Row {
-                store: name,
-                task,
-                clients,
-                #[expect(clippy::cast_precision_loss, reason = "an average for people")]
-                answers: answers as f64 / measured.ops.max(1) as f64,
-                measured,
-            };
-            row.print();
-            report.rows.push(row);
-        }
+    let asked = Asked {
+        name,
+        store: Arc::new(store),
+        pid,
+        runtime,
+        terms,
+    };
+    asked.load(report)?;
+    asked.questions(report)?;
+    asked.writes(report)
+}
+
+/// A store while it is asked.
+struct Asked<'a, S> {
+    name: &'static str,
+    store: Arc<S>,
+    /// Of the store.
+    pid: u32,
+    runtime: &'a Runtime,
+    terms: Terms,
+}
+
+impl<S: DocumentStore> Asked<'_, S> {
+    fn load(&self, report: &mut Report) -> Result<(), Failure> {
+        let (name, orders) = (self.name, self.terms.orders);
+        let start = Instant::now();
+        self.runtime.block_on(self.store.load(orders))?;
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!(
+            "{name}: {} documents loaded and indexed in {seconds:.1} s",
+            orders.count
+        );
+        report.loads.push(Load { store: name, seconds });
+        Ok(())
     }
-    Ok(())
+
+    fn questions(&self, report: &mut Report) -> Result<(), Failure> {
+        self.tasks(|task| !task.writes(), report)
+    }
+
+    /// Comes last, so that all questions are about the same documents.
+    fn writes(&self, report: &mut Report) -> Result<(), Failure> {
+        self.tasks(Task::writes, report)
+    }
+
+    fn tasks(&self, wanted: impl Fn(Task) -> bool, report: &mut Report) -> Result<(), Failure> {
+        let (name, runtime, terms) = (self.name, self.runtime, self.terms);
+        let inserted = Arc::new(AtomicU64::new(0));
+        for task in Task::ALL.into_iter().filter(|task| wanted(*task)) {
+            if !self.store.can(task) {
+                report
+                    .skipped
+                    .push(format!("{name}: {}, which it was built without", task.name()));
+                continue;
+            }
+            for clients in task.clients(terms.clients) {
+                let warm = Terms {
+                    time: terms.time / 5,
+                    ..terms
+                };
+                runtime.block_on(ask(&self.store, task, clients, warm, &inserted))?;
+                let (server, generator) = (Meter::of_tree(self.pid)?, Meter::of_self()?);
+                let (seen, answers) = runtime.block_on(ask(&self.store, task, clients, terms, &inserted))?;
+                let generator: Option<Spent> = (self.pid != std::process::id())
+                    .then(|| generator.spent())
+                    .transpose()?;
+                let measured = Measured::new(seen, &server.spent()?, generator.as_ref());
+                let row = Row {
+                    store: name,
+                    task,
+                    clients,
+                    #[expect(clippy::cast_precision_loss, reason = "an average for people")]
+                    answers: answers as f64 / measured.ops.max(1) as f64,
+                    measured,
+                };
+                row.print();
+                report.rows.push(row);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Asks in a closed loop; answers what was seen and how many documents came back in all.
