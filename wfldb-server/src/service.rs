@@ -67,10 +67,10 @@ pub(crate) async fn call(app: Arc<App>, arrival: Arrival, request: Request<Incom
                 Ok(call) => {
                     label = metrics::route_label(call.knock.route.kind);
                     bucket = call.knock.route.target.bucket().cloned();
-                    let heard = call.knock.heard.clone();
+                    let came = call.knock.heard.clone();
                     let concluded = async {
                         let outcome = guarded(handlers::serve(call)).await;
-                        access::conclude(&app, &heard, outcome).await
+                        access::conclude(&app, &came, outcome).await
                     };
                     concluded.instrument(span.clone()).await
                 }

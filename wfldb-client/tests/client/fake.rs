@@ -92,7 +92,7 @@ impl Fake {
     }
 
     pub(crate) fn client_with(&self, sessions: bool) -> Client {
-        self.client_as(self.profile(), sessions)
+        Self::client_as(self.profile(), sessions)
     }
 
     /// A client whose profile names the server's own key.
@@ -101,14 +101,14 @@ impl Fake {
             node: Some(node),
             ..self.profile()
         };
-        self.client_as(profile, true)
+        Self::client_as(profile, true)
     }
 
     fn profile(&self) -> Profile {
         Profile::parse(&profile_text(&format!("http://127.0.0.1:{}", self.port))).unwrap()
     }
 
-    fn client_as(&self, profile: Profile, sessions: bool) -> Client {
+    fn client_as(profile: Profile, sessions: bool) -> Client {
         let retry = RetryPolicy {
             attempts_max: 4,
             ..RetryPolicy::default()

@@ -76,16 +76,15 @@ impl Engine {
         if leaf >= checkpoint.size() {
             return Err(EngineError::OutsideTree);
         }
-        let opening = match snapshot.get(Space::Log, &key::access(leaf))? {
-            Some(row) => Opening::of_access(AccessRow::decode(&row)?),
-            None => {
-                let position = position_of_leaf(&*snapshot, leaf)?.ok_or(EngineError::EvidenceErased)?;
-                let (change, evidence) = at(&*snapshot, position)?;
-                if change.action == Action::Revoked {
-                    return Err(EngineError::EvidenceErased);
-                }
-                Opening::of(&*snapshot, change, evidence)?
+        let opening = if let Some(row) = snapshot.get(Space::Log, &key::access(leaf))? {
+            Opening::of_access(AccessRow::decode(&row)?)
+        } else {
+            let position = position_of_leaf(&*snapshot, leaf)?.ok_or(EngineError::EvidenceErased)?;
+            let (change, evidence) = at(&*snapshot, position)?;
+            if change.action == Action::Revoked {
+                return Err(EngineError::EvidenceErased);
             }
+            Opening::of(&*snapshot, change, evidence)?
         };
         // SECURITY: as above. A part of the log is known by its keys only.
         let whole = Target::Audit(AuditPart::Proof);

@@ -172,7 +172,7 @@ async fn a_feed_has_its_entry_and_one_without_ends() {
     store.send(put).await.ok(StatusCode::OK);
     let put = Ask::new("PUT", "/v1/plain/secret").body("{}");
     store.send(put).await.ok(StatusCode::CREATED);
-    let told = tokio::time::timeout(Duration::from_secs(60), open.into_body().collect());
+    let told = tokio::time::timeout(Duration::from_mins(1), open.into_body().collect());
     let told = told.await.unwrap().unwrap().to_bytes();
     let told = String::from_utf8(told.to_vec()).unwrap();
     assert!(told.trim_end().ends_with(r#""end":"audited"}"#), "{told}");

@@ -182,7 +182,7 @@ async fn send_to_all(store: &Store, send: impl AsyncFn(RouteKind, Method, Ask) -
     store
         .send(Ask::new("PUT", "/v1/marks").body(r#"{"versions":{"keep":1}}"#))
         .await;
-    let mut sent = Vec::new();
+    let mut asked = Vec::new();
     for kind in RouteKind::ALL {
         for method in Method::ALL {
             if required(method, kind).is_none() {
@@ -192,7 +192,7 @@ async fn send_to_all(store: &Store, send: impl AsyncFn(RouteKind, Method, Ask) -
             let from = mark(store).await;
             let answer = send(kind, method, ask(kind, method, &version)).await;
             let to = mark(store).await;
-            sent.push(Sent {
+            asked.push(Sent {
                 kind,
                 method,
                 answer,
@@ -201,8 +201,8 @@ async fn send_to_all(store: &Store, send: impl AsyncFn(RouteKind, Method, Ask) -
             });
         }
     }
-    assert!(sent.len() > RouteKind::ALL.len());
-    sent
+    assert!(asked.len() > RouteKind::ALL.len());
+    asked
 }
 
 const WORDS: [&str; 5] = ["read ", "list ", "query ", "watch ", "audit "];
