@@ -19,7 +19,12 @@ impl Endpoint {
     /// # Errors
     /// `Local` for another scheme, a path, a query, user data, or a host or port that is none.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let refused = |why: &str| Error::Local(format!("server URL `{url}`: {why}"));
+        let refused = |why: &str| {
+            // SECURITY: what was written into the wrong place may be a secret: a password, a key.
+            let may_be_secret = url.contains('@') || url.contains("wsk1");
+            let shown = if may_be_secret { "" } else { url };
+            Error::Local(format!("server URL `{shown}`: {why}"))
+        };
         let uri: http::Uri = url.parse().map_err(|_| refused("is not a URL"))?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -88,6 +93,25 @@ impl std::fmt::Display for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::Endpoint;
+
+    /// Defects it catches: a password or a key in the message, and so in a log.
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for url in [
+            "http://user:hunter2@localhost",
+            "hunter2@",
+            "http://wsk1hunter2/x",
+            "wsk1hunter2",
+        ] {
+            let error = Endpoint::parse(url).unwrap_err().to_string();
+            assert!(
+                error.contains("server URL") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        let error = Endpoint::parse("ftp://localhost").unwrap_err().to_string();
+        assert!(error.contains("ftp://localhost"), "{error}");
+    }
 
     #[test]
     fn a_url_names_a_host_and_a_port_and_nothing_else() {
