@@ -53,7 +53,10 @@ fn runtime() -> Result<Runtime, Failure> {
 fn main() -> Result<(), Failure> {
     let options = Options::parse();
     if let Some(Size(size)) = options.empty_handler {
-        return runtime()?.block_on(handler::serve(size));
+        return runtime()?.block_on(handler::serve_empty(size));
+    }
+    if let Some(dir) = &options.open_handler {
+        return runtime()?.block_on(handler::serve_open(dir));
     }
     let scratch = match &options.scratch {
         Some(dir) => tempfile::tempdir_in(dir)?,

@@ -93,6 +93,9 @@ pub(crate) struct Options {
     /// Serves an empty handler of this body size instead: used by the program itself
     #[arg(long, hide = true)]
     pub(crate) empty_handler: Option<Size>,
+    /// Serves a handler without authentication on a new store here instead: used by the program itself
+    #[arg(long, hide = true)]
+    pub(crate) open_handler: Option<PathBuf>,
 }
 
 /// A store that can be chosen.

@@ -1,5 +1,6 @@
 //! The processes under load: our server, the empty handler, and other stores. Ended when dropped.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -62,8 +63,18 @@ pub(crate) enum Started {
 impl Peer {
     /// This program again, as an empty handler.
     pub(crate) fn empty_handler(size: u64) -> Result<Self, Failure> {
+        Self::this("--empty-handler", size.to_string().as_ref())
+    }
+
+    /// This program again, as a handler without authentication on a store in `dir`.
+    pub(crate) fn open_handler(dir: &Path) -> Result<Self, Failure> {
+        Self::this("--open-handler", dir.as_os_str())
+    }
+
+    fn this(option: &str, value: &OsStr) -> Result<Self, Failure> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["--empty-handler", &size.to_string()])
+            .arg(option)
+            .arg(value)
             .stdout(Stdio::piped())
             .spawn()?;
         let mut address = String::new();

@@ -48,9 +48,12 @@ pub(crate) fn of(rows: &[Row], clients: &[usize], verify_strict_us: f64) -> Vec<
         });
         ratios.push(Ratio {
             of: format!("server CPU of a 4 KiB GET over a session, {clients} clients"),
-            to: "empty handler",
-            value: over(found.cpu("wfldb session", "get", clients), empty),
-            wanted: None,
+            to: "the same without authentication",
+            value: over(
+                found.cpu("wfldb session", "get", clients),
+                found.cpu("open handler", "get", clients),
+            ),
+            wanted: Some(Wanted::AtMost(1.15)),
         });
     }
     for clients in clients.iter().copied() {

@@ -16,8 +16,8 @@ use crate::peer::{Facts, Peer, Started};
 use crate::report::{self, About, Outcome, Report, Row, print_head};
 use crate::sigv4::Credentials;
 use crate::target::Target;
-use crate::target::empty::Empty;
 use crate::target::etcd::Etcd;
+use crate::target::handler::Handler;
 use crate::target::redis::Redis;
 use crate::target::s3::S3;
 use crate::target::webdav::WebDav;
@@ -192,7 +192,7 @@ impl Pair<'_> {
             return Ok(());
         }
         let peer = Peer::empty_handler(self.size)?;
-        let target = Empty::new(&peer.facts().address, self.options.connections);
+        let target = Handler::new(&peer.facts().address, self.options.connections);
         self.operations("empty handler", peer.pid(), target)
     }
 
@@ -268,7 +268,12 @@ impl Pair<'_> {
         }
         let tagged = Wfldb::new(peer.profile()?, connections, true);
         let tagged = self.runtime.block_on(tagged)?;
-        self.operations("wfldb session", peer.pid(), tagged)
+        self.operations("wfldb session", peer.pid(), tagged)?;
+        drop(peer);
+        let dir = tempfile::tempdir_in(self.scratch)?;
+        let open = Peer::open_handler(&dir.path().join("data"))?;
+        let target = Handler::new(&open.facts().address, connections);
+        self.operations("open handler", open.pid(), target)
     }
 
     /// Says once what a target is.

@@ -1,7 +1,7 @@
-//! What is put under load: our server, the empty handler, and peers, each through a client of its own kind.
+//! What is put under load: our server, the handlers that stand for limits, and peers, each through a client of its own kind.
 
-pub(crate) mod empty;
 pub(crate) mod etcd;
+pub(crate) mod handler;
 pub(crate) mod redis;
 pub(crate) mod s3;
 pub(crate) mod webdav;
