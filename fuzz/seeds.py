@@ -75,6 +75,7 @@ TIME = "2026-01-02T03:04:05.006Z"
 ROUTES = f"""GET /v1
 PUT /v1/photos
 DELETE /v1/photos?force=true
+PUT /v1/photos/k?link=a.b.c&part=1
 GET /v1/photos/a%20b/c
 GET /v1/photos//
 DELETE /v1/photos/a?version={ULID}
