@@ -78,10 +78,12 @@ async fn empty(request: Request<Incoming>, piece: Bytes, size: u64) -> Served {
 
 /// The open handler, on a new store in `dir`.
 pub(crate) async fn serve_open(dir: &Path) -> Result<(), Failure> {
-    let engine = Arc::new(Engine::open(dir, EngineOptions::default())?);
+    let dir = dir.to_owned();
+    let opened = spawn_blocking(move || Engine::open(&dir, EngineOptions::default()));
+    let engine = Arc::new(opened.await??);
     let bucket = Target::Bucket(BucketName::parse(BUCKET)?);
     let manages = Authorized::local("bench", Op::Manage, bucket);
-    engine.put_bucket(&manages, BucketConfig::default()).wait()?;
+    engine.put_bucket(&manages, BucketConfig::default()).await?;
     serve(move |request| {
         let engine = Arc::clone(&engine);
         async move {
