@@ -76,6 +76,7 @@ ROUTES = f"""GET /v1
 PUT /v1/photos
 DELETE /v1/photos?force=true
 PUT /v1/photos/k?link=a.b.c&part=1
+PUT /v1/photos?link=a.b.c
 GET /v1/photos/a%20b/c
 GET /v1/photos//
 DELETE /v1/photos/a?version={ULID}
