@@ -125,12 +125,13 @@ impl Client {
         let info = ObjectInfo::of(&answer.parts.headers)?;
         let json = answer.bytes().await?;
         let corrupt = |why: &str| Error::Corrupt(why.to_owned());
+        let stored = doc::stored_text(&json).ok_or_else(|| corrupt("the document has no signature"))?;
+        if ContentHash::of(&stored) != info.etag {
+            return Err(corrupt("the document does not have its etag"));
+        }
         let read = doc::parse_object(&json).map_err(|_| corrupt("it is no document"))?;
         let (members, signature) =
             doc::split_signature(read).map_err(|_| corrupt("the document has no signature"))?;
-        if ContentHash::of(&doc::canonical(&members)) != info.etag {
-            return Err(corrupt("the document does not have its etag"));
-        }
         Ok(Document {
             info,
             members,

@@ -9,24 +9,19 @@ use super::EncodingError;
 /// ```
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(5) * 8);
-    let mut pending: u32 = 0;
-    let mut bits = 0;
-    for byte in bytes {
-        pending = (pending << 8) | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(digit(pending >> bits));
-        }
-        pending &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        text.push(digit(pending << (5 - bits)));
+    for group in bytes.chunks(5) {
+        // Forty bits, the first byte in front; a group that is not whole ends with zero bits.
+        let bits = group
+            .iter()
+            .enumerate()
+            .fold(0_u64, |bits, (at, byte)| bits | u64::from(*byte) << (32 - 8 * at));
+        let digits = (group.len() * 8).div_ceil(5);
+        text.extend((0..digits).map(|at| digit(bits >> (35 - 5 * at))));
     }
     text
 }
 
-fn digit(value: u32) -> char {
+fn digit(value: u64) -> char {
     let [low, ..] = (value & 31).to_le_bytes();
     char::from(if low < 26 { b'a' + low } else { b'2' + (low - 26) })
 }

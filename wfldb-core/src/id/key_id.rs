@@ -66,11 +66,7 @@ impl KeyId {
     /// [`IdError::KeyId`] when prefix, length, alphabet, padding bits or checksum are wrong,
     /// [`IdError::PublicKey`] when the key inside is weak or no key.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let (role, body) = Role::ALL
-            .into_iter()
-            .find_map(|role| Some((role, text.strip_prefix(role.prefix())?)))
-            .ok_or(IdError::KeyId)?;
-        let bytes = decode_checked(role.prefix(), body).ok_or(IdError::KeyId)?;
+        let (role, bytes) = bytes_of(text).ok_or(IdError::KeyId)?;
         Ok(Self {
             role,
             key: PublicKey::from_bytes(&bytes)?,
@@ -97,6 +93,14 @@ impl fmt::Display for KeyId {
 /// The text of a key's id, for bytes that are known to be a key: decoding them costs more than the text.
 pub(crate) fn text_of(role: Role, key: &[u8; 32]) -> String {
     [role.prefix(), &encode_checked(role.prefix(), key)].concat()
+}
+
+/// The inverse of [`text_of`]: whether the bytes are a key is for whoever uses them to find, which costs more than this.
+pub(crate) fn bytes_of(text: &str) -> Option<(Role, [u8; 32])> {
+    let (role, body) = Role::ALL
+        .into_iter()
+        .find_map(|role| Some((role, text.strip_prefix(role.prefix())?)))?;
+    Some((role, decode_checked(role.prefix(), body)?))
 }
 
 impl fmt::Debug for KeyId {

@@ -13,8 +13,8 @@ mod signature;
 mod version;
 
 pub use hash::{ChunkHash, ContentHash, PacketHash};
-pub(crate) use key_id::text_of as key_id_text;
 pub use key_id::{KeyId, Role};
+pub(crate) use key_id::{bytes_of as key_id_bytes, text_of as key_id_text};
 pub use nonce::Nonce;
 pub use number::{ByteLen, CommitNumber, LeafIndex, LogPosition, Seq};
 pub use public_key::PublicKey;
