@@ -7,7 +7,7 @@ use wfldb_fuzz::reads_back;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(config) = BucketConfig::parse_json(input) else { return };
-    let _ = config.unsupported();
+    let _ = config.is_mirrored();
     let text = serde_json::to_vec(&config).expect("a configuration that cannot be written");
     reads_back(&config, BucketConfig::parse_json(&text));
     if let Some(retention) = config.versions {

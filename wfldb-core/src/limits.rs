@@ -137,6 +137,8 @@ pub const TX_LOCKS_MAX: usize = 1000;
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// How often a write of a document is planned at most, while others of the same key come first.
 pub const DOCUMENT_PLANS_MAX: usize = 64;
+/// Versions of a document, the newest first, among which the one that an edit began with is looked for.
+pub const EDIT_VERSIONS_MAX: usize = 1000;
 /// About how many bytes of documents a page of a history holds at most.
 pub const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest JSON Schema of a bucket, as sent.
@@ -327,6 +329,8 @@ pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 pub const NOTE_SIGNATURES_MAX: usize = 64;
 /// Longest name of a note's key, in bytes.
 pub const NOTE_NAME_BYTES_MAX: usize = 255;
+/// Largest commit object of a mirror's history that is read, in bytes. Each author has a line of up to 150.
+pub const MIRROR_COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const _: () = {
     // A bookmark in base64 leaves room for its question.

@@ -1316,7 +1316,9 @@ pub mod wfldb {
                     builder.add_append_only(args.append_only);
                     builder.add_require_signature(args.require_signature);
                     builder.add_audit_reads(args.audit_reads);
-                    builder.add_mirror(args.mirror);
+                    if let Some(x) = args.mirror {
+                        builder.add_mirror(x);
+                    }
                     builder.add_kind(args.kind);
                     builder.finish()
                 }
@@ -1368,15 +1370,11 @@ pub mod wfldb {
                     unsafe { self._tab.get::<u64>(BucketConfig::VT_OBJECT_BYTES_MAX, None) }
                 }
                 #[inline]
-                pub fn mirror(&self) -> bool {
+                pub fn mirror(&self) -> Option<bool> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<bool>(BucketConfig::VT_MIRROR, Some(false))
-                            .unwrap()
-                    }
+                    unsafe { self._tab.get::<bool>(BucketConfig::VT_MIRROR, None) }
                 }
                 #[inline]
                 pub fn audit_reads(&self) -> bool {
@@ -1498,7 +1496,7 @@ pub mod wfldb {
                 pub quota_bytes: Option<u64>,
                 pub quota_objects: Option<u64>,
                 pub object_bytes_max: Option<u64>,
-                pub mirror: bool,
+                pub mirror: Option<bool>,
                 pub audit_reads: bool,
                 pub require_signature: bool,
                 pub rate: Option<u64>,
@@ -1518,7 +1516,7 @@ pub mod wfldb {
                         quota_bytes: None,
                         quota_objects: None,
                         object_bytes_max: None,
-                        mirror: false,
+                        mirror: None,
                         audit_reads: false,
                         require_signature: false,
                         rate: None,
@@ -1569,7 +1567,7 @@ pub mod wfldb {
                 #[inline]
                 pub fn add_mirror(&mut self, mirror: bool) {
                     self.fbb_
-                        .push_slot::<bool>(BucketConfig::VT_MIRROR, mirror, false);
+                        .push_slot_always::<bool>(BucketConfig::VT_MIRROR, mirror);
                 }
                 #[inline]
                 pub fn add_audit_reads(&mut self, audit_reads: bool) {

@@ -4,6 +4,7 @@ use super::pipeline::{After, By, Function, Pipeline, Step};
 use super::state::EndOf;
 use super::step::TimeStep;
 use crate::doc::{FieldPath, FieldSet, Object, Value};
+use crate::encoding::pointer;
 use crate::limits::{
     AGGREGATE_BY_MAX, AGGREGATE_FIELDS_MAX, AGGREGATE_PERCENTILES_MAX, AGGREGATE_STAGES_MAX,
     FIELD_PATH_BYTES_MAX,
@@ -29,10 +30,9 @@ impl<'a> Part<'a> {
     }
 
     fn inside(&self, name: &str, value: &'a Value) -> Self {
-        let name = name.replace('~', "~0").replace('/', "~1");
         Self {
             value,
-            pointer: format!("{}/{name}", self.pointer),
+            pointer: pointer::inside(&self.pointer, name),
         }
     }
 

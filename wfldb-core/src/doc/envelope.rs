@@ -9,11 +9,12 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Object, Value, canonical, sshsig};
-use crate::encoding::{base64, hex};
+use super::{Object, Value, canonical};
+use crate::encoding::{base64, hex, pointer};
 use crate::id::{self, PublicKey, Role, SecretKey, SignatureBytes};
 use crate::limits::{DOCUMENT_BYTES_MAX, JSON_INTEGER_MAX};
 use crate::name::{BucketName, ObjectKey};
+use crate::sshsig;
 use crate::time::UnixMillis;
 
 /// The form of the payload.
@@ -57,7 +58,7 @@ impl EnvelopeError {
     /// The place: a JSON pointer, empty for the whole document.
     pub fn pointer(&self) -> String {
         match self {
-            Self::Reserved(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+            Self::Reserved(name) => pointer::inside("", name),
             Self::WrongId => format!("/{ID}"),
             Self::NotCurrent(name) => format!("/{name}"),
             Self::TooLarge | Self::NoVersionLeft => String::new(),
@@ -144,7 +145,7 @@ impl DocumentSignature {
 
     /// Whether it is over this payload.
     fn verifies(&self, payload: &[u8]) -> bool {
-        let signed = sshsig::signed_bytes(payload);
+        let signed = sshsig::signed_bytes(sshsig::NAMESPACE, payload);
         PublicKey::from_bytes(&self.key).is_ok_and(|key| key.verify_strict(&signed, &self.bytes))
     }
 }
@@ -219,6 +220,21 @@ impl Envelope {
             Err(DocumentFault::Sequence)
         }
     }
+
+    /// Whether this version can be kept above `below`, another one of the same key: versions between the two may be
+    /// missing. Answers whether they are, or whether it stands on another one.
+    ///
+    /// # Errors
+    /// `Present`, `Older`.
+    pub fn skips_from(&self, below: &Self) -> Result<bool, AdoptError> {
+        if self.hash == below.hash {
+            return Err(AdoptError::Present);
+        }
+        if self.version <= below.version || self.time <= below.time {
+            return Err(AdoptError::Older);
+        }
+        Ok(self.follows(below).is_err())
+    }
 }
 
 /// What a new version stands on.
@@ -246,6 +262,56 @@ pub struct Sealed {
     pub text: Vec<u8>,
     /// What stands beside them.
     pub signature: DocumentSignature,
+}
+
+/// Why a document that a store signed is not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdoptError {
+    /// It is not what its signature says.
+    #[error(transparent)]
+    Fault(#[from] DocumentFault),
+    /// Nobody trusts the key that signed it.
+    #[error("the document is signed by a key that is not trusted")]
+    Untrusted,
+    /// It is the newest version that is there.
+    #[error("the document is there already")]
+    Present,
+    /// The newest version that is there has a higher number, or a later time.
+    #[error("the document is older than the one that is there")]
+    Older,
+    /// More than [`DOCUMENT_BYTES_MAX`].
+    #[error("a document has at most 1 MiB, its envelope included")]
+    TooLarge,
+}
+
+impl Sealed {
+    /// A document as readers of another store get it, with its envelope and `_sig`, to be kept as it is.
+    ///
+    /// # Errors
+    /// `Fault`, `Untrusted`, `TooLarge`.
+    pub fn of_signed(
+        bucket: &BucketName,
+        key: &ObjectKey,
+        whole: Object,
+        trusted: &[PublicKey],
+    ) -> Result<(Self, Envelope), AdoptError> {
+        let (document, signature) = split_signature(whole)?;
+        // SECURITY: anybody can sign; what counts is who did.
+        if !trusted.iter().any(|key| *key.as_bytes() == signature.key) {
+            return Err(AdoptError::Untrusted);
+        }
+        let envelope = verify(bucket, key, &document, &signature)?;
+        let text = canonical(&document);
+        if text.len() > DOCUMENT_BYTES_MAX {
+            return Err(AdoptError::TooLarge);
+        }
+        let sealed = Self {
+            document,
+            text,
+            signature,
+        };
+        Ok((sealed, envelope))
+    }
 }
 
 impl Draft {
@@ -295,7 +361,7 @@ impl Draft {
         }
         let signature = DocumentSignature {
             key: *key.public_key().as_bytes(),
-            bytes: key.sign(&sshsig::signed_bytes(&self.payload)),
+            bytes: key.sign(&sshsig::signed_bytes(sshsig::NAMESPACE, &self.payload)),
         };
         Ok(Sealed {
             document: self.document,

@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use super::{Object, Value};
+use crate::encoding::pointer;
 use crate::limits::{JSON_DEPTH_MAX, JSON_INTEGER_MAX};
 
 /// From here on a whole number is spelled with an exponent in the canonical form.
@@ -108,25 +109,7 @@ struct Reading {
 impl Reading {
     /// Goes into a member, and answers where to come back to.
     fn enter(&mut self, name: &str) -> usize {
-        let back = self.pointer.len();
-        self.pointer.push('/');
-        self.pointer.extend(name.chars().map(Escaped));
-        back
-    }
-}
-
-/// A character of a JSON pointer.
-struct Escaped(char);
-
-impl Extend<Escaped> for String {
-    fn extend<I: IntoIterator<Item = Escaped>>(&mut self, characters: I) {
-        for Escaped(character) in characters {
-            match character {
-                '~' => self.push_str("~0"),
-                '/' => self.push_str("~1"),
-                other => self.push(other),
-            }
-        }
+        pointer::push(&mut self.pointer, name)
     }
 }
 

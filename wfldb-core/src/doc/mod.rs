@@ -2,6 +2,7 @@
 //! members are named. Pure, like all of this crate; where documents are stored is the engine's.
 
 mod collate;
+mod diff;
 mod envelope;
 mod instant;
 mod json;
@@ -10,13 +11,14 @@ mod order;
 mod patch;
 mod path;
 mod schema;
-mod sshsig;
 mod timed;
 
+pub use self::diff::{Blame, Difference, Since, differences};
 pub(crate) use self::envelope::SIGNATURE;
 pub use self::envelope::{
-    DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT, MEMBERS, Sealed,
-    Standing, payload, split_signature, stored_text, verify, with_signature, without_envelope,
+    AdoptError, DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT,
+    MEMBERS, Sealed, Standing, payload, split_signature, stored_text, verify, with_signature,
+    without_envelope,
 };
 pub use self::instant::instant;
 pub(crate) use self::instant::{month_of, spell, start_of_month};
@@ -26,8 +28,8 @@ pub use self::order::{compare, write_begin_of_text, write_key};
 pub use self::patch::{JsonPatch, PatchError, PatchFault, merge};
 pub use self::path::{FieldPath, PathError};
 pub use self::schema::{SchemaError, SchemaFault, check_schema};
-pub use self::sshsig::{NAMESPACE, allowed_signer, signature_file};
 pub use self::timed::{TimeFieldError, document_time};
+pub use crate::sshsig::{NAMESPACE, allowed_signer, allowed_signer_in, signature_file};
 
 /// A JSON value. Objects are maps sorted by name; numbers that are whole are integers.
 pub type Value = serde_json::Value;

@@ -5,6 +5,7 @@
 //! a few lines could otherwise ask for more steps than there are atoms. The evaluation is a library's.
 
 use super::Value;
+use crate::encoding::pointer;
 use crate::limits::{SCHEMA_DEPTH_MAX, SCHEMA_PARTS_MAX};
 
 /// The only `$schema`.
@@ -87,7 +88,7 @@ impl Walk<'_> {
             _ => return Err(refuse(SchemaFault::Malformed, at)),
         };
         for (name, value) in members {
-            let back = enter(at, name);
+            let back = pointer::push(at, name);
             let name = name.as_str();
             if REFUSED.contains(&name) || (name == "$schema" && value.as_str() != Some(DRAFT)) {
                 return Err(refuse(SchemaFault::Keyword, at));
@@ -105,7 +106,7 @@ impl Walk<'_> {
                 self.schema(target, depth + 1, at)?;
             } else if NAMED.contains(&name) {
                 for (inner, value) in value.as_object().into_iter().flatten() {
-                    let back = enter(at, inner);
+                    let back = pointer::push(at, inner);
                     self.schema(value, depth + 1, at)?;
                     at.truncate(back);
                 }
@@ -135,14 +136,6 @@ fn refuse(fault: SchemaFault, at: &str) -> SchemaError {
         fault,
         pointer: at.to_owned(),
     }
-}
-
-/// Goes into a member, and answers where to come back to.
-fn enter(at: &mut String, name: &str) -> usize {
-    let back = at.len();
-    at.push('/');
-    at.push_str(&name.replace('~', "~0").replace('/', "~1"));
-    back
 }
 
 #[cfg(test)]

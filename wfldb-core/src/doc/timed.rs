@@ -2,6 +2,7 @@
 
 use super::{FieldPath, FieldSet, instant};
 use crate::Kind;
+use crate::encoding::pointer;
 use crate::time::UnixMillis;
 
 /// A document without a time where its bucket wants one.
@@ -36,8 +37,9 @@ pub fn document_time(field: &FieldPath, text: &[u8]) -> Result<UnixMillis, TimeF
     let millis = found.get(number).copied().flatten().and_then(instant);
     let millis = millis.and_then(|millis| u64::try_from(millis).ok());
     millis.map(UnixMillis::new).ok_or_else(|| TimeFieldError {
-        pointer: field.names().iter().fold(String::new(), |pointer, name| {
-            pointer + "/" + &name.replace('~', "~0").replace('/', "~1")
-        }),
+        pointer: field
+            .names()
+            .iter()
+            .fold(String::new(), |pointer, name| pointer::inside(&pointer, name)),
     })
 }

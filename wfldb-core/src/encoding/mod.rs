@@ -7,6 +7,7 @@ pub mod base64url;
 pub mod hex;
 mod json_object;
 pub mod percent;
+pub(crate) mod pointer;
 
 pub use self::json_object::JsonObject;
 

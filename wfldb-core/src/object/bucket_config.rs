@@ -130,8 +130,9 @@ pub struct BucketConfig {
     /// Most requests per second, of all callers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
-    /// Whether the bucket is mirrored as plain files.
-    pub mirror: bool,
+    /// Whether the bucket is mirrored as plain files; when not given, documents are and objects are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<bool>,
     /// Whether each read and refusal is an entry of the audit log. Sessions cannot read it then: they leave no evidence.
     pub audit_reads: bool,
     /// Whether sessions are refused, so that each request is signed on its own.
@@ -198,18 +199,9 @@ impl BucketConfig {
             || (self.append_only && !other.append_only)
     }
 
-    /// The first member that asks for something this release does not carry out yet.
-    pub fn unsupported(&self) -> Option<&'static str> {
-        if self.mirror { Some("mirror") } else { None }
-    }
-
-    /// Asserts that this release carries out all of the configuration.
-    ///
-    /// # Errors
-    /// [`ObjectError::NotSupportedYet`] with the member's name.
-    pub fn check_supported(&self) -> Result<(), ObjectError> {
-        self.unsupported()
-            .map_or(Ok(()), |member| Err(ObjectError::NotSupportedYet(member)))
+    /// Whether a mirror has the bucket as plain files.
+    pub fn is_mirrored(&self) -> bool {
+        self.mirror.unwrap_or(self.kind == BucketKind::Documents)
     }
 }
 

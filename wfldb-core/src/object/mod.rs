@@ -42,9 +42,6 @@ pub enum ObjectError {
     /// A bucket configuration that is not the documented JSON.
     #[error("not a bucket configuration")]
     BucketConfig,
-    /// A member of a bucket configuration that this release does not carry out yet.
-    #[error("`{0}` is not supported yet")]
-    NotSupportedYet(&'static str),
 }
 
 impl ObjectError {
@@ -58,7 +55,6 @@ impl ObjectError {
             Self::Content => "BadContent",
             Self::Condition => "BadCondition",
             Self::BucketConfig => "BadBucketConfig",
-            Self::NotSupportedYet(_) => "NotSupportedYet",
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Comparison, Condition, JsonType, Pattern, QueryError, QueryFault, Test, TextSearch};
 use crate::doc::{FieldPath, Object, Value, compare};
+use crate::encoding::pointer;
 use crate::limits::{SELECTOR_CLAUSES_MAX, SELECTOR_DEPTH_MAX, SELECTOR_PATTERNS_MAX, SELECTOR_VALUES_MAX};
 
 /// Reads one selector.
@@ -125,9 +126,7 @@ impl Parser {
         name: &str,
         read: impl FnOnce(&mut Self) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        let back = self.pointer.len();
-        self.pointer.push('/');
-        self.pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        let back = pointer::push(&mut self.pointer, name);
         if self.depth >= SELECTOR_DEPTH_MAX {
             return Err(self.fault(QueryFault::TooDeep));
         }

@@ -2,6 +2,7 @@
 
 use super::{QueryError, QueryFault, Selector, SortField};
 use crate::doc::{FieldPath, Object, Value};
+use crate::encoding::pointer;
 use crate::limits::{FIND_FIELDS_MAX, FIND_LIMIT, FIND_LIMIT_MAX, FIND_SKIP_MAX, FIND_SORT_MAX};
 
 /// A question about the documents of a bucket.
@@ -67,8 +68,7 @@ impl FindRequest {
                 "execution_stats" => request.execution_stats = flag(value, "/execution_stats")?,
                 "count" => request.count = flag(value, "/count")?,
                 unknown => {
-                    let name = unknown.replace('~', "~0").replace('/', "~1");
-                    return Err(at(&format!("/{name}"), QueryFault::UnknownMember));
+                    return Err(at(&pointer::inside("", unknown), QueryFault::UnknownMember));
                 }
             }
         }

@@ -1,0 +1,172 @@
+//! The name of the file of a key: one file name for each key, whatever the key is.
+//!
+//! A name has no separators, so no key leaves its directory and `a` can stand beside `a/b`. Two keys have two names, also
+//! where a file system takes upper case for lower case, composes what is decomposed, or knows names of devices:
+//! - Letters and digits of ASCII, `.`, `_` and `-` stand for themselves; every other byte is `%` and two lower-case
+//!   hexadecimal digits. So no character is left that could be composed.
+//! - A `.` or `-` in front, a `.` at the end, and the first character of what is the name of a device or of a shard are
+//!   spelled that way too. What begins with `.` is the mirror's own.
+//! - A name with upper-case letters ends with `+` and which letters those are: four to a hexadecimal digit, the first
+//!   letter in the lowest bit. In lower case it still differs from that of any other key.
+//! - A name that would be long is its beginning, `++`, and SHA-256 of the key in hexadecimal.
+//!
+//! No name is read back: a document has its key in `_id`, an object in what stands beside it.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::encoding::hex;
+use crate::name::{BucketName, ObjectKey};
+
+/// The longest name before it is cut, in bytes; file systems take 255.
+const WHOLE_BYTES_MAX: usize = 200;
+/// What a cut name begins with, in bytes, at most.
+const BEGINNING_BYTES_MAX: usize = 100;
+/// Names that are no file on some system, whatever stands behind a dot.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+/// The same, with one digit behind them.
+const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
+/// Entries beside the buckets' directories.
+const BESIDE_BUCKETS: [&str; 2] = ["keys", "log"];
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// A document; its name ends with `.json`.
+    Document,
+    /// The bytes of an object.
+    Object,
+}
+
+/// The name of the file of a key, without any directory: 1 to 255 bytes of ASCII.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
+
+impl FileName {
+    /// The name for a key.
+    #[must_use]
+    pub fn of(key: &ObjectKey, kind: FileKind) -> Self {
+        let text = key.as_str();
+        let mut name = escaped(text, kind == FileKind::Object && is_shard(text));
+        let case = case_of(text);
+        if !case.is_empty() {
+            name.push('+');
+            name.push_str(&case);
+        }
+        if name.len() > WHOLE_BYTES_MAX {
+            name = cut(&name, text);
+        }
+        if kind == FileKind::Document {
+            name.push_str(".json");
+        }
+        Self(name)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One of the 256 directories that the files of a large bucket are spread over: the first byte of SHA-256 of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard(u8);
+
+impl Shard {
+    /// How many there are.
+    pub const COUNT: usize = 256;
+
+    /// The one that a key belongs to.
+    #[must_use]
+    pub fn of(key: &ObjectKey) -> Self {
+        let digest: [u8; 32] = Sha256::digest(key.as_str()).into();
+        Self(digest.first().copied().unwrap_or_default())
+    }
+
+    /// All of them, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(Self)
+    }
+
+    /// Which of them it is.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The name of its directory: two hexadecimal digits.
+    #[must_use]
+    pub fn dir(self) -> String {
+        hex::encode(&[self.0])
+    }
+}
+
+/// The name of the directory of a bucket.
+#[must_use]
+pub fn bucket_dir(bucket: &BucketName) -> String {
+    escaped(bucket.as_str(), BESIDE_BUCKETS.contains(&bucket.as_str()))
+}
+
+/// `text` in the characters that every file system takes; `first`: the first one is spelled out in any case.
+fn escaped(text: &str, first: bool) -> String {
+    let first = first || is_device(text);
+    let last = text.len() - 1;
+    let mut name = String::with_capacity(text.len());
+    for (at, byte) in text.bytes().enumerate() {
+        let stands = match byte {
+            b'-' => at > 0,
+            b'.' => at > 0 && at < last,
+            byte => byte.is_ascii_alphanumeric() || byte == b'_',
+        };
+        if stands && !(first && at == 0) {
+            name.push(char::from(byte));
+        } else {
+            name.push('%');
+            name.push_str(&hex::encode(&[byte]));
+        }
+    }
+    name
+}
+
+fn is_device(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = |device: &str| {
+        let number = stem.strip_prefix(device);
+        number.is_some_and(|number| number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    DEVICES.contains(&stem.as_str()) || NUMBERED_DEVICES.iter().any(|device| numbered(device))
+}
+
+fn is_shard(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Which of the letters of ASCII are upper case; empty where none is.
+fn case_of(text: &str) -> String {
+    let letters: Vec<bool> = text
+        .bytes()
+        .filter(u8::is_ascii_alphabetic)
+        .map(|letter| letter.is_ascii_uppercase())
+        .collect();
+    let nibble = |four: &[bool]| {
+        let bits = four
+            .iter()
+            .rev()
+            .fold(0, |bits, upper| bits << 1 | u32::from(*upper));
+        char::from_digit(bits, 16).unwrap_or('0')
+    };
+    let digits: String = letters.chunks(4).map(nibble).collect();
+    digits.trim_end_matches('0').to_owned()
+}
+
+fn cut(name: &str, text: &str) -> String {
+    let mut beginning = name.get(..BEGINNING_BYTES_MAX).unwrap_or(name);
+    // Not within the spelling of a byte.
+    if let Some(at) = beginning.rfind('%')
+        && at + 3 > beginning.len()
+    {
+        beginning = beginning.get(..at).unwrap_or_default();
+    }
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    format!("{beginning}++{}", hex::encode(&digest))
+}
