@@ -2,7 +2,9 @@
 
 use wfldb_core::Kind;
 use wfldb_core::aggregate::TooManyGroups;
-use wfldb_core::doc::{EnvelopeError, JsonError, PatchError, PatchFault, SchemaError, TimeFieldError};
+use wfldb_core::doc::{
+    AdoptError, EnvelopeError, JsonError, PatchError, PatchFault, SchemaError, TimeFieldError,
+};
 use wfldb_core::index::{DefinitionError, IndexError};
 use wfldb_core::query::QueryError;
 
@@ -86,6 +88,9 @@ pub enum EngineError {
     /// A document whose own envelope, or whose size, does not fit.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
+    /// A document of another store that is not taken over.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
     /// In a bucket of documents this does not exist: parts, metadata, bytes that are no JSON.
     #[error("a bucket of documents has no such thing")]
     NotForDocuments,
@@ -259,6 +264,12 @@ impl EngineError {
                 EnvelopeError::NotCurrent(_) | EnvelopeError::NoVersionLeft => Kind::Conflict,
                 EnvelopeError::TooLarge => Kind::TooLarge,
             },
+            Self::Adopt(error) => match error {
+                AdoptError::Fault(_) => Kind::Invalid,
+                AdoptError::Untrusted => Kind::Forbidden,
+                AdoptError::Present | AdoptError::Older => Kind::Conflict,
+                AdoptError::TooLarge => Kind::TooLarge,
+            },
             Self::UniqueViolation { .. }
             | Self::IndexExists
             | Self::TooManyIndexes
@@ -351,6 +362,13 @@ impl EngineError {
             Self::Json(_) => "BadJson",
             Self::Schema { .. } => "SchemaViolation",
             Self::BadSchema(_) => "BadSchema",
+            Self::Adopt(error) => match error {
+                AdoptError::Fault(_) => "DocumentFault",
+                AdoptError::Untrusted => "UntrustedSigner",
+                AdoptError::Present => "DocumentPresent",
+                AdoptError::Older => "DocumentOlder",
+                AdoptError::TooLarge => "TooLarge",
+            },
             Self::Patch(error) => match error.fault {
                 PatchFault::Malformed | PatchFault::TooMany | PatchFault::Result => "BadPatch",
                 PatchFault::NoSuchPlace | PatchFault::Test => "PatchConflict",

@@ -25,6 +25,7 @@ pub mod fuzz;
 mod index;
 mod lifecycle;
 mod link_uses;
+mod mirror;
 mod object;
 mod options;
 mod pending;
@@ -57,10 +58,18 @@ pub use self::check::{CheckReport, Finding, FindingKind, ViewReport};
 pub use self::chunk::Collected;
 pub use self::commit::Unready;
 pub use self::compact::Compacted;
-pub use self::doc::{BulkAction, BulkOp, BulkResult, Document, DocumentPatch, HistoryItem, HistoryPage};
+pub use self::doc::{
+    BulkAction, BulkOp, BulkResult, Document, DocumentPatch, EditOutcome, HistoryItem, HistoryPage,
+};
 pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
+pub use self::mirror::{
+    FileChange, Mirror, MirrorBatch, MirrorContent, MirrorError, MirrorFault, MirrorFile, MirrorFinding,
+    MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport, MirrorSource, MirrorState,
+    MirrorStatus, MirrorView, MirroredBucket, MirroredFile, MirroredObject, Rebuilt, SHARD_ABOVE_KEYS,
+    SourceError,
+};
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,
     FinishedUpload, ListedObject, ListedPart, ObjectMeta, ObjectReader, PartUpload, PutOutcome, ScanPage,

@@ -115,15 +115,12 @@ impl Engine {
     /// Creates the bucket that `proof` names, or replaces its configuration.
     ///
     /// # Errors
-    /// `NotSupportedYet` for settings that this release does not act on, `KindFixed`, `Forbidden` when retention is
+    /// `KindFixed`, `Forbidden` when retention is
     /// lowered and the proof does not also allow `erase`, `StorageFull`, and those of
     /// every write: `ReadOnly`, `Busy`, `OutcomeUnknown`.
     pub fn put_bucket(&self, proof: &Authorized, config: BucketConfig) -> Pending<BucketPut> {
         let planned = (|| {
             let name = bucket_of(proof, Op::Manage)?.clone();
-            if let Some(member) = config.unsupported() {
-                return Err(EngineError::NotSupportedYet(member));
-            }
             self.inner.admit_bytes()?;
             let id = BucketId::from_bytes(crate::engine::random()?);
             let may_erase = proof.may_also(Op::Erase);

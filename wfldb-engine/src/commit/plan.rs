@@ -219,12 +219,14 @@ pub(crate) struct PutObject {
 pub(crate) struct DocumentPut {
     /// The newest version that the planner saw, a tombstone too. Where it is not the newest any more, the plan is stale.
     pub(crate) base: Option<VersionId>,
+    /// It was signed elsewhere, and versions between it and the one below are not here.
+    pub(crate) skips: bool,
     pub(crate) signature: DocumentSignature,
     /// Where the bucket wants one.
     pub(crate) timed: Option<Timed>,
-    /// What the planner knows of its rows in indexes.
     /// The change that set or removed the schema that it was held against.
     pub(crate) schema_at: LogPosition,
+    /// What the planner knows of its rows in indexes.
     pub(crate) hints: IndexHints,
 }
 

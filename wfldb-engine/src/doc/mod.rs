@@ -2,6 +2,7 @@
 //! kept like any object's, with the store's signature in its row (docs/decisions/0014).
 
 mod bulk;
+mod edit;
 mod history;
 mod plan;
 mod read;
@@ -11,6 +12,7 @@ mod verify;
 mod write;
 
 pub use self::bulk::{BulkAction, BulkOp, BulkResult};
+pub use self::edit::EditOutcome;
 pub use self::history::{HistoryItem, HistoryPage};
 pub(crate) use self::plan::{Body, NewVersion, document_of};
 pub use self::read::Document;

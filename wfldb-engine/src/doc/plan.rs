@@ -1,10 +1,12 @@
 //! Planning a version of a document: what it stands on is read from a snapshot, and it is spelled, hashed and signed
 //! here, off the committer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wfldb_core::auth::Authorized;
 use wfldb_core::doc::{self, Draft, Envelope, Object, Sealed, Standing};
-use wfldb_core::id::ContentHash;
+use wfldb_core::id::{ContentHash, PublicKey};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{BucketKind, HeaderText, ObjectHeaders, Preconditions};
 
@@ -35,6 +37,8 @@ pub(crate) enum Body {
     Whole(Object),
     /// What this makes of the current document; its headers stay where none are given.
     Patch(DocumentPatch),
+    /// A whole document as a store with one of these keys signed it, `_sig` included.
+    Signed(Object, Arc<[PublicKey]>),
 }
 
 /// What is there of a key.
@@ -136,8 +140,18 @@ impl Inner {
             .as_ref()
             .filter(|(row, ..)| live(row) && row.is_live(now));
         let mut headers = new.headers;
-        let body = match new.body {
-            Body::Whole(body) => body,
+        let standing = Standing {
+            current: current.and_then(|(row, document, _)| Some((document, row.signature.as_ref()?))),
+            below: found.below.as_ref().map(|(_, _, envelope)| envelope),
+        };
+        let seal = |body: Object| -> Result<Sealed, EngineError> {
+            self.check_document(bucket, &body)?;
+            let by = proof.actor().to_string();
+            let draft = Draft::of(&bucket.name, &new.key, body, standing, now, &by)?;
+            Ok(draft.sign(self.signer.key(self.dir())?)?)
+        };
+        let (sealed, skips) = match new.body {
+            Body::Whole(body) => (seal(body)?, false),
             Body::Patch(patch) => {
                 let (row, document, _) = current.ok_or(EngineError::NoSuchKey)?;
                 headers = merged(row.headers.clone(), headers);
@@ -146,17 +160,15 @@ impl Inner {
                 if let Some(signature) = &row.signature {
                     document.insert("_sig".to_owned(), signature.to_string().into());
                 }
-                patch.apply(document)?
+                (seal(patch.apply(document)?)?, false)
+            }
+            Body::Signed(document, trusted) => {
+                // It was held against a schema where it was written.
+                let (sealed, envelope) = Sealed::of_signed(&bucket.name, &new.key, document, &trusted)?;
+                let skips = standing.below.map(|below| envelope.skips_from(below));
+                (sealed, skips.transpose()?.unwrap_or(false))
             }
         };
-        self.check_document(bucket, &body)?;
-        let standing = Standing {
-            current: current.and_then(|(row, document, _)| Some((document, row.signature.as_ref()?))),
-            below: found.below.as_ref().map(|(_, _, envelope)| envelope),
-        };
-        let by = proof.actor().to_string();
-        let draft = Draft::of(&bucket.name, &new.key, body, standing, now, &by)?;
-        let sealed: Sealed = draft.sign(self.signer.key(self.dir())?)?;
         let text = Bytes::from(sealed.text);
         let len = text.len() as u64;
         let hints = hints(proof, bucket, &text, &found)?;
@@ -182,6 +194,7 @@ impl Inner {
             origin: new.origin,
             document: Some(Box::new(DocumentPut {
                 base: found.newest.map(|newest| newest.version),
+                skips,
                 signature: sealed.signature,
                 hints,
                 timed,

@@ -1,7 +1,10 @@
 //! Storing documents.
 
+use std::sync::Arc;
+
 use wfldb_core::auth::{Authorized, Op};
 use wfldb_core::doc::{self, JsonPatch, Object};
+use wfldb_core::id::PublicKey;
 use wfldb_core::limits::{DOCUMENT_BYTES_MAX, DOCUMENT_PLANS_MAX};
 use wfldb_core::object::{ObjectHeaders, Preconditions};
 
@@ -33,6 +36,28 @@ impl Engine {
             self.inner
                 .plan_put(proof, Body::Whole(body), headers, preconditions)
         });
+        self.inner.submit(proof, planned, None, put_outcome)
+    }
+
+    /// Takes a document over as another store signed it, with its envelope and its `_sig`, as a new version of the key
+    /// that `proof` names. `trusted`: the node keys of stores whose signatures are believed, by whoever asks. Versions
+    /// between it and the newest one that is here may be missing; its version id, and what is said of it beside its
+    /// members, are of now and of here. Reads the storage.
+    ///
+    /// # Errors
+    /// `Adopt`, and those of [`Engine::put_document`].
+    #[tracing::instrument(name = "engine::doc::adopt", level = "debug", skip_all)]
+    pub fn adopt_document(
+        &self,
+        proof: &Authorized,
+        document: Object,
+        trusted: &Arc<[PublicKey]>,
+        preconditions: Preconditions,
+    ) -> Pending<PutOutcome> {
+        let body = Body::Signed(document, Arc::clone(trusted));
+        let planned = self
+            .inner
+            .plan_put(proof, body, ObjectHeaders::default(), preconditions);
         self.inner.submit(proof, planned, None, put_outcome)
     }
 

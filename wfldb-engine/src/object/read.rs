@@ -217,6 +217,17 @@ impl Inner {
         Ok(whole)
     }
 
+    /// A version with its bytes, for a view of the store.
+    pub(crate) fn opened(
+        &self,
+        snapshot: &dyn Snapshot,
+        bucket: BucketId,
+        object: &ObjectKey,
+        row: ObjectRow,
+    ) -> Result<ObjectReader, EngineError> {
+        Ok(self.reader(bucket, opened(snapshot, &bucket, object, row)?))
+    }
+
     fn reader(&self, bucket: BucketId, opened: CachedObject) -> ObjectReader {
         let body = match opened.body {
             CachedBody::Inline(bytes) => Body::Inline(bytes),

@@ -31,6 +31,7 @@ pub(crate) use self::file::StoreFile;
 pub use self::folder::{FileError, Folder};
 pub(crate) use self::layout::{Layout, remove_all, sync_dir, write_synced};
 pub use self::node_key::{NodeKeyError, load_node_key};
+pub(crate) use self::node_key::{add_node_keys, other_node_keys};
 pub(crate) use self::open::{READ_ONLY_ASKED, open};
 pub(crate) use self::probe::{Probed, copy_database, run_probe};
 pub use self::probe::{Prober, probe_main};

@@ -8,6 +8,7 @@
     reason = "a slice off a boundary fails its test, as it should"
 )]
 
+mod adopt;
 mod aggregate;
 mod audit;
 mod backup;
@@ -18,6 +19,7 @@ mod check;
 mod copy;
 mod damage;
 mod documents;
+mod edits;
 mod erase;
 mod fixture;
 mod indexes;
@@ -147,7 +149,7 @@ pub(crate) fn files(dir: &Path) -> usize {
 pub(crate) fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it did not come about");
+        assert!(start.elapsed() < Duration::from_mins(1), "it did not come about");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

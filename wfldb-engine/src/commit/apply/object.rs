@@ -82,7 +82,7 @@ fn add(edit: &mut Edit<'_>, put: &PutObject) -> Result<(ObjectRow, bool), Engine
         chunk_bytes,
         chunks,
         charges,
-        pruned: false,
+        pruned: put.document.as_ref().is_some_and(|document| document.skips),
         signature: put.document.as_ref().map(|document| document.signature.clone()),
         time: put
             .document

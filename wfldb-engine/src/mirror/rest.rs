@@ -1,0 +1,81 @@
+//! Rest points: everything that was written is put on stable storage, and then the cursor says so.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use bytes::Bytes;
+use wfldb_core::id::LogPosition;
+
+use super::error::Failure;
+use super::history::MirrorBatch;
+use super::point::Point;
+use super::root::{ROOT, SIGNERS, root, signers};
+use super::rounds::{BETWEEN_RESTS, REST_PART, Rounds};
+
+impl Rounds {
+    /// When the next rest point may come, if something was written since the last.
+    pub(crate) fn next_rest(&self) -> Option<Instant> {
+        let between = BETWEEN_RESTS.max(self.rest_took * REST_PART);
+        let at = self.rested.map_or_else(Instant::now, |rested| rested + between);
+        self.changed.then_some(at)
+    }
+
+    pub(super) fn is_rest_due(&self) -> bool {
+        let due = self.next_rest().is_some_and(|at| at <= Instant::now());
+        due || self.manifests.is_full() || self.batch.is_large()
+    }
+
+    /// Comes to rest.
+    pub(crate) fn rest(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.points.pass(Point::Manifests)?;
+        let keeps = self.history.is_some();
+        let batch = &mut self.batch;
+        self.manifests.write(&self.dir, |path, bytes| match bytes {
+            Some(bytes) if keeps => batch.whole_file(path, &bytes),
+            None if keeps => batch.removed(path),
+            _ => {}
+        })?;
+        self.points.pass(Point::Sync)?;
+        self.dir.sync()?;
+        self.points.pass(Point::Cursor)?;
+        self.cursor.save(&self.view)?;
+        self.durable.clone_from(&self.cursor);
+        self.points.pass(Point::Root)?;
+        self.write_root(LogPosition::new(self.cursor.position))?;
+        self.changed = false;
+        self.rests += 1;
+        self.record();
+        self.rested = Some(Instant::now());
+        self.rest_took = began.elapsed();
+        Ok(())
+    }
+
+    /// Writes the files that are about the mirror as a whole.
+    pub(super) fn write_root(&mut self, position: LogPosition) -> Result<(), Failure> {
+        let files = [
+            (SIGNERS, signers(&self.inner)?),
+            (ROOT, root(&self.inner, position)?),
+        ];
+        for (path, bytes) in files {
+            let bytes = Bytes::from(bytes);
+            if self.dir.read(path, 1 << 20)?.as_deref() != Some(&*bytes) {
+                self.dir.write(path, |file| file.write_all(&bytes))?;
+                if self.history.is_some() {
+                    self.batch.whole_file(path.to_owned(), &bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what changed. A keeper of history that fails holds up nothing.
+    fn record(&mut self) {
+        let Some(history) = &mut self.history else { return };
+        self.batch.last = LogPosition::new(self.cursor.position);
+        match history.record(&self.batch) {
+            Ok(()) => self.batch = MirrorBatch::default(),
+            Err(error) => tracing::warn!(%error, "the mirror's history could not be kept; it is tried again"),
+        }
+    }
+}
