@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod mirror;
 mod reach;
 mod revoke;
 mod store;
@@ -27,7 +28,7 @@ use wfldb_core::time::UnixMillis;
 const INSPECTED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Makes keys, issues and renews key packets, looks into them; takes, checks and restores backups; checks
-/// and compacts stores; copies and checks audit logs; makes certificates for trying TLS.
+/// and compacts stores; copies and checks audit logs; checks mirrors and takes them back; makes certificates for trying TLS.
 #[derive(Debug, Parser)]
 #[command(
     name = "wfldb-admin",
@@ -59,6 +60,9 @@ enum Command {
     Restore(backups::Restore),
     /// Check every row and chunk of a store against each other; exit code 1 when anything is wrong
     Verify(store::Verify),
+    /// Check the plain files that are kept beside a store
+    #[command(subcommand)]
+    Mirror(Box<mirror::Mirror>),
     /// End a packet or a key: whoever holds it is refused from then on, and whoever it was passed on to
     Revoke(revoke::Revoke),
     /// List what is revoked
@@ -178,6 +182,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backups::backup(args),
         Command::Restore(args) => backups::restore(&args),
         Command::Verify(args) => store::verify(args),
+        Command::Mirror(command) => mirror::run(*command),
         Command::Revoke(args) => revoke::revoke(args),
         Command::Revoked(args) => revoke::revoked(args),
         Command::Stats(args) => store::stats(args),

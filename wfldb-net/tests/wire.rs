@@ -117,7 +117,7 @@ fn bucket() -> impl Strategy<Value = Bucket> {
                     quota_objects,
                     object_bytes_max,
                     rate,
-                    mirror,
+                    mirror: mirror.then_some(documents),
                     audit_reads,
                     require_signature,
                     time_field: time_days.and_then(|_| FieldPath::parse(r"a.b\.c").ok()),

@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cursor::Cursors;
 use crate::metrics::Metrics;
+use crate::mirror::Mirroring;
 use crate::text::Text;
 use crate::transactions::Transactions;
 
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) transactions: Transactions,
     pub(crate) text: Text,
+    pub(crate) mirror: Mirroring,
     /// Held while `/readyz` asks the engine.
     pub(crate) readiness: tokio::sync::Mutex<()>,
     /// The server is stopping: what is running finishes, `/readyz` says no, feeds end.
@@ -39,6 +41,7 @@ impl App {
         clock: Arc<Clock>,
         backups: BackupRoot,
         budget: Budget,
+        mirror: Mirroring,
     ) -> Self {
         let text = Text::start(&engine);
         let cursors = Cursors::new(engine.store_secret("cursor"));
@@ -53,6 +56,7 @@ impl App {
             metrics: Metrics::new(),
             transactions,
             text,
+            mirror,
             readiness: tokio::sync::Mutex::new(()),
             draining: watch::Sender::new(false),
         }

@@ -15,6 +15,7 @@ use wfldb_engine::Prober;
 
 use crate::clock::Wall;
 use crate::listen::CONNECTIONS_MAX;
+use crate::mirror::MirrorPlace;
 use crate::tls::TlsFiles;
 
 /// Largest configuration file that is read.
@@ -77,6 +78,8 @@ pub struct Config {
     pub scrub_days: u64,
     /// The directory below which callers may put backups; `None`: nowhere.
     pub backup_dir: Option<PathBuf>,
+    /// Where the mirror is kept.
+    pub mirror: MirrorPlace,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Certificates to serve TLS with; `None`: everything is in the clear.
@@ -179,6 +182,12 @@ struct Flags {
     /// Directory below which backups may be taken through the server [default: none may]
     #[arg(long, env = "WFLDB_BACKUP_DIR", value_name = "DIR")]
     backup_dir: Option<PathBuf>,
+    /// Directory of the mirror: documents as plain files [default: DIR/mirror]
+    #[arg(long, env = "WFLDB_MIRROR", value_name = "DIR")]
+    mirror: Option<PathBuf>,
+    /// Keep no mirror; one that is there stays as it is
+    #[arg(long, env = "WFLDB_NO_MIRROR", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    no_mirror: Option<bool>,
     /// Root key (wr1…) to trust beside the store's own; may be repeated
     #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
     trust: Option<Vec<String>>,
@@ -238,6 +247,8 @@ struct File {
     bloom_filters: Option<Switch>,
     scrub_days: Option<u64>,
     backup_dir: Option<PathBuf>,
+    mirror: Option<PathBuf>,
+    no_mirror: Option<bool>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -269,6 +280,7 @@ impl Config {
             bloom_filters: Switch::On,
             scrub_days: SCRUB_DAYS,
             backup_dir: None,
+            mirror: MirrorPlace::default(),
             trust: Vec::new(),
             tls: None,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
@@ -310,6 +322,13 @@ impl Config {
             .transpose();
         let backup_dir = flags.backup_dir.or(file.backup_dir);
         let backup_dir = backup_dir.map(std::path::absolute).transpose();
+        // A flag that names a place goes before the file's wish for none.
+        let mirror = match (flags.no_mirror, flags.mirror) {
+            (Some(true), _) => MirrorPlace::None,
+            (_, Some(dir)) => MirrorPlace::Dir(dir),
+            (None, None) if file.no_mirror == Some(true) => MirrorPlace::None,
+            (_, None) => file.mirror.map_or(MirrorPlace::Data, MirrorPlace::Dir),
+        };
         let trust = flags.trust.or(file.trust).unwrap_or_default();
         let default_log = if std::io::stderr().is_terminal() {
             LogForm::Text
@@ -346,6 +365,7 @@ impl Config {
             bloom_filters: flags.bloom_filters.or(file.bloom_filters).unwrap_or(Switch::On),
             scrub_days: flags.scrub_days.or(file.scrub_days).unwrap_or(SCRUB_DAYS),
             backup_dir: backup_dir.map_err(|error| value("--backup-dir", &error))?,
+            mirror,
             tls,
             connections_per_address: flags
                 .connections_per_address

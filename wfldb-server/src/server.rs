@@ -18,7 +18,7 @@ use wfldb_core::id::{ByteLen, Role, SecretKey};
 use wfldb_core::name::Realm;
 use wfldb_core::packet::TrustedRoots;
 use wfldb_core::time::UnixMillis;
-use wfldb_engine::{Engine, EngineError, EngineOptions, NodeKeyError, OpenError, load_node_key};
+use wfldb_engine::{Engine, EngineError, EngineOptions, MirrorError, NodeKeyError, OpenError, load_node_key};
 
 use crate::app::App;
 use crate::auth::{Gate, Rates, Replay, Sessions};
@@ -28,6 +28,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::listen::Port;
+use crate::mirror::{MirrorPlace, Mirroring};
 use crate::tls::{Tls, TlsError, TlsFiles};
 use crate::{listen, metrics, tls, watchdog};
 
@@ -74,6 +75,9 @@ pub enum StartError {
         /// The reason.
         source: io::Error,
     },
+    /// There can be no mirror in the directory that is named for it.
+    #[error("the mirror: {0}; give --mirror or --no-mirror")]
+    Mirror(#[from] MirrorError),
     /// A task ended that must not.
     #[error("the start was cut off")]
     CutOff,
@@ -171,12 +175,8 @@ impl Server {
         if let Err(unready) = engine.health().writable {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
-
-        if let Some(node) = &node {
-            engine.sign_audit_log(node.clone());
-        } else {
-            tracing::warn!("there is no node key; no checkpoints of the audit log are signed");
-        }
+        sign_audit_log(&engine, node.as_ref());
+        let mirror = mirrored(&engine, config.mirror.clone()).await?;
         let revocations = engine.revocation_view();
         let rates = Rates::new(config.requests_per_key.map(NonZeroU64::get));
         let sessions = Sessions::new(node, Arc::clone(&revocations));
@@ -187,6 +187,7 @@ impl Server {
             clock,
             BackupRoot::new(config.backup_dir.clone()),
             Budget::new(config.requests_in_flight_per_key),
+            mirror,
         ));
         let (stopping, stop) = watch::channel(false);
         let (stopped, end) = watch::channel(false);
@@ -307,6 +308,7 @@ impl Server {
             };
             // ORDER: the views hold the store open.
             app.text.stop();
+            app.mirror.stop();
             app.engine.clone().close()?;
             // A card that cannot be removed names a process that is gone.
             let _ = fs::remove_file(data.join("server.json"));
@@ -322,6 +324,20 @@ impl Server {
 }
 
 /// A store that is open, what is left of its first start, and the server's own key.
+fn sign_audit_log(engine: &Engine, node: Option<&SecretKey>) {
+    if let Some(node) = node {
+        engine.sign_audit_log(node.clone());
+    } else {
+        tracing::warn!("there is no node key; no checkpoints of the audit log are signed");
+    }
+}
+
+async fn mirrored(engine: &Engine, place: MirrorPlace) -> Result<Mirroring, StartError> {
+    let engine = engine.clone();
+    let started = tokio::task::spawn_blocking(move || Mirroring::start(&engine, place));
+    Ok(started.await.map_err(|_| StartError::CutOff)??)
+}
+
 type Opened = (Engine, Option<bootstrap::Unfinished>, Option<SecretKey>);
 
 /// Opens the store; on the first start with the root key that is made for it.

@@ -83,6 +83,7 @@ fn changed(mut config: BucketConfig, args: &Mb) -> Result<BucketConfig, Failure>
     set(&mut config.time_days, args.time_days);
     config.append_only = args.append_only.unwrap_or(config.append_only);
     config.auto_index = args.auto_index.unwrap_or(config.auto_index);
+    config.mirror = args.mirror.or(config.mirror);
     config.audit_reads = args.audit_reads.unwrap_or(config.audit_reads);
     config.require_signature = args.require_signature.unwrap_or(config.require_signature);
     if let Some(fields) = &args.text {
@@ -144,6 +145,7 @@ mod tests {
             time_days: None,
             append_only: None,
             auto_index: None,
+            mirror: None,
             audit_reads: None,
             receipt: None,
             require_signature: None,
@@ -200,7 +202,7 @@ mod tests {
         let info = |more: &str| {
             let json = format!(
                 r#"{{"name":"photos","created":"2026-01-02T03:04:05.006Z","kind":"objects",
-                "mirror":false,"audit_reads":false,"require_signature":false,
+                "audit_reads":false,"require_signature":false,
                 "usage":{{"objects":0,"versions":0,"bytes":0,"stored_bytes":0}}{more}}}"#
             );
             serde_json::from_str::<BucketInfo>(&json).unwrap()

@@ -16,6 +16,7 @@ mod link;
 mod list;
 mod object;
 mod output;
+mod past;
 mod put;
 mod query;
 mod receipt;
@@ -91,6 +92,9 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Doc(args) => document::read(&client, output, &args).await,
             Command::Patch(args) => document::patch(&client, output, &args).await,
             Command::History(args) => document::history(&client, output, &args).await,
+            Command::Log(args) => past::log(&client, output, &args).await,
+            Command::Diff(args) => past::diff(&client, output, &args).await,
+            Command::Blame(args) => past::blame(&client, output, &args).await,
             Command::Schema(args) => document::schema(&client, output, &args).await,
             Command::Query(args) => query::query(&client, output, &args).await,
             Command::Stats(args) => store::stats(&client, output, &args).await,

@@ -11,7 +11,17 @@ use super::show::stored_json;
 
 pub(crate) async fn restore(client: &Client, output: &Output, args: &Restore) -> Result<(), Failure> {
     let (bucket, key) = (&args.target.bucket, args.target.key()?);
-    let Some(version) = args.version else {
+    let version = match args.at {
+        Some(_) => {
+            let then = GetOptions {
+                at: args.at,
+                ..GetOptions::default()
+            };
+            Some(client.head(bucket, &key, then).await?.version)
+        }
+        None => args.version,
+    };
+    let Some(version) = version else {
         let stored = client.undelete(bucket, &key).await?;
         let human = || {
             format!(

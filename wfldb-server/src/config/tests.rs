@@ -121,5 +121,14 @@ fn every_flag_is_understood() {
     assert_eq!((tls.cert, tls.key), (PathBuf::from("c"), PathBuf::from("k")));
     assert_eq!(tls.client_ca, Some(PathBuf::from("a")));
     assert_eq!(Config::merge(Flags::default()).unwrap().compression, Switch::On);
+    let mirror = |flags: &[&str]| {
+        let flags = ["wfldb-server"].iter().chain(flags);
+        Config::merge(Flags::try_parse_from(flags).unwrap())
+            .unwrap()
+            .mirror
+    };
+    assert_eq!(mirror(&[]), MirrorPlace::Data);
+    assert_eq!(mirror(&["--mirror", "m"]), MirrorPlace::Dir(PathBuf::from("m")));
+    assert_eq!(mirror(&["--no-mirror", "--mirror", "m"]), MirrorPlace::None);
     assert!(Flags::try_parse_from(["wfldb-server", "--no-such-flag"]).is_err());
 }

@@ -66,7 +66,6 @@ pub(super) async fn put(call: Call) -> Result<Reply, Fault> {
                 return Err(Fault::BodyHash);
             }
             let config = BucketConfig::parse_json(&json)?;
-            config.check_supported()?;
             app.text.check(&config)?;
             let put = app.engine.put_bucket(&authorized, config).wait()?;
             app.text.look();

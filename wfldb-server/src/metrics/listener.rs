@@ -57,9 +57,11 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        let text =
-            tokio::task::spawn_blocking(move || app.metrics.text(&app.engine, app.budget.feeds(), &app.text))
-                .await;
+        let text = tokio::task::spawn_blocking(move || {
+            app.metrics
+                .text(&app.engine, app.budget.feeds(), &app.text, app.mirror.status())
+        })
+        .await;
         *response.body_mut() = Full::new(text.unwrap_or_default().into());
         response
             .headers_mut()

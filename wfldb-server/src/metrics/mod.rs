@@ -2,6 +2,7 @@
 
 mod buckets;
 mod listener;
+mod mirror;
 mod process;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use wfldb_core::auth::{Method, RouteKind};
 use wfldb_core::id::BucketId;
-use wfldb_engine::{Engine, EngineStats};
+use wfldb_engine::{Engine, EngineStats, MirrorStatus};
 
 use crate::text::Text;
 use buckets::Buckets;
@@ -190,7 +191,13 @@ impl Metrics {
     }
 
     /// The text of a scrape. Asks the engine and the operating system, so it may block.
-    pub(crate) fn text(&self, engine: &Engine, feeds: usize, views: &Text) -> String {
+    pub(crate) fn text(
+        &self,
+        engine: &Engine,
+        feeds: usize,
+        views: &Text,
+        mirror: Option<MirrorStatus>,
+    ) -> String {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("wfldb");
         ours.register(
@@ -232,6 +239,7 @@ impl Metrics {
         register_engine(ours, engine);
         self.buckets.register(ours, engine);
         buckets::register_text(ours, &views.figures());
+        mirror::register(ours, mirror);
         process::register(&mut registry);
         let mut text = String::new();
         // Writing to a string does not fail.
