@@ -179,17 +179,6 @@ fn cases(server: &Server) -> Vec<Case> {
             None,
         ),
         case(
-            "a setting of a later release",
-            signed(
-                "PUT",
-                "/v1/other",
-                &[("content-type", "application/json")],
-                b"{\"mirror\":true}",
-            ),
-            400,
-            Some("NotSupportedYet"),
-        ),
-        case(
             "a tile in another spelling",
             signed("GET", "/v1/_audit/tile/00/000", &[], b""),
             404,

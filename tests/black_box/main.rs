@@ -22,6 +22,8 @@ mod edges;
 mod exhaustion;
 mod lifecycle;
 mod memory;
+mod mirror;
+mod mirror_kill;
 mod mixed;
 mod revocation;
 mod rot;
