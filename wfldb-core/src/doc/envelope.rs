@@ -244,6 +244,8 @@ pub struct Standing<'a> {
     pub current: Option<(&'a Object, &'a DocumentSignature)>,
     /// The envelope of the newest document of the key, be it deleted.
     pub below: Option<&'a Envelope>,
+    /// The envelope of another store's version, which the new one has to be above as well.
+    pub above: Option<&'a Envelope>,
 }
 
 /// A new version, not signed yet.
@@ -329,12 +331,15 @@ impl Draft {
         by: &str,
     ) -> Result<Self, EnvelopeError> {
         let mut document = members(key, body, standing.current)?;
-        let (version, time) = match standing.below {
-            Some(below) => (below.version.saturating_add(1), now.max(below.time.plus_ms(1))),
-            None => (1, now),
-        };
-        // At the end of time it could not be later than the version below.
-        if version > JSON_INTEGER_MAX || standing.below.is_some_and(|below| time <= below.time) {
+        let others = || standing.below.into_iter().chain(standing.above);
+        let (version, time) = others().fold((1, now), |(version, time), other| {
+            (
+                version.max(other.version.saturating_add(1)),
+                time.max(other.time.plus_ms(1)),
+            )
+        });
+        // At the end of time it could not be later than the versions below.
+        if version > JSON_INTEGER_MAX || others().any(|other| time <= other.time) {
             return Err(EnvelopeError::NoVersionLeft);
         }
         document.insert(ID.to_owned(), key.as_str().into());

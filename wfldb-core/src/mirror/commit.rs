@@ -17,6 +17,7 @@ use crate::time::UnixMillis;
 const SEQUENCES: &str = "Wfldb-Seq: ";
 const AUTHOR: &str = "Wfldb-Author: ";
 const CHECKPOINT: &str = "Wfldb-Checkpoint: ";
+const MERGED: &str = "Wfldb-Merged: ";
 const SIGNATURE: &str = "gpgsig ";
 
 /// The name of an object of git: 40 lower-case hexadecimal digits.
@@ -98,6 +99,8 @@ pub struct MirrorCommit {
     pub tree: GitId,
     /// The commit before.
     pub parent: Option<GitId>,
+    /// Another store's commit that was brought in, everything below it included.
+    pub merged: Option<GitId>,
     /// The realm of the store.
     pub realm: Realm,
     /// The time, of which seconds are kept.
@@ -150,7 +153,7 @@ impl MirrorCommit {
     /// The lines above the signature, and the message.
     fn parts(&self, id: &KeyId) -> (String, String) {
         let mut head = format!("tree {}\n", self.tree);
-        if let Some(parent) = &self.parent {
+        for parent in self.parent.iter().chain(&self.merged) {
             let _ = writeln!(head, "parent {parent}");
         }
         let (realm, seconds) = (&self.realm, self.time.seconds());
@@ -164,6 +167,9 @@ impl MirrorCommit {
         }
         if let Some((size, root)) = &self.checkpoint {
             let _ = writeln!(message, "{CHECKPOINT}{size} {root}");
+        }
+        if let Some(merged) = &self.merged {
+            let _ = writeln!(message, "{MERGED}{merged}");
         }
         (head, message)
     }
@@ -183,12 +189,22 @@ impl MirrorCommit {
                 Some((size.parse().ok()?, TreeHash::parse(root).ok()?))
             }
         };
+        let merged = match trailer(MERGED) {
+            None => None,
+            Some(merged) => Some(GitId::parse(merged)?),
+        };
+        let parents = head.lines().filter_map(|line| line.strip_prefix("parent "));
+        let mut parents = parents.filter_map(GitId::parse);
+        // One that was brought in is the last of them, and may be the only one. What else stands there is found when it is
+        // spelled again.
+        let parent = match (parents.next(), merged) {
+            (Some(first), Some(merged)) if first == merged && parents.next().is_none() => None,
+            (first, _) => first,
+        };
         Some(Self {
             tree: GitId::parse(value("tree ")?)?,
-            parent: match value("parent ") {
-                None => None,
-                Some(parent) => Some(GitId::parse(parent)?),
-            },
+            parent,
+            merged,
             realm: Realm::parse(realm).ok()?,
             time: UnixMillis::new(seconds.checked_mul(1000)?),
             sequences: (first.parse().ok()?, last.parse().ok()?),

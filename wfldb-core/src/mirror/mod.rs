@@ -9,6 +9,7 @@ mod manifest;
 mod merge;
 mod name;
 mod pretty;
+mod reconcile;
 
 pub use commit::{Authors, GitId, MirrorCommit};
 pub use edit::{Edit, Strategy, begun_with, settle};
@@ -16,3 +17,4 @@ pub use manifest::{Manifest, ManifestError};
 pub use merge::{Conflict, merge};
 pub use name::{FileKind, FileName, Shard, bucket_dir};
 pub use pretty::pretty;
+pub use reconcile::{Choice, Reconciled, Side, reconcile};

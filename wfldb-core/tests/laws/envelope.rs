@@ -53,6 +53,7 @@ fn second(below: &Sealed, body: Value, now: UnixMillis) -> Sealed {
     let standing = Standing {
         current: Some((&below.document, &below.signature)),
         below: Some(&envelope),
+        ..Standing::default()
     };
     draft(body, standing, now).unwrap().sign(&node()).unwrap()
 }
@@ -101,6 +102,7 @@ fn an_envelope_in_a_body_is_the_current_one_or_refused() {
     let standing = Standing {
         current: Some((&one.document, &one.signature)),
         below: Some(&envelope),
+        ..Standing::default()
     };
     for (name, value) in [
         ("_v", json!(2)),

@@ -27,6 +27,7 @@ mod mirror;
 mod mirror_commit;
 mod patch;
 mod query;
+mod reconciled;
 mod replay;
 mod revocation;
 mod sessions;

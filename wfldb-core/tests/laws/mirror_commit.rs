@@ -11,6 +11,7 @@ fn commit() -> MirrorCommit {
     MirrorCommit {
         tree: GitId::parse(&"1a".repeat(20)).unwrap(),
         parent: GitId::parse(&"2b".repeat(20)),
+        merged: None,
         realm: Realm::parse("local-test").unwrap(),
         time: UnixMillis::new(1_700_000_000_000),
         sequences: (7, 19),
@@ -45,6 +46,31 @@ fn a_commit_is_what_it_is_and_reads_back() {
         MirrorCommit::open(&first.sign(&key)),
         Some((first, key.public_key()))
     );
+}
+
+/// DEFECT: a commit of another store below ours that the commit does not name, or names as its own.
+#[test]
+fn what_was_brought_in_is_named_by_the_commit() {
+    let key = SecretKey::from_seed([7; 32]);
+    let theirs = GitId::parse(&"3c".repeat(20));
+    for parent in [commit().parent, None] {
+        let merged = MirrorCommit {
+            parent,
+            merged: theirs,
+            ..commit()
+        };
+        let object = merged.sign(&key);
+        let text = String::from_utf8(object.clone()).unwrap();
+        assert!(text.ends_with(&format!("\nWfldb-Merged: {}\n", "3c".repeat(20))));
+        assert_eq!(MirrorCommit::open(&object), Some((merged, key.public_key())));
+    }
+    // Signed by the key, and not what it would say.
+    let twice = MirrorCommit {
+        merged: commit().parent,
+        ..commit()
+    };
+    let object = twice.sign(&key);
+    assert_eq!(MirrorCommit::open(&object), Some((twice, key.public_key())));
 }
 
 /// Catches: a header or line that the signature does not cover, an armour in a second spelling, lines that are read past.
