@@ -238,6 +238,14 @@ fn unique_index(name: Option<&String>) -> String {
 }
 
 impl EngineError {
+    /// Whether what comes next would fail the same way, whatever it is about.
+    pub(crate) fn stops_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadOnly | Self::StorageFull | Self::OutcomeUnknown | Self::NoNodeKey | Self::Closing
+        )
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -68,7 +68,7 @@ pub use self::mirror::{
     FileChange, Mirror, MirrorBatch, MirrorContent, MirrorError, MirrorFault, MirrorFile, MirrorFinding,
     MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport, MirrorSource, MirrorState,
     MirrorStatus, MirrorView, MirroredBucket, MirroredFile, MirroredObject, Rebuilt, SHARD_ABOVE_KEYS,
-    SourceError,
+    SourceError, SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport,
 };
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,

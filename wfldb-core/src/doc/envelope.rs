@@ -28,7 +28,8 @@ const TIME: &str = "_ts";
 const PREVIOUS: &str = "_prev";
 const BY: &str = "_by";
 const HASH: &str = "_hash";
-pub(crate) const SIGNATURE: &str = "_sig";
+/// The member that a document is signed in.
+pub const SIGNATURE: &str = "_sig";
 /// What a signature begins with.
 const SCHEME: &str = "ed25519:";
 /// The members of an envelope.

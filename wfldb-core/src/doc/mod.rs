@@ -14,10 +14,9 @@ mod schema;
 mod timed;
 
 pub use self::diff::{Blame, Difference, Since, differences};
-pub(crate) use self::envelope::SIGNATURE;
 pub use self::envelope::{
     AdoptError, DocumentFault, DocumentHash, DocumentSignature, Draft, Envelope, EnvelopeError, FORMAT,
-    MEMBERS, Sealed, Standing, payload, split_signature, stored_text, verify, with_signature,
+    MEMBERS, SIGNATURE, Sealed, Standing, payload, split_signature, stored_text, verify, with_signature,
     without_envelope,
 };
 pub use self::instant::instant;

@@ -1,10 +1,12 @@
 //! Two changes of one document brought together, by what it was before both.
 
+use serde::Serialize;
+
 use crate::doc::{Object, Value};
 use crate::encoding::pointer;
 
 /// A member that both sides changed, each in another way. A side without it removed it, or never had it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conflict {
     /// Where: a JSON pointer (RFC 6901), empty for the whole document.
     pub pointer: String,

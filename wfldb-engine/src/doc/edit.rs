@@ -106,7 +106,7 @@ impl Inner {
 }
 
 /// The version of a document that has the `_hash`, among the newest [`EDIT_VERSIONS_MAX`].
-fn version_with(
+pub(crate) fn version_with(
     snapshot: &dyn Snapshot,
     bucket: &BucketRow,
     object: &ObjectKey,

@@ -13,6 +13,7 @@ mod write;
 
 pub use self::bulk::{BulkAction, BulkOp, BulkResult};
 pub use self::edit::EditOutcome;
+pub(crate) use self::edit::version_with;
 pub use self::history::{HistoryItem, HistoryPage};
 pub(crate) use self::plan::{Body, NewVersion, document_of};
 pub use self::read::Document;

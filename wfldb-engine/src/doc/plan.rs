@@ -37,6 +37,8 @@ pub(crate) enum Body {
     Whole(Object),
     /// What this makes of the current document; its headers stay where none are given.
     Patch(DocumentPatch),
+    /// These members, in a version above that of another store, too.
+    Above(Object, Box<Envelope>),
     /// A whole document as a store with one of these keys signed it, `_sig` included.
     Signed(Object, Arc<[PublicKey]>),
 }
@@ -143,15 +145,24 @@ impl Inner {
         let standing = Standing {
             current: current.and_then(|(row, document, _)| Some((document, row.signature.as_ref()?))),
             below: found.below.as_ref().map(|(_, _, envelope)| envelope),
+            above: None,
         };
-        let seal = |body: Object| -> Result<Sealed, EngineError> {
+        let seal = |body: Object, standing: Standing<'_>| -> Result<Sealed, EngineError> {
             self.check_document(bucket, &body)?;
             let by = proof.actor().to_string();
             let draft = Draft::of(&bucket.name, &new.key, body, standing, now, &by)?;
             Ok(draft.sign(self.signer.key(self.dir())?)?)
         };
         let (sealed, skips) = match new.body {
-            Body::Whole(body) => (seal(body)?, false),
+            Body::Whole(body) => (seal(body, standing)?, false),
+            Body::Above(body, above) => {
+                let above = Some(above.as_ref());
+                let sealed = seal(body, Standing { above, ..standing })?;
+                let envelope =
+                    Envelope::of(&sealed.document).map_err(|_| EngineError::Corrupt("document"))?;
+                let skips = standing.below.map(|below| envelope.skips_from(below));
+                (sealed, skips.transpose()?.unwrap_or(false))
+            }
             Body::Patch(patch) => {
                 let (row, document, _) = current.ok_or(EngineError::NoSuchKey)?;
                 headers = merged(row.headers.clone(), headers);
@@ -160,7 +171,7 @@ impl Inner {
                 if let Some(signature) = &row.signature {
                     document.insert("_sig".to_owned(), signature.to_string().into());
                 }
-                (seal(patch.apply(document)?)?, false)
+                (seal(patch.apply(document)?, standing)?, false)
             }
             Body::Signed(document, trusted) => {
                 // It was held against a schema where it was written.

@@ -18,6 +18,7 @@ mod root;
 mod rounds;
 mod source;
 mod state;
+mod sync;
 mod tree;
 mod walk;
 mod worker;
@@ -35,7 +36,7 @@ use wfldb_core::id::LogPosition;
 
 pub use self::check::{MirrorFault, MirrorFinding, MirrorHead, MirrorReport};
 pub use self::error::MirrorError;
-use self::git::GitKeeper;
+use self::git::{GitKeeper, GitOrders};
 pub use self::history::{FileChange, MirrorBatch, MirrorHistory};
 use self::point::Points;
 pub use self::rebuild::Rebuilt;
@@ -43,6 +44,7 @@ use self::rounds::Rounds;
 pub use self::source::{MirrorSource, MirroredBucket, MirroredFile, MirroredObject, SourceError};
 use self::state::State;
 pub use self::state::{MirrorContent, MirrorFile, MirrorPlace, SHARD_ABOVE_KEYS};
+pub use self::sync::{SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport};
 pub use self::walk::MirrorView;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -150,6 +152,10 @@ impl Shared {
 /// A mirror that is kept until this goes. It holds the store open, so it goes before the store is closed.
 pub struct Mirror {
     shared: Arc<Shared>,
+    /// What keeps the history in git, if it is kept there.
+    orders: Option<GitOrders>,
+    /// Held by whoever brings the store together with others.
+    syncing: Mutex<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -177,8 +183,12 @@ impl Mirror {
         }
         let dir = options.dir.unwrap_or_else(|| engine.inner.dir().join("mirror"));
         let bell = Arc::<Bell>::default();
+        let mut orders = None;
         let by_git = || match GitKeeper::start(&engine.inner, &dir) {
-            Ok(keeper) => Some(Box::new(keeper) as Box<dyn MirrorHistory>),
+            Ok(keeper) => {
+                orders = Some(keeper.orders());
+                Some(Box::new(keeper) as Box<dyn MirrorHistory>)
+            }
             Err(error) => {
                 tracing::warn!(%error, "the mirror has no history");
                 None
@@ -217,6 +227,8 @@ impl Mirror {
         });
         Ok(Self {
             shared,
+            orders,
+            syncing: Mutex::default(),
             thread: Some(thread),
         })
     }

@@ -251,14 +251,7 @@ impl Rebuild<'_> {
                 };
                 *counter += 1;
             }
-            // The next file would fail the same way.
-            Err(Fault::Engine(
-                error @ (EngineError::ReadOnly
-                | EngineError::StorageFull
-                | EngineError::OutcomeUnknown
-                | EngineError::NoNodeKey
-                | EngineError::Closing),
-            )) => return Err(error),
+            Err(Fault::Engine(error)) if error.stops_everything() => return Err(error),
             Err(fault) => self.done.refused.push((file.path.clone(), fault.to_string())),
         }
         Ok(())
@@ -266,7 +259,7 @@ impl Rebuild<'_> {
 }
 
 /// What is kept with an object, of what is said of it.
-fn headers(said: &Object) -> Result<ObjectHeaders, String> {
+pub(super) fn headers(said: &Object) -> Result<ObjectHeaders, String> {
     let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
     let members = |name: &str| {
         let members = said.get(name).and_then(Value::as_object).into_iter().flatten();

@@ -179,27 +179,7 @@ impl MirrorSource {
     }
 
     fn bucket(&self, dir: &str, path: &str) -> Result<MirroredBucket, SourceError> {
-        let said = self.read(path, SAID_BYTES_MAX)?;
-        let said: BucketSaid = serde_json::from_slice(&said).map_err(SourceError::malformed)?;
-        let name = BucketName::parse(&said.bucket).map_err(SourceError::malformed)?;
-        if bucket_dir(&name) != dir {
-            return Err(SourceError::Misplaced);
-        }
-        let sharded = match said.shards {
-            0 => false,
-            Shard::COUNT => true,
-            _ => return Err(SourceError::Malformed("shards".to_owned())),
-        };
-        let indexes = said.indexes.iter().map(IndexDefinition::parse);
-        Ok(MirroredBucket {
-            place: MirrorPlace::new(&name, said.config.kind, sharded),
-            indexes: indexes
-                .collect::<Result<_, _>>()
-                .map_err(SourceError::malformed)?,
-            name,
-            config: said.config,
-            schema: said.schema,
-        })
+        MirroredBucket::parse(dir, &self.read(path, SAID_BYTES_MAX)?)
     }
 
     /// The files of a bucket's keys, what is not deleted first, each kind in the order of paths; those beside objects are
@@ -277,6 +257,30 @@ impl MirrorSource {
 }
 
 impl MirroredBucket {
+    /// Reads what a file says of the bucket in whose directory it stands.
+    pub(super) fn parse(dir: &str, said: &[u8]) -> Result<Self, SourceError> {
+        let said: BucketSaid = serde_json::from_slice(said).map_err(SourceError::malformed)?;
+        let name = BucketName::parse(&said.bucket).map_err(SourceError::malformed)?;
+        if bucket_dir(&name) != dir {
+            return Err(SourceError::Misplaced);
+        }
+        let sharded = match said.shards {
+            0 => false,
+            Shard::COUNT => true,
+            _ => return Err(SourceError::Malformed("shards".to_owned())),
+        };
+        let indexes = said.indexes.iter().map(IndexDefinition::parse);
+        Ok(Self {
+            place: MirrorPlace::new(&name, said.config.kind, sharded),
+            indexes: indexes
+                .collect::<Result<_, _>>()
+                .map_err(SourceError::malformed)?,
+            name,
+            config: said.config,
+            schema: said.schema,
+        })
+    }
+
     /// Whether it holds documents.
     #[must_use]
     pub fn holds_documents(&self) -> bool {

@@ -251,7 +251,7 @@ impl State {
     }
 
     /// The version that a key's files show, and whether it was deleted since.
-    fn newest(
+    pub(crate) fn newest(
         &self,
         bucket: &BucketId,
         object: &ObjectKey,
@@ -279,7 +279,7 @@ impl State {
     }
 
     /// What stands beside the bytes of an object.
-    fn said_of(&self, object: &ObjectKey, row: &ObjectRow) -> Result<Vec<u8>, EngineError> {
+    pub(crate) fn said_of(&self, object: &ObjectKey, row: &ObjectRow) -> Result<Vec<u8>, EngineError> {
         let headers = &row.headers;
         let mut said = Object::new();
         let mut say = |name: &str, value: Option<Value>| {

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{Check, MirrorFault, MirrorHead};
 use crate::mirror::git::{GitError, Inspection};
-use crate::mirror::root::{ROOT, own_key};
+use crate::mirror::root::{ROOT, own_key, signing_keys};
 
 const DIR: &str = ".git";
 
@@ -43,7 +43,7 @@ impl Check {
         if let Err(error) = inspection.fsck() {
             self.find(MirrorFault::History, DIR, &error.to_string());
         }
-        let chain = inspection.chain(&self.inner.realm, key)?;
+        let chain = inspection.chain(&self.inner.realm, key, &signing_keys(&self.inner)?)?;
         let Some((id, commit)) = chain.head else {
             self.find(MirrorFault::History, DIR, "there is no commit");
             return Ok(());

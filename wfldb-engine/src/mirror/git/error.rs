@@ -2,6 +2,7 @@
 
 use std::io;
 
+use wfldb_core::id::{KeyId, PublicKey, Role};
 use wfldb_core::mirror::GitId;
 
 use crate::error::EngineError;
@@ -31,6 +32,17 @@ pub(crate) enum GitError {
         /// Where it is.
         found: Option<GitId>,
     },
+    /// The remote has commits of stores that nobody trusts.
+    #[error("commits of the remote are not signed by a key that is trusted: {}", named(.0))]
+    Untrusted(Vec<PublicKey>),
+    /// Whoever keeps the history has ended.
+    #[error("the history is not kept any more")]
+    Over,
+    /// A remote that cannot be named to git.
+    #[error(
+        "{0:?} is no remote: a path that is absolute, or ssh://, git://, http://, https://, file:// or host:path"
+    )]
+    Remote(String),
     /// A path that a mirror never has.
     #[error("{0:?} is no path of a mirror")]
     Path(String),
@@ -70,6 +82,16 @@ impl From<EngineError> for GitError {
     fn from(error: EngineError) -> Self {
         Self::Source(io::Error::other(error))
     }
+}
+
+fn named(keys: &[PublicKey]) -> String {
+    if keys.is_empty() {
+        return "by nobody's".to_owned();
+    }
+    let ids = keys
+        .iter()
+        .map(|key| KeyId::new(Role::Node, key.clone()).to_string());
+    ids.collect::<Vec<_>>().join(", ")
 }
 
 fn moved(from: Option<&GitId>, found: Option<&GitId>) -> String {

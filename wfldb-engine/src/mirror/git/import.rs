@@ -110,7 +110,7 @@ fn write_change(input: &mut Input<'_>, change: GitChange) -> Result<(), GitError
 
 /// SECURITY: a path stands in a line of its own, unquoted, so nothing in it may end the line or begin a quotation; and it
 /// stays below the directory and out of `.git`.
-fn is_path(path: &str) -> bool {
+pub(super) fn is_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b':');
     let segment = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
     path.len() <= PATH_BYTES_MAX && path.bytes().all(plain) && path.split('/').all(segment)

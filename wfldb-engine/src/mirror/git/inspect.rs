@@ -88,11 +88,17 @@ impl Inspection {
         self.git.run(&arguments, STEADY, |_| Ok(())).map(|_| ())
     }
 
-    /// Walks all commits of the branch, and verifies that the store signed them, each upon the one before.
+    /// Walks all commits of the branch, and verifies that each is signed: those that the branch went through by `key`, the
+    /// store's own, each upon the one before; those that were brought in by one of `others`.
     ///
     /// # Errors
     /// `NotOurs` for the first that is not.
-    pub(crate) fn chain(&self, realm: &Realm, key: &PublicKey) -> Result<Chain, GitError> {
+    pub(crate) fn chain(
+        &self,
+        realm: &Realm,
+        key: &PublicKey,
+        others: &[PublicKey],
+    ) -> Result<Chain, GitError> {
         let mut chain = Chain {
             head: None,
             commits: 0,
@@ -100,11 +106,14 @@ impl Inspection {
         if repository::branch(&self.git, STEADY)?.is_none() {
             return Ok(chain);
         }
-        let listed = self.git.run(&["rev-list", BRANCH], STEADY, |_| Ok(()))?;
+        let listed = self
+            .git
+            .run(&["rev-list", "--topo-order", BRANCH], STEADY, |_| Ok(()))?;
         let ids: Vec<GitId> = String::from_utf8_lossy(&listed)
             .lines()
             .filter_map(GitId::parse)
             .collect();
+        // Commits come before those that they stand on.
         let mut expected = ids.first().copied();
         for some in ids.chunks(COMMITS_AT_ONCE) {
             let mut asked = String::new();
@@ -117,14 +126,17 @@ impl Inspection {
             let mut answer = answer.as_slice();
             for id in some {
                 let object = repository::next_commit(&mut answer, *id)?;
-                let ours =
-                    MirrorCommit::open(object).filter(|(commit, by)| by == key && commit.realm == *realm);
-                let Some((commit, _)) = ours.filter(|_| expected == Some(*id)) else {
-                    return Err(GitError::NotOurs(*id));
-                };
-                expected = commit.parent;
+                let (commit, by) = MirrorCommit::open(object).ok_or(GitError::NotOurs(*id))?;
                 chain.commits += 1;
-                chain.head.get_or_insert((*id, commit));
+                if expected == Some(*id) {
+                    if by != *key || commit.realm != *realm {
+                        return Err(GitError::NotOurs(*id));
+                    }
+                    expected = commit.parent;
+                    chain.head.get_or_insert((*id, commit));
+                } else if by != *key && !others.contains(&by) {
+                    return Err(GitError::NotOurs(*id));
+                }
             }
         }
         match expected {

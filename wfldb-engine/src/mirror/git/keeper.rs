@@ -3,19 +3,21 @@
 //! What is told is put together until a commit is due. Where something was not told (a process ended in between, or it
 //! came to more than is kept in mind), the next commit is the whole state of the store, read from the store itself.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use wfldb_core::audit::TreeHash;
-use wfldb_core::mirror::Authors;
+use wfldb_core::mirror::{Authors, GitId};
 
 use super::pending::Pending;
 use super::{GitBatch, GitError, GitHistory, program};
 use crate::audit::StoredCheckpoint;
 use crate::engine::Inner;
 use crate::mirror::history::{MirrorBatch, MirrorHistory};
+use crate::mirror::state::State;
 use crate::row::key;
 use crate::storage::Space;
 
@@ -41,7 +43,70 @@ struct Shared {
 #[derive(Default)]
 struct Told {
     pending: Pending,
+    orders: VecDeque<Order>,
     ended: bool,
+}
+
+/// What is done at once, between two commits.
+enum Order {
+    /// A commit of what was told, or, where another store's is brought in, one in any case.
+    Commit(Option<GitId>, mpsc::Sender<Result<Option<GitId>, GitError>>),
+    /// Something else that nothing of the history may be written beside.
+    Undisturbed(Box<dyn FnOnce() + Send>),
+}
+
+/// A hand on the keeper, for what cannot wait for the next commit.
+#[derive(Clone)]
+pub(crate) struct GitOrders {
+    shared: Arc<Shared>,
+}
+
+impl GitOrders {
+    /// Has everything that was told recorded, and a commit made in any case where another store's is brought in. The
+    /// newest commit.
+    ///
+    /// # Errors
+    /// Those of [`GitHistory::record`]; `Over`.
+    pub(crate) fn commit(&self, merged: Option<GitId>) -> Result<Option<GitId>, GitError> {
+        let (done, wait) = mpsc::channel();
+        self.order(Order::Commit(merged, done))?;
+        wait.recv().map_err(|_| GitError::Over)?
+    }
+
+    /// Does something while nothing is recorded.
+    ///
+    /// # Errors
+    /// `Over`.
+    pub(crate) fn undisturbed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, GitError> {
+        let (done, wait) = mpsc::channel();
+        self.order(Order::Undisturbed(Box::new(move || {
+            // Nobody may be waiting any more.
+            let _ = done.send(work());
+        })))?;
+        wait.recv().map_err(|_| GitError::Over)
+    }
+
+    fn order(&self, order: Order) -> Result<(), GitError> {
+        let mut told = self.shared.told();
+        if told.ended {
+            return Err(GitError::Over);
+        }
+        told.orders.push_back(order);
+        drop(told);
+        self.shared.bell.notify_all();
+        Ok(())
+    }
+}
+
+/// What comes next.
+enum Next {
+    Commit(Pending),
+    Order(Order),
+    /// A last commit, if there is something to record.
+    End(Pending),
 }
 
 impl Shared {
@@ -78,6 +143,15 @@ impl GitKeeper {
     }
 }
 
+impl GitKeeper {
+    /// A hand on it.
+    pub(crate) fn orders(&self) -> GitOrders {
+        GitOrders {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
 impl MirrorHistory for GitKeeper {
     fn record(&mut self, batch: &MirrorBatch) -> std::io::Result<()> {
         self.shared.told().pending.add(batch);
@@ -108,13 +182,19 @@ impl Work {
     fn run(mut self) {
         let (mut due, mut failures) = (Instant::now(), 0_u32);
         loop {
-            let (mut pending, ended) = self.next(due);
+            let (mut pending, ended) = match self.next(due) {
+                Next::Order(order) => {
+                    self.carry_out(order);
+                    continue;
+                }
+                Next::Commit(pending) => (pending, false),
+                Next::End(pending) => (pending, true),
+            };
             if pending.is_empty() {
                 return;
             }
             let began = Instant::now();
-            let result = self.commit(&mut pending, ended);
-            match result {
+            match self.commit(&mut pending, None, ended) {
                 Ok(()) => {
                     if failures > 0 {
                         tracing::info!("the mirror's history is kept again");
@@ -128,10 +208,7 @@ impl Work {
                     }
                     due = Instant::now() + AFTER_FAILURE * (1 << failures.min(DOUBLED_AT_MOST));
                     failures += 1;
-                    let mut told = self.shared.told();
-                    let newer = std::mem::take(&mut told.pending);
-                    pending.append(newer);
-                    told.pending = pending;
+                    self.take_back(pending);
                 }
             }
             if ended {
@@ -140,31 +217,74 @@ impl Work {
         }
     }
 
-    /// Waits for something to be told, and until a commit is due; nothing: it is over.
-    fn next(&self, due: Instant) -> (Pending, bool) {
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Undisturbed(work) => work(),
+            Order::Commit(merged, done) => {
+                // Nobody may be waiting any more.
+                let _ = done.send(self.commit_now(merged));
+            }
+        }
+    }
+
+    fn commit_now(&mut self, merged: Option<GitId>) -> Result<Option<GitId>, GitError> {
+        let is_begun = self.history()?.last()?.is_some();
+        let mut pending = std::mem::take(&mut self.shared.told().pending);
+        if !pending.is_empty() || merged.is_some() || !is_begun {
+            if let Err(error) = self.commit(&mut pending, merged, false) {
+                self.take_back(pending);
+                return Err(error);
+            }
+        }
+        Ok(self.history()?.last()?.map(|head| head.id))
+    }
+
+    /// What was told and is in no commit.
+    fn take_back(&self, mut pending: Pending) {
         let mut told = self.shared.told();
-        while !told.ended {
+        let newer = std::mem::take(&mut told.pending);
+        pending.append(newer);
+        told.pending = pending;
+    }
+
+    /// Waits for something to be told, and until a commit is due; or for an order.
+    fn next(&self, due: Instant) -> Next {
+        let mut told = self.shared.told();
+        loop {
+            if let Some(order) = told.orders.pop_front() {
+                return Next::Order(order);
+            }
+            if told.ended {
+                return Next::End(std::mem::take(&mut told.pending));
+            }
             let left = due.saturating_duration_since(Instant::now());
             let wait = if told.pending.is_empty() { BETWEEN } else { left };
             if wait.is_zero() {
-                break;
+                return Next::Commit(std::mem::take(&mut told.pending));
             }
             let woken = self.shared.bell.wait_timeout(told, wait);
             told = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        (std::mem::take(&mut told.pending), told.ended)
     }
 
-    fn commit(&mut self, pending: &mut Pending, ended: bool) -> Result<(), GitError> {
-        let inner = Arc::clone(&self.inner);
-        let history = match &mut self.history {
+    fn history(&mut self) -> Result<&mut GitHistory, GitError> {
+        Ok(match &mut self.history {
             Some(history) => history,
             none => {
-                let key = inner.signer.key(inner.dir())?.clone();
-                none.insert(GitHistory::open(&self.dir, inner.realm.clone(), key)?)
+                let key = self.inner.signer.key(self.inner.dir())?.clone();
+                none.insert(GitHistory::open(&self.dir, self.inner.realm.clone(), key)?)
             }
-        };
+        })
+    }
+
+    fn commit(&mut self, pending: &mut Pending, merged: Option<GitId>, ended: bool) -> Result<(), GitError> {
+        let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
+        let history = self.history()?;
         let recorded = history.last()?.map(|head| head.commit.sequences.1);
+        if pending.is_empty() {
+            let position = State::of(&inner).mark()?.position;
+            pending.stay_at(recorded.unwrap_or_else(|| position.get()));
+        }
         if !pending.follows(recorded) {
             if ended {
                 // The next process does it; this one is not held up.
@@ -173,17 +293,19 @@ impl Work {
             pending.make_whole(recorded);
         }
         let checkpoint = checkpoint(&inner)?;
-        let (dir, whole) = (self.dir.as_path(), pending.is_whole());
+        let (dir, whole) = (dir.as_path(), pending.is_whole());
         history.record(GitBatch {
             whole,
             sequences: pending.sequences(recorded),
             authors: pending.authors().iter().map(String::as_str).collect::<Authors>(),
+            merged,
             checkpoint,
             time: inner.now(),
             changes: if whole {
                 Box::new(|sink| super::whole::files(&inner, dir, sink))
             } else {
-                Box::new(|sink| pending.files(dir, sink))
+                // Who reads a commit that brings another store's in takes what it has for what both agreed on.
+                Box::new(|sink| pending.files(dir, merged.is_some(), sink))
             },
         })?;
         Ok(())

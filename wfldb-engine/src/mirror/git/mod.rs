@@ -11,6 +11,7 @@ mod keeper;
 mod leftovers;
 mod pending;
 mod program;
+mod remote;
 mod repack;
 mod repository;
 #[cfg(test)]
@@ -29,8 +30,9 @@ pub(crate) use self::error::GitError;
 use self::import::Changes;
 pub(crate) use self::import::{Content, GitChange};
 pub(crate) use self::inspect::Inspection;
-pub(crate) use self::keeper::GitKeeper;
+pub(crate) use self::keeper::{GitKeeper, GitOrders};
 use self::program::{Git, QUICK, STEADY};
+pub(crate) use self::remote::{Fetched, Remote, TreeChange};
 use self::repack::Repack;
 use self::repository::Repository;
 
@@ -49,6 +51,8 @@ pub(crate) struct GitBatch<'a> {
     pub(crate) sequences: (u64, u64),
     /// Whose changes those are.
     pub(crate) authors: Authors,
+    /// Another store's commit that is brought in.
+    pub(crate) merged: Option<GitId>,
     /// Size and root of the newest checkpoint of the audit log.
     pub(crate) checkpoint: Option<(u64, TreeHash)>,
     /// The time of the commit.
@@ -169,6 +173,7 @@ impl GitHistory {
         let commit = MirrorCommit {
             tree,
             parent: before.map(|head| head.id),
+            merged: batch.merged,
             realm: self.realm.clone(),
             time: UnixMillis::new(batch.time.seconds() * 1000),
             sequences: batch.sequences,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Cursor, Read as _, Seek as _};
+use std::io::{self, Cursor, Read as _, Seek as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -120,6 +120,11 @@ impl Pending {
         self.whole || first <= recorded + 1
     }
 
+    /// Nothing changed since the last recorded change.
+    pub(super) fn stay_at(&mut self, recorded: u64) {
+        (self.first, self.last) = (recorded, recorded);
+    }
+
     /// Something is missing: everything is recorded.
     pub(super) fn make_whole(&mut self, recorded: Option<u64>) {
         self.whole = true;
@@ -136,8 +141,9 @@ impl Pending {
         (first.min(self.last), self.last)
     }
 
-    /// Hands over the files, those that are not in mind from the mirror in `dir`.
-    pub(super) fn files(&self, dir: &Path, sink: &mut Sink<'_>) -> Result<(), GitError> {
+    /// Hands over the files, those that are not in mind from the mirror in `dir`. `exact`: one that is not there as it was
+    /// told is an error; otherwise it is left as it was in the commit before, and told once more.
+    pub(super) fn files(&self, dir: &Path, exact: bool, sink: &mut Sink<'_>) -> Result<(), GitError> {
         let gone = |path: &String| GitChange {
             path: path.clone(),
             content: None,
@@ -163,6 +169,10 @@ impl Pending {
                         path: path.clone(),
                         content: Some(content),
                     },
+                    None if exact => {
+                        let reason = format!("{path} was written once more, or somebody changed it");
+                        return Err(GitError::Source(io::Error::other(reason)));
+                    }
                     // It was written once more, which is told next; or somebody changed it.
                     None => continue,
                 },

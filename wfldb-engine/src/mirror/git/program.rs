@@ -53,6 +53,26 @@ const SETTINGS: [(&str, &str); 13] = [
     ("maintenance.auto", "false"),
 ];
 
+/// What is obeyed beside, where the program speaks with another repository.
+///
+/// SECURITY: what comes is checked as it comes, and `ext::`, which runs a command, is not spoken.
+const REMOTE_SETTINGS: [(&str, &str); 12] = [
+    ("transfer.fsckObjects", "true"),
+    ("transfer.unpackLimit", "1"),
+    ("protocol.allow", "never"),
+    ("protocol.file.allow", "always"),
+    ("protocol.ssh.allow", "always"),
+    ("protocol.git.allow", "always"),
+    ("protocol.http.allow", "always"),
+    ("protocol.https.allow", "always"),
+    ("submodule.recurse", "false"),
+    ("push.gpgSign", "false"),
+    ("push.followTags", "false"),
+    ("fetch.writeCommitGraph", "false"),
+];
+/// Of the environment's names that begin with `GIT_`, those that say how others are reached, by their beginnings.
+const REACHES: [&str; 4] = ["GIT_SSH", "GIT_SSL", "GIT_ASKPASS", "GIT_PROXY"];
+
 /// The `git` program: the first on the path.
 ///
 /// SECURITY: only absolute entries of the path count, so that no directory's own `git` is run.
@@ -77,6 +97,8 @@ pub(super) fn find_in(path: &OsStr) -> Result<PathBuf, GitError> {
 pub(crate) struct Git {
     program: PathBuf,
     dir: PathBuf,
+    /// Whether it speaks with others, by the environment and the configuration of the user.
+    reaches: bool,
     stopped: Arc<AtomicBool>,
 }
 
@@ -114,7 +136,16 @@ impl Git {
         Self {
             program: program.to_owned(),
             dir: dir.to_owned(),
+            reaches: false,
             stopped: Arc::default(),
+        }
+    }
+
+    /// Another handle, which speaks with other repositories.
+    pub(super) fn reaching(&self) -> Self {
+        Self {
+            reaches: true,
+            ..self.apart()
         }
     }
 
@@ -177,21 +208,37 @@ impl Git {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        if self.reaches {
+            for (name, _) in env::vars_os() {
+                let name = name.to_string_lossy().into_owned();
+                if name.starts_with("GIT_") && !REACHES.iter().any(|reaches| name.starts_with(reaches)) {
+                    command.env_remove(name);
+                }
+            }
+        } else {
+            command
+                .env_clear()
+                .env("GIT_CONFIG_NOSYSTEM", "1")
+                .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        }
+        let others: &[_] = if self.reaches { &REMOTE_SETTINGS } else { &[] };
         command
             .args(arguments)
-            .env_clear()
             .env("PATH", search_path())
             .env("LC_ALL", "C")
             .env("GIT_DIR", &self.dir)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_LITERAL_PATHSPECS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_CONFIG_COUNT", (SETTINGS.len() + 1).to_string());
+            .env(
+                "GIT_CONFIG_COUNT",
+                (SETTINGS.len() + others.len() + 1).to_string(),
+            );
         let owner = [("safe.directory", self.dir.as_os_str())];
-        let settings = SETTINGS.iter().map(|(name, value)| (*name, OsStr::new(*value)));
+        let settings = SETTINGS.iter().chain(others);
+        let settings = settings.map(|(name, value)| (*name, OsStr::new(*value)));
         for (index, (name, value)) in settings.chain(owner).enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{index}"), name);
             command.env(format!("GIT_CONFIG_VALUE_{index}"), value);

@@ -8,5 +8,7 @@ mod planted;
 mod rebuild;
 mod shards;
 mod support;
+mod sync;
+mod sync_hostile;
 mod tampered;
 mod thread;

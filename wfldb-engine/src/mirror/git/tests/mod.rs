@@ -170,6 +170,7 @@ fn record_all(
         }),
         sequences,
         authors: ["wc1first", "wc1second"].into_iter().collect(),
+        merged: None,
         checkpoint: Some((sequences.1, TreeHash::EMPTY)),
         time: UnixMillis::new(1_700_000_000_000 + sequences.1 * 1000),
     })
