@@ -11,7 +11,7 @@ use wfldb_core::mirror::{Conflict, Strategy};
 use wfldb_core::name::BucketName;
 use wfldb_engine::{MirrorSource, MirroredBucket, MirroredFile};
 
-use super::{open, refused, refused_json};
+use super::{open, refused, refused_json, strategy};
 use crate::Done;
 use crate::reach::{Reach, connected};
 
@@ -33,11 +33,6 @@ pub(crate) struct Import {
 
 fn bucket(text: &str) -> Result<BucketName, String> {
     BucketName::parse(text).map_err(|error| error.to_string())
-}
-
-fn strategy(text: &str) -> Result<Strategy, String> {
-    let names = || Strategy::ALL.map(Strategy::name).join(", ");
-    Strategy::parse(text).ok_or_else(|| format!("is one of {}", names()))
 }
 
 /// What became of the files.

@@ -2,6 +2,7 @@
 
 mod import;
 mod rebuild;
+mod sync;
 mod verify;
 
 use std::fmt::Write as _;
@@ -10,6 +11,8 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use wfldb_admin::Error;
+use wfldb_core::id::{KeyId, PublicKey, Role};
+use wfldb_core::mirror::Strategy;
 use wfldb_engine::MirrorSource;
 
 use crate::Done;
@@ -23,6 +26,9 @@ pub(crate) enum Mirror {
     Import(import::Import),
     /// Make a store of a mirror, in a new directory: documents as they were signed, objects, settings, indexes
     Rebuild(rebuild::Rebuild),
+    /// Bring a stopped store together with others through a git remote: fetch, settle what both changed, push; exit code 1
+    /// when people have to decide, and then nothing is pushed
+    Sync(sync::Sync),
 }
 
 pub(crate) fn run(command: Mirror) -> Result<Done, Error> {
@@ -30,6 +36,7 @@ pub(crate) fn run(command: Mirror) -> Result<Done, Error> {
         Mirror::Verify(args) => verify::verify(&args),
         Mirror::Import(args) => import::import(args),
         Mirror::Rebuild(args) => rebuild::rebuild(&args),
+        Mirror::Sync(args) => sync::sync(args),
     }
 }
 
@@ -46,4 +53,18 @@ fn refused(human: &mut String, refused: &[(String, String)]) {
 fn refused_json(refused: &[(String, String)]) -> Vec<Value> {
     let one = |(path, why): &(String, String)| json!({"path": path, "why": why});
     refused.iter().map(one).collect()
+}
+
+fn strategy(text: &str) -> Result<Strategy, String> {
+    let names = || Strategy::ALL.map(Strategy::name).join(", ");
+    Strategy::parse(text).ok_or_else(|| format!("is one of {}", names()))
+}
+
+fn node_key(text: &str) -> Result<PublicKey, String> {
+    let id = KeyId::parse(text).map_err(|error| error.to_string())?;
+    if id.role() == Role::Node {
+        Ok(id.public_key().clone())
+    } else {
+        Err("is the key of a store, wn1…".to_owned())
+    }
 }

@@ -10,7 +10,7 @@ use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::id::{KeyId, PublicKey, Role};
 use wfldb_engine::{Engine, EngineOptions};
 
-use super::{open, refused, refused_json};
+use super::{node_key, open, refused, refused_json};
 use crate::Done;
 use crate::reach::prober;
 
@@ -38,15 +38,6 @@ fn root_key(text: &str) -> Result<KeyId, String> {
     is_root
         .then_some(id)
         .ok_or_else(|| "is a root key, wr1…".to_owned())
-}
-
-fn node_key(text: &str) -> Result<PublicKey, String> {
-    let id = KeyId::parse(text).map_err(|error| error.to_string())?;
-    if id.role() == Role::Node {
-        Ok(id.public_key().clone())
-    } else {
-        Err("is the key of a store, wn1…".to_owned())
-    }
 }
 
 pub(crate) fn rebuild(args: &Rebuild) -> Result<Done, Error> {

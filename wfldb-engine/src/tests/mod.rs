@@ -48,6 +48,21 @@ use wfldb_core::time::UnixMillis;
 
 use crate::{DeleteOutcome, Engine, EngineError, EngineOptions, PutOutcome, Usage, Which};
 
+/// Leaves a test on a machine without the program, and says so.
+macro_rules! needs {
+    ($program:literal) => {
+        if std::process::Command::new($program)
+            .arg("--version")
+            .output()
+            .is_err()
+        {
+            println!("SKIPPED: there is no {} on this machine", $program);
+            return;
+        }
+    };
+}
+pub(crate) use needs;
+
 /// A clock that stands still but for one millisecond in four calls: versions must order themselves.
 pub(crate) fn options() -> EngineOptions {
     let ticks = AtomicU64::new(4 * 1_750_000_000_000);

@@ -230,11 +230,10 @@ impl Work {
     fn commit_now(&mut self, merged: Option<GitId>) -> Result<Option<GitId>, GitError> {
         let is_begun = self.history()?.last()?.is_some();
         let mut pending = std::mem::take(&mut self.shared.told().pending);
-        if !pending.is_empty() || merged.is_some() || !is_begun {
-            if let Err(error) = self.commit(&mut pending, merged, false) {
-                self.take_back(pending);
-                return Err(error);
-            }
+        let is_wanted = !pending.is_empty() || merged.is_some() || !is_begun;
+        if is_wanted && let Err(error) = self.commit(&mut pending, merged, false) {
+            self.take_back(pending);
+            return Err(error);
         }
         Ok(self.history()?.last()?.map(|head| head.id))
     }

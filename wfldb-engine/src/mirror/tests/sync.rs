@@ -16,7 +16,7 @@ use wfldb_core::object::Preconditions;
 use super::support::{Case, Files, found};
 use crate::mirror::root::own_key;
 use crate::mirror::{Mirror, MirrorOptions, SyncError, SyncNamed, SyncOptions, SyncReport};
-use crate::tests::{assert_sound, configure, delete, object, of_bucket, put_with};
+use crate::tests::{assert_sound, configure, delete, needs, object, of_bucket, put_with};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -248,10 +248,10 @@ fn assert_end_equal(remote: &Bare, first: &Site, second: &Site, sides: &[BTreeMa
         assert_sound(&site.case.engine);
         let proof = Authorized::local("test", Op::Admin, Target::Store);
         assert!(site.mirror.caught_up(LONG));
-        let report = first
+        let report = site
             .case
             .engine
-            .verify_mirror(&proof, Some(&first.case.place()))
+            .verify_mirror(&proof, Some(&site.case.place()))
             .unwrap();
         assert!(report.sound, "{:?}", report.findings);
     }
@@ -269,6 +269,7 @@ fn assert_end_equal(remote: &Bare, first: &Site, second: &Site, sides: &[BTreeMa
 /// DEFECT: stores that never come to the same, a change that is gone, or one that was taken against the strategy.
 #[test]
 fn stores_that_worked_apart_end_equal_by_last_write() {
+    needs!("git");
     let (remote, first, second) = two();
     work_apart(&first, &second, |n, side| json!({"n": n, "a": side, "b": 0}));
     let sides = [contested(&first), contested(&second)];
@@ -299,6 +300,7 @@ fn stores_that_worked_apart_end_equal_by_last_write() {
 
 #[test]
 fn stores_that_worked_apart_end_equal_by_fields() {
+    needs!("git");
     let (remote, first, second) = two();
     let conflicting = |n: usize, side: &str| match side {
         "a" => json!({"n": n, "a": 1, "b": 0}),
@@ -325,6 +327,7 @@ fn stores_that_worked_apart_end_equal_by_fields() {
 /// DEFECT: a conflict that is settled unasked, pushed half, or that no decision ends.
 #[test]
 fn people_decide_what_both_changed() {
+    needs!("git");
     for strategy in [Strategy::Manual, Strategy::Fields] {
         let (remote, first, second) = two();
         work_apart(&first, &second, |n, side| json!({"n": n, "a": side, "b": 0}));
@@ -373,5 +376,66 @@ fn people_decide_what_both_changed() {
             document["a"].as_str().unwrap().to_owned()
         });
         assert_eq!(members.collect::<Vec<_>>(), ["a", "b", "both", "a", "b"]);
+    }
+}
+
+/// DEFECT: as above, among many.
+#[test]
+fn a_thousand_edits_each_with_fifty_conflicts_end_equal() {
+    needs!("git");
+    for strategy in Strategy::ALL {
+        let (remote, first, second) = (Bare::new(), Site::new(), Site::new());
+        configure(&first.case.engine, "docs", r#"{"kind":"documents"}"#);
+        for n in 0..1950 {
+            first.put(&format!("k{n}"), &json!({"n": n, "a": 0, "b": 0}));
+        }
+        first.sync(&remote, &[], strategy);
+        second.sync(&remote, &[&first], strategy);
+        first.sync(&remote, &[&second], strategy);
+        assert_same(&first, &second);
+        for n in 0..1000 {
+            let own = if strategy == Strategy::Fields { "b" } else { "a" };
+            first.put(&format!("k{n}"), &json!({"n": n, "a": 1, "b": 0}));
+            let mut theirs = json!({"n": n + 950, "a": 0, "b": 0});
+            theirs[own] = json!(2);
+            second.put(&format!("k{}", n + 950), &theirs);
+        }
+        let contested = |site: &Site| {
+            let mut files = site.files();
+            files.retain(|path, _| (950..1000).any(|n| *path == format!("docs/k{n}.json")));
+            assert_eq!(files.len(), 50);
+            files
+        };
+        let sides = [contested(&first), contested(&second)];
+        assert!(first.sync(&remote, &[], strategy).settled);
+        let mut report = second.sync(&remote, &[], strategy);
+        if strategy == Strategy::Manual {
+            assert_eq!(
+                (report.conflicts.len(), report.taken, report.pushed),
+                (50, 950, false)
+            );
+            let decided = report.conflicts.iter().map(|conflict| named(&conflict.key));
+            let options = SyncOptions {
+                ours: decided.collect(),
+                ..asks(&remote, &[], strategy)
+            };
+            report = second.try_sync(&options).unwrap();
+        }
+        assert!(report.settled && report.pushed, "{report:?}");
+        assert!(first.sync(&remote, &[], strategy).settled);
+        assert_end_equal(&remote, &first, &second, &sides);
+        let end = contested(&first);
+        let members = |bytes: &Vec<u8>| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            (document["a"].clone(), document["b"].clone())
+        };
+        for (path, bytes) in &end {
+            let wanted = match strategy {
+                Strategy::Manual => members(&sides[1][path]),
+                Strategy::Fields => (json!(1), json!(2)),
+                Strategy::LastWrite => continue,
+            };
+            assert_eq!(members(bytes), wanted, "{strategy:?} {path}");
+        }
     }
 }

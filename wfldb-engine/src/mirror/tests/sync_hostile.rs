@@ -13,7 +13,7 @@ use wfldb_core::time::UnixMillis;
 use super::sync::{Bare, Site, asks, assert_same, git};
 use crate::Which;
 use crate::mirror::{SyncError, SyncNamed, SyncOptions};
-use crate::tests::{assert_sound, configure, delete, of_bucket, put_with, read};
+use crate::tests::{assert_sound, configure, delete, needs, of_bucket, put_with, read};
 
 fn site() -> Site {
     let site = Site::new();
@@ -78,6 +78,7 @@ impl<'a> Stranger<'a> {
 /// DEFECT: documents, settings or files of somebody who can write in the remote.
 #[test]
 fn what_strangers_push_is_not_taken() {
+    needs!("git");
     let (remote, first) = (Bare::new(), site());
     first.put("a", &json!({"n": 1}));
     first.put("b", &json!({"n": 2}));
@@ -113,7 +114,9 @@ fn what_strangers_push_is_not_taken() {
 /// DEFECT: a file that is followed out of the mirror, taken for another key's, or that ends the process.
 #[test]
 fn what_is_no_mirror_is_refused_by_name() {
-    let hostile: [(&str, &dyn Fn(&Path), &str); 7] = [
+    type Plant<'a> = &'a dyn Fn(&Path);
+    needs!("git");
+    let hostile: [(&str, Plant<'_>, &str); 7] = [
         ("docs/c.json", &|path| fs::write(path, "{}").unwrap(), "envelope"),
         ("docs/c.json", &|path| fs::write(path, "[").unwrap(), "not JSON"),
         (
@@ -169,6 +172,7 @@ fn what_is_no_mirror_is_refused_by_name() {
 /// DEFECT: a push that undoes another store's, or a store that never gets to push.
 #[test]
 fn three_stores_come_to_the_same_whoever_is_first() {
+    needs!("git");
     let remote = Bare::new();
     let sites = [site(), site(), site()];
     let [first, second, third] = &sites;
@@ -217,6 +221,7 @@ fn three_stores_come_to_the_same_whoever_is_first() {
 /// DEFECT: a store that is only behind, of which nobody knows when it had the same, taken for one that worked on.
 #[test]
 fn what_is_behind_catches_up_without_a_common_commit() {
+    needs!("git");
     let (remote, first) = (Bare::new(), site());
     first.put("a", &json!({"n": 1}));
     first.put("gone", &json!({"n": 1}));
@@ -249,6 +254,7 @@ fn what_is_behind_catches_up_without_a_common_commit() {
 /// DEFECT: a deletion by somebody else that destroys, or one that is undone unasked.
 #[test]
 fn what_is_gone_on_one_side_is_for_people_to_decide() {
+    needs!("git");
     let (remote, first, second) = (Bare::new(), site(), Site::new());
     configure(&first.case.engine, "extra", r#"{"kind":"documents"}"#);
     first.put("erased", &json!({"n": 1}));
@@ -320,6 +326,7 @@ fn what_is_gone_on_one_side_is_for_people_to_decide() {
 /// DEFECT: an object that both changed and nobody decided about; a copy that goes back and forth.
 #[test]
 fn objects_are_whole_or_for_people_to_decide() {
+    needs!("git");
     let (remote, first, second) = (Bare::new(), Site::new(), Site::new());
     configure(&first.case.engine, "files", r#"{"mirror":true}"#);
     put_with(&first.case.engine, "files", "both", b"0", &[]).unwrap();

@@ -13,17 +13,7 @@ use wfldb_core::doc::allowed_signer_in;
 use wfldb_core::id::{KeyId, Role, SecretKey};
 
 use super::*;
-
-/// Leaves a test on a machine without the program, and says so.
-macro_rules! needs {
-    ($program:literal) => {
-        if Command::new($program).arg("--version").output().is_err() {
-            println!("SKIPPED: there is no {} on this machine", $program);
-            return;
-        }
-    };
-}
-use needs;
+use crate::tests::needs;
 
 /// A mirror and what its history should have.
 struct Fixture {
