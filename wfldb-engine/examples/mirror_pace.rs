@@ -1,7 +1,9 @@
-//! How a mirror keeps pace: `cargo run --release -p wfldb-engine --example mirror_pace -- [documents] [per second] [seconds]`.
+//! How a mirror keeps pace: `cargo run --release -p wfldb-engine --example mirror_pace -- [documents] [per second] [seconds]
+//! [git or files]`.
 //!
-//! Fills a store, has its mirror made, then changes documents at a fixed rate, their keys drawn from a Zipf distribution,
-//! first without a mirror and then with one. Prints times of commits and how far the mirror was behind.
+//! Fills a store, has its mirror made, then changes documents, their keys drawn from a Zipf distribution: at a fixed rate in
+//! turns without a mirror and with one, and as fast as it goes in the same way. Prints times of commits, how far the mirror
+//! was behind, and how fast it caught up.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +17,9 @@ use wfldb_engine::{Engine, EngineOptions, Mirror, MirrorOptions};
 type Failure = Box<dyn std::error::Error>;
 
 const WRITERS: u64 = 8;
+/// How often each is measured, in turns.
+const TURNS: usize = 3;
+const LONG: Duration = Duration::from_mins(10);
 
 fn put(engine: &Engine, bucket: &BucketName, number: u64, n: u64) -> Result<(), Failure> {
     let key = ObjectKey::parse(&format!("user-{number:07}"))?;
@@ -63,24 +68,25 @@ impl Zipf {
     }
 }
 
-/// Changes documents at a rate; answers the times of commits in order.
+/// Changes documents at a rate, 0: as fast as it goes; answers the times of commits in order. At a rate they count from
+/// when a change was due, so that a pause counts for all that it held up.
 fn drive(engine: &Engine, bucket: &BucketName, keys: u32, rate: u64, time: Duration) -> Vec<Duration> {
     let began = Instant::now();
     let writers = std::thread::scope(|scope| {
         let writer = |writer: u64| {
             let mut zipf = Zipf::new(keys, 0x9876_5432 + writer * 77);
             let mut times = Vec::new();
-            let gap = Duration::from_secs(1) * u32::try_from(WRITERS).unwrap_or(1)
-                / u32::try_from(rate).unwrap_or(1);
-            let mut due =
-                began + gap * u32::try_from(writer).unwrap_or(0) / u32::try_from(WRITERS).unwrap_or(1);
+            let gap = Duration::from_secs(WRITERS).checked_div(u32::try_from(rate).unwrap_or(1));
+            let nth = |gap: Duration| {
+                gap * u32::try_from(writer).unwrap_or(0) / u32::try_from(WRITERS).unwrap_or(1)
+            };
+            let mut due = began + gap.map_or(Duration::ZERO, nth);
             while began.elapsed() < time {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                // From when it was due, so that a pause counts for all that it held up.
                 if put(engine, bucket, zipf.next(), times.len() as u64).is_ok() {
                     times.push(due.elapsed());
                 }
-                due += gap;
+                due = gap.map_or_else(Instant::now, |gap| due + gap);
             }
             times
         };
@@ -101,9 +107,10 @@ fn part(times: &[Duration], of: usize) -> Duration {
 
 #[expect(clippy::print_stdout, reason = "it is what the program is for")]
 fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>());
-    let mut next = |default| arguments.next().unwrap_or(Ok(default));
-    let (documents, rate, seconds) = (next(100_000)?, next(1000)?, next(30)?);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse());
+    let (documents, rate, seconds) = (number(0, 100_000)?, number(1, 1000)?, number(2, 30)?);
+    let git = arguments.get(3).is_none_or(|word| word == "git");
     let dir = tempfile::tempdir()?;
     let options = EngineOptions {
         min_free: ByteLen::new(0),
@@ -133,50 +140,78 @@ fn main() -> Result<(), Failure> {
 
     let keys = u32::try_from(documents)?;
     let time = Duration::from_secs(seconds);
-    let without = drive(&engine, &bucket, keys, rate, time);
-    println!(
-        "without: {} commits, p50 {:.2?}, p99 {:.2?}",
-        without.len(),
-        part(&without, 500),
-        part(&without, 990)
-    );
+    // What the load left behind is over by then.
+    drive(&engine, &bucket, keys, rate, time);
 
+    let start = || {
+        Mirror::start(
+            &engine,
+            MirrorOptions {
+                git,
+                ..MirrorOptions::default()
+            },
+        )
+    };
     let began = Instant::now();
-    let mirror = Mirror::start(&engine, MirrorOptions::default())?;
-    if !mirror.caught_up(Duration::from_mins(10)) {
+    let mirror = start()?;
+    if !mirror.caught_up(LONG) {
         return Err("the mirror was not made in ten minutes".into());
     }
     let files = mirror.status().files;
-    println!("made: {files} files in {:.1?}", began.elapsed());
+    println!(
+        "made: {files} files in {:.1?}, {}",
+        began.elapsed(),
+        if git { "with git" } else { "without git" }
+    );
+    drop(mirror);
 
-    let end = AtomicBool::new(false);
-    let (with, mut lags) = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut lags = Vec::new();
-            while !end.load(Ordering::SeqCst) {
-                lags.push(mirror.status().lag);
-                std::thread::sleep(Duration::from_millis(20));
+    for (what, rate) in [("at a rate", rate), ("as fast as it goes", 0)] {
+        let (mut without, mut with, mut lags) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut behind, mut caught_up) = (0, Duration::ZERO);
+        for _ in 0..TURNS {
+            without.extend(drive(&engine, &bucket, keys, rate, time));
+            let mirror = start()?;
+            if !mirror.caught_up(LONG) {
+                return Err("the mirror did not catch up in ten minutes".into());
             }
-            lags
-        });
-        let with = drive(&engine, &bucket, keys, rate, time);
-        end.store(true, Ordering::SeqCst);
-        (with, watch.join().unwrap_or_default())
-    });
-    lags.sort_unstable();
-    println!(
-        "with:    {} commits, p50 {:.2?}, p99 {:.2?}",
-        with.len(),
-        part(&with, 500),
-        part(&with, 990)
-    );
-    let written = mirror.status().files - files;
-    println!(
-        "lag:     p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {written} files written, {} rest points",
-        part(&lags, 500),
-        part(&lags, 990),
-        lags.last().copied().unwrap_or_default(),
-        mirror.status().rests
-    );
+            let end = AtomicBool::new(false);
+            let seen = std::thread::scope(|scope| {
+                let watch = scope.spawn(|| {
+                    let mut lags = Vec::new();
+                    while !end.load(Ordering::SeqCst) {
+                        lags.push(mirror.status().lag);
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    lags
+                });
+                with.extend(drive(&engine, &bucket, keys, rate, time));
+                end.store(true, Ordering::SeqCst);
+                watch.join().unwrap_or_default()
+            });
+            lags.extend(seen);
+            let (began, left) = (Instant::now(), mirror.status().behind);
+            if mirror.caught_up(LONG) {
+                behind += left;
+                caught_up += began.elapsed();
+            }
+        }
+        for times in [&mut without, &mut with, &mut lags] {
+            times.sort_unstable();
+        }
+        for (name, times) in [("without", &without), ("with", &with)] {
+            println!(
+                "{what}, {name}: {} commits, p50 {:.2?}, p99 {:.2?}",
+                times.len(),
+                part(times, 500),
+                part(times, 990)
+            );
+        }
+        println!(
+            "{what}, lag: p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {behind} changes were caught up with in {caught_up:.1?}",
+            part(&lags, 500),
+            part(&lags, 990),
+            lags.last().copied().unwrap_or_default(),
+        );
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use serde::Deserialize;
-use wfldb_core::id::KeyId;
+use wfldb_core::id::{KeyId, PublicKey, Role};
 use wfldb_core::limits::{SKEW_FUTURE_MS, SKEW_PAST_MS};
 use wfldb_core::name::Realm;
 use wfldb_core::request::Window;
@@ -80,6 +80,10 @@ pub struct Config {
     pub backup_dir: Option<PathBuf>,
     /// Where the mirror is kept.
     pub mirror: MirrorPlace,
+    /// The git remote that callers may have the store brought together with others through; `None`: there is none.
+    pub mirror_remote: Option<String>,
+    /// Node keys of stores that are believed then.
+    pub mirror_trust: Vec<PublicKey>,
     /// Root keys that are trusted beside the store's own.
     pub trust: Vec<KeyId>,
     /// Certificates to serve TLS with; `None`: everything is in the clear.
@@ -188,6 +192,17 @@ struct Flags {
     /// Keep no mirror; one that is there stays as it is
     #[arg(long, env = "WFLDB_NO_MIRROR", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     no_mirror: Option<bool>,
+    /// Git remote through which the store is brought together with others, as `wfldb-admin mirror sync` asks
+    #[arg(long, env = "WFLDB_MIRROR_REMOTE", value_name = "REMOTE")]
+    mirror_remote: Option<String>,
+    /// Key of a store (wn1…) that is believed then; may be repeated
+    #[arg(
+        long,
+        env = "WFLDB_MIRROR_TRUST",
+        value_name = "KEY ID",
+        value_delimiter = ','
+    )]
+    mirror_trust: Option<Vec<String>>,
     /// Root key (wr1…) to trust beside the store's own; may be repeated
     #[arg(long, env = "WFLDB_TRUST", value_name = "KEY ID", value_delimiter = ',')]
     trust: Option<Vec<String>>,
@@ -249,6 +264,8 @@ struct File {
     backup_dir: Option<PathBuf>,
     mirror: Option<PathBuf>,
     no_mirror: Option<bool>,
+    mirror_remote: Option<String>,
+    mirror_trust: Option<Vec<String>>,
     trust: Option<Vec<String>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -281,6 +298,8 @@ impl Config {
             scrub_days: SCRUB_DAYS,
             backup_dir: None,
             mirror: MirrorPlace::default(),
+            mirror_remote: None,
+            mirror_trust: Vec::new(),
             trust: Vec::new(),
             tls: None,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
@@ -366,6 +385,8 @@ impl Config {
             scrub_days: flags.scrub_days.or(file.scrub_days).unwrap_or(SCRUB_DAYS),
             backup_dir: backup_dir.map_err(|error| value("--backup-dir", &error))?,
             mirror,
+            mirror_remote: flags.mirror_remote.or(file.mirror_remote),
+            mirror_trust: node_keys(&flags.mirror_trust.or(file.mirror_trust).unwrap_or_default())?,
             tls,
             connections_per_address: flags
                 .connections_per_address
@@ -421,9 +442,21 @@ fn per_address(connections: u32) -> Result<NonZeroU32, ConfigError> {
         .ok_or_else(|| value("--connections-per-address", &"1 to 4096"))
 }
 
+fn node_keys(ids: &[String]) -> Result<Vec<PublicKey>, ConfigError> {
+    let node = |id: &String| {
+        let id = KeyId::parse(id.trim()).map_err(|error| value("--mirror-trust", &error))?;
+        if id.role() == Role::Node {
+            Ok(id.public_key().clone())
+        } else {
+            Err(value("--mirror-trust", &"not the key of a store (wn1…)"))
+        }
+    };
+    ids.iter().map(node).collect()
+}
+
 fn root(id: &str) -> Result<KeyId, ConfigError> {
     let id = KeyId::parse(id.trim()).map_err(|error| value("--trust", &error))?;
-    if id.role() == wfldb_core::id::Role::Root {
+    if id.role() == Role::Root {
         Ok(id)
     } else {
         Err(value("--trust", &"not a root key (wr1…)"))

@@ -3,12 +3,12 @@
 
 use super::edit::Strategy;
 use super::merge::{Conflict, merge};
-use crate::doc::{DocumentFault, Envelope, Object, Value, without_envelope};
+use crate::doc::{DocumentFault, Envelope, Object, SIGNATURE, Value, without_envelope};
 
 /// What one side has of a document: the newest version that there was, and whether it was deleted since.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Side {
-    /// Its members with their envelope; `_sig` is not looked at.
+    /// Its members with their envelope, and with `_sig` where that is known.
     pub document: Object,
     /// Whether it was deleted since.
     pub deleted: bool,
@@ -33,9 +33,14 @@ impl Side {
         &self.envelope
     }
 
-    /// Whether it is the same version in the same state.
+    /// Whether it is the same version in the same state. Two stores that wrote the same at the same time signed it each by
+    /// itself: those are two versions.
     pub fn is(&self, other: &Self) -> bool {
-        self.envelope.hash == other.envelope.hash && self.deleted == other.deleted
+        let signed = |side: &Self| side.document.get(SIGNATURE).cloned();
+        let differs = signed(self)
+            .zip(signed(other))
+            .is_some_and(|(one, other)| one != other);
+        self.envelope.hash == other.envelope.hash && self.deleted == other.deleted && !differs
     }
 
     /// Whether a store that has `other` can take this over as it is.

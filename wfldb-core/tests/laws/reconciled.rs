@@ -207,3 +207,35 @@ fn what_was_erased_here_comes_back_only_by_a_change_or_a_decision() {
     assert_eq!(reconcile(None, None, &base, manual), Reconciled::Take);
     assert_eq!(reconcile(None, None, &base, Choice::Ours), Reconciled::Take);
 }
+
+/// DEFECT: two stores that wrote the same at the same time, and keep two signatures of it for ever.
+#[test]
+fn what_two_stores_signed_alike_becomes_one_version() {
+    let side = |seed: u8| {
+        let mut store = Store {
+            seed,
+            now: START,
+            has: None,
+        };
+        store.put(&json!({"a": 1}), None);
+        let side = store.has.unwrap();
+        let mut document = side.document.clone();
+        document.insert("_sig".to_owned(), json!(seed));
+        Side::new(document, false).unwrap()
+    };
+    let (ours, theirs) = (side(1), side(2));
+    assert_eq!(ours.envelope().hash, theirs.envelope().hash);
+    let decided = reconcile(None, Some(&ours), &theirs, Choice::By(Settling::Manual));
+    let Reconciled::Write {
+        members,
+        deleted: false,
+    } = decided
+    else {
+        panic!("{decided:?}")
+    };
+    assert_eq!(json!(members), json!({"a": 1}));
+    assert_eq!(
+        reconcile(None, Some(&ours), &side(1), Choice::By(Settling::Manual)),
+        Reconciled::Keep
+    );
+}

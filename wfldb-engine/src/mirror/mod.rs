@@ -156,6 +156,8 @@ pub struct Mirror {
     orders: Option<GitOrders>,
     /// Held by whoever brings the store together with others.
     syncing: Mutex<()>,
+    /// Nothing speaks with a remote any more.
+    interrupted: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -229,6 +231,7 @@ impl Mirror {
             shared,
             orders,
             syncing: Mutex::default(),
+            interrupted: Arc::default(),
             thread: Some(thread),
         })
     }

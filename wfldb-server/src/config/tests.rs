@@ -40,7 +40,7 @@ fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
 
 #[test]
 fn values_are_checked() {
-    let client = wfldb_core::id::SecretKey::from_seed([1; 32]).key_id(wfldb_core::id::Role::Client);
+    let client = wfldb_core::id::SecretKey::from_seed([1; 32]).key_id(Role::Client);
     for flags in [
         Flags {
             realm: Some("No".to_owned()),

@@ -284,6 +284,9 @@ impl Work {
             let position = State::of(&inner).mark()?.position;
             pending.stay_at(recorded.unwrap_or_else(|| position.get()));
         }
+        if merged.is_none() && pending.is_recorded(recorded) {
+            return Ok(());
+        }
         if !pending.follows(recorded) {
             if ended {
                 // The next process does it; this one is not held up.

@@ -120,6 +120,12 @@ impl Pending {
         self.whole || first <= recorded + 1
     }
 
+    /// Whether a commit of it would say nothing that the one up to `recorded` does not say.
+    pub(super) fn is_recorded(&self, recorded: Option<u64>) -> bool {
+        let has_files = self.whole || !self.files.is_empty() || !self.removed.is_empty();
+        !has_files && recorded == Some(self.last)
+    }
+
     /// Nothing changed since the last recorded change.
     pub(super) fn stay_at(&mut self, recorded: u64) {
         (self.first, self.last) = (recorded, recorded);

@@ -141,11 +141,19 @@ impl Git {
         }
     }
 
-    /// Another handle, which speaks with other repositories.
+    /// Another handle, which speaks with other repositories, and is stopped with this one.
     pub(super) fn reaching(&self) -> Self {
         Self {
             reaches: true,
-            ..self.apart()
+            ..self.clone()
+        }
+    }
+
+    /// Another handle, which whoever has the switch stops.
+    pub(super) fn stopped_by(self, stopped: &Arc<AtomicBool>) -> Self {
+        Self {
+            stopped: Arc::clone(stopped),
+            ..self
         }
     }
 

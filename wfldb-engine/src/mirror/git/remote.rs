@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use wfldb_core::id::PublicKey;
 use wfldb_core::mirror::{GitId, MirrorCommit};
@@ -31,12 +33,12 @@ pub(crate) struct Remote {
 }
 
 /// What was fetched, every commit of which that is new here is by somebody who is trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fetched {
     /// The newest commit.
     pub(crate) head: GitId,
-    /// The newest one that both have, if there is any.
-    pub(crate) base: Option<GitId>,
+    /// The newest ones that both have, none of which stands on another: several, where both brought the other's in.
+    pub(crate) bases: Vec<GitId>,
     /// Commits that are new here; 0: everything is here.
     pub(crate) commits: usize,
 }
@@ -52,16 +54,16 @@ pub(crate) struct TreeChange {
 }
 
 impl Remote {
-    /// `url` as the user's git takes it, but that a path is absolute.
+    /// `url` as the user's git takes it, but that a path is absolute. What runs is ended when `stopped` says so.
     ///
     /// # Errors
     /// `Remote`, `Unavailable`, `Io`.
-    pub(crate) fn new(mirror: &Path, url: &str) -> Result<Self, GitError> {
+    pub(crate) fn new(mirror: &Path, url: &str, stopped: &Arc<AtomicBool>) -> Result<Self, GitError> {
         if !is_remote(url) {
             return Err(GitError::Remote(url.to_owned()));
         }
         let mirror = mirror.canonicalize().map_err(GitError::io(mirror))?;
-        let git = Git::new(&program::find()?, &mirror.join(repository::DIR));
+        let git = Git::new(&program::find()?, &mirror.join(repository::DIR)).stopped_by(stopped);
         Ok(Self {
             reaching: git.reaching(),
             git,
@@ -140,8 +142,8 @@ impl Remote {
         let boundary: Vec<&str> = boundary.iter().filter_map(|line| line.get(1..)).collect();
         Ok(Fetched {
             head,
-            base: if new.is_empty() {
-                Some(head)
+            bases: if new.is_empty() {
+                vec![head]
             } else {
                 self.newest_of(&boundary)?
             },
@@ -149,16 +151,16 @@ impl Remote {
         })
     }
 
-    /// The one of some commits that none of the others stands on.
-    fn newest_of(&self, commits: &[&str]) -> Result<Option<GitId>, GitError> {
+    /// Those of some commits that none of the others stands on.
+    fn newest_of(&self, commits: &[&str]) -> Result<Vec<GitId>, GitError> {
         if commits.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        // Children come before what they stand on.
-        let mut arguments = vec!["rev-list", "--topo-order", "--max-count=1"];
+        let mut arguments = vec!["merge-base", "--independent"];
         arguments.extend(commits);
         let newest = self.git.run(&arguments, STEADY, |_| Ok(()))?;
-        program::id(&arguments, newest.trim_ascii_end()).map(Some)
+        let newest = String::from_utf8_lossy(&newest);
+        Ok(newest.lines().filter_map(GitId::parse).collect())
     }
 
     /// The files that differ between the trees of two commits, or all of the second.
@@ -184,10 +186,8 @@ impl Remote {
 
     /// What files had in the commits that are new here, the newest first: paths with the bytes that they had.
     pub(crate) fn past(&self, fetched: &Fetched, paths: &[&str]) -> Result<Vec<(String, GitId)>, GitError> {
-        let (head, base) = (
-            fetched.head.to_string(),
-            fetched.base.map(|base| format!("^{base}")),
-        );
+        let head = fetched.head.to_string();
+        let bases: Vec<String> = fetched.bases.iter().map(|base| format!("^{base}")).collect();
         let mut arguments = vec![
             "log",
             "--format=",
@@ -198,7 +198,7 @@ impl Remote {
             "--no-abbrev",
             &head,
         ];
-        arguments.extend(base.as_deref());
+        arguments.extend(bases.iter().map(String::as_str));
         arguments.push("--");
         arguments.extend(paths);
         let listed = self.git.run(&arguments, STEADY, |_| Ok(()))?;

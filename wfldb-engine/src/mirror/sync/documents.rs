@@ -216,7 +216,7 @@ impl Sync<'_> {
                 continue;
             };
             for then in versions.get(path.as_str()).into_iter().flatten() {
-                if is_version(&then.document, &ours.document) {
+                if then.document == ours.document {
                     document.base = Some(then.clone());
                     break;
                 }
@@ -246,7 +246,10 @@ impl Sync<'_> {
                 live: None,
             });
         };
-        let document = document_of(&*state.snapshot, bucket, &row)?;
+        let mut document = document_of(&*state.snapshot, bucket, &row)?;
+        if let Some(signature) = &row.signature {
+            document.insert(doc::SIGNATURE.to_owned(), signature.to_string().into());
+        }
         let side = Side::new(document, deleted).map_err(|_| EngineError::Corrupt("document"))?;
         Ok(Ours {
             side: Some(side),
@@ -346,12 +349,6 @@ impl Sync<'_> {
         };
         self.engine().delete(&delete, conditions).wait().map(|_| ())
     }
-}
-
-/// Whether a document with its signature is the version that the store has without one.
-fn is_version(signed: &Object, stored: &Object) -> bool {
-    let members = signed.iter().filter(|(name, _)| *name != doc::SIGNATURE);
-    members.eq(stored.iter())
 }
 
 /// A document as it stands in a file.

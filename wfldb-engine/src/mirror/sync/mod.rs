@@ -8,6 +8,7 @@ mod objects;
 mod report;
 mod theirs;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -105,6 +106,11 @@ impl SyncOptions {
 }
 
 impl Mirror {
+    /// Ends what speaks with a remote, and lets nothing begin to: for a process that ends.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+    }
+
     /// Brings the store together with what others pushed to a remote, and pushes what comes of it. Writes go on beside it.
     /// What is left for people to decide is in the report; then nothing is pushed. One at a time. Blocks, for as long as
     /// the network takes too.
@@ -123,7 +129,7 @@ impl Mirror {
         let mut sync = Sync {
             mirror: self,
             inner: &self.shared.engine.inner,
-            remote: Remote::new(&self.shared.dir, &options.remote)?,
+            remote: Remote::new(&self.shared.dir, &options.remote, &self.interrupted)?,
             orders,
             options,
             report: SyncReport::default(),
@@ -180,7 +186,7 @@ impl Sync<'_> {
             return Ok(true);
         }
         let ours = self.recorded(None)?;
-        if self.report.changes() == taken && !self.has_news(fetched.base, ours)? {
+        if self.report.changes() == taken && !self.has_news(&fetched.bases, ours)? {
             // They have all that we have.
             self.report.head = Some(ours.to_string());
             return Ok(true);
@@ -208,11 +214,19 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether the store changed any of its keys since the commit, as its history shows.
-    fn has_news(&self, since: Option<GitId>, ours: GitId) -> Result<bool, GitError> {
-        let changes = self.remote.differing(since, ours)?;
+    /// Whether the store changed any of its keys since the commits that both have, as its history shows.
+    fn has_news(&self, since: &[GitId], ours: GitId) -> Result<bool, GitError> {
         let of_store = |path: &str| path == root::ROOT || path == root::SIGNERS;
-        Ok(changes.iter().any(|change| !of_store(&change.path)))
+        if since.is_empty() {
+            return Ok(true);
+        }
+        for base in since {
+            let changes = self.remote.differing(Some(*base), ours)?;
+            if changes.iter().any(|change| !of_store(&change.path)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Moves the remote from one commit to another. `false`: it was moved by somebody else.

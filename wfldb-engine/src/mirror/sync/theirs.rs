@@ -1,4 +1,4 @@
-//! What changed on their side: the files that differ between the tree that both had and theirs, by bucket and key.
+//! What changed on their side: the files that differ between the trees that both had and theirs, by bucket and key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,15 +44,15 @@ pub(super) struct FileSet {
 impl Theirs {
     pub(super) fn read(remote: &Remote, fetched: &Fetched) -> Result<Self, GitError> {
         Ok(Self {
-            fetched: *fetched,
-            buckets: changed(remote, fetched.base, fetched.head)?,
+            fetched: fetched.clone(),
+            buckets: by_bucket(&since(remote, &fetched.bases, fetched.head)?),
         })
     }
 
     /// Everything in a directory, as if both had had nothing of it.
     pub(super) fn all_of(&self, remote: &Remote, dir: &str) -> Result<Changed, GitError> {
-        let mut all = changed(remote, None, self.fetched.head)?;
-        Ok(all.remove(dir).unwrap_or_default())
+        let all = remote.differing(None, self.fetched.head)?;
+        Ok(by_bucket(&all).remove(dir).unwrap_or_default())
     }
 
     /// The directories in which something changed.
@@ -60,25 +60,58 @@ impl Theirs {
         self.buckets.iter().map(|(dir, changed)| (dir.as_str(), changed))
     }
 
-    /// How git names a file in both trees; in the first there may be none.
+    /// How git names a file in both trees; in the first there may be none, or nobody knows which.
     pub(super) fn named(&self, path: &str) -> [Option<String>; 2] {
-        let base = self.fetched.base.map(|base| format!("{base}:{path}"));
+        let base = match self.fetched.bases.as_slice() {
+            [base] => Some(format!("{base}:{path}")),
+            _ => None,
+        };
         [base, Some(format!("{}:{path}", self.fetched.head))]
     }
 }
 
-fn changed(remote: &Remote, base: Option<GitId>, head: GitId) -> Result<BTreeMap<String, Changed>, GitError> {
+/// The files that differ from any of the trees that both had. Where those do not agree, nothing is said of what both had:
+/// then what stands there is one side's, and the other's is looked for.
+fn since(remote: &Remote, bases: &[GitId], head: GitId) -> Result<Vec<TreeChange>, GitError> {
+    let [first, others @ ..] = bases else {
+        return remote.differing(None, head);
+    };
+    let mut all: BTreeMap<String, (TreeChange, usize)> = BTreeMap::new();
+    for change in remote.differing(Some(*first), head)? {
+        all.insert(change.path.clone(), (change, 1));
+    }
+    for base in others {
+        for change in remote.differing(Some(*base), head)? {
+            let path = change.path.clone();
+            let (known, count) = all.entry(path).or_insert_with(|| (change.clone(), 0));
+            if known.old != change.old {
+                known.old = None;
+            }
+            *count += 1;
+        }
+    }
+    let changes = all.into_values().map(|(mut change, count)| {
+        // In the others it is as it is there.
+        if count < bases.len() {
+            change.old = None;
+        }
+        change
+    });
+    Ok(changes.collect())
+}
+
+fn by_bucket(changes: &[TreeChange]) -> BTreeMap<String, Changed> {
     let mut buckets: BTreeMap<String, Changed> = BTreeMap::new();
-    for change in remote.differing(base, head)? {
+    for change in changes {
         let Some((dir, below)) = change.path.split_once('/') else {
             continue;
         };
         let changed = buckets.entry(dir.to_owned()).or_default();
         if below != METADATA {
-            changed.add(&change);
+            changed.add(change);
         }
     }
-    Ok(buckets)
+    buckets
 }
 
 impl Changed {

@@ -367,3 +367,83 @@ fn objects_are_whole_or_for_people_to_decide() {
         assert!(report.settled && !report.pushed, "{report:?}");
     }
 }
+
+/// DEFECT: work that is done once more, or lost, because a push was refused or the process ended before it.
+#[test]
+fn a_push_that_is_refused_is_made_up_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    needs!("git");
+    let (remote, first, second) = (Bare::new(), site(), site());
+    first.put("a", &json!({"n": 1}));
+    second.put("b", &json!({"n": 1}));
+    first.sync(&remote, &[], Strategy::Manual);
+    let hook = remote.path.join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\necho not today\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    match second.try_sync(&asks(&remote, &[&first], Strategy::Manual)) {
+        Err(SyncError::Git(why)) => assert!(why.contains("not today"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // What was settled is there, and merged by a commit that waits to be pushed.
+    assert!(read(&second.case.engine, "docs", "a", Which::Newest).is_ok());
+    let head = git(&second.case.place(), &["rev-parse", "main"]);
+    let Site { case, mirror } = second;
+    drop(mirror);
+    let second = Site::of(case);
+    fs::remove_file(&hook).unwrap();
+    let report = second.sync(&remote, &[], Strategy::Manual);
+    assert!(report.pushed && report.merged.is_none(), "{report:?}");
+    assert_eq!(remote.said(&["rev-parse", "main"]), head);
+    first.sync(&remote, &[&second], Strategy::Manual);
+    assert_same(&first, &second);
+}
+
+/// DEFECT: a write during a sync that it overwrites, or that makes it give up.
+#[test]
+fn writes_go_on_beside_it() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    needs!("git");
+    let (remote, first, second) = (Bare::new(), site(), site());
+    for n in 0..40 {
+        first.put(&format!("k{n}"), &json!({"n": 0}));
+    }
+    first.sync(&remote, &[], Strategy::LastWrite);
+    second.sync(&remote, &[&first], Strategy::LastWrite);
+    let ended = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writers: Vec<_> = [&first, &second]
+            .into_iter()
+            .map(|one| {
+                let ended = &ended;
+                scope.spawn(move || {
+                    let mut n = 0;
+                    // The storage of tests copies itself, the more the larger it is.
+                    while n < 500 && !ended.load(Ordering::SeqCst) {
+                        n += 1;
+                        one.put(&format!("k{}", n % 40), &json!({"n": n}));
+                    }
+                    n
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            for (one, other) in [(&first, &second), (&second, &first)] {
+                assert!(one.sync(&remote, &[other], Strategy::LastWrite).settled);
+            }
+        }
+        ended.store(true, Ordering::SeqCst);
+        writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap())
+            .collect::<Vec<i32>>()
+    });
+    assert!(written.iter().all(|n| *n > 40), "{written:?}");
+    for one in [&first, &second, &first] {
+        assert!(one.sync(&remote, &[], Strategy::LastWrite).settled);
+    }
+    assert_same(&first, &second);
+    for one in [&first, &second] {
+        assert_sound(&one.case.engine);
+    }
+}

@@ -11,9 +11,10 @@ use serde_json::json;
 use wfldb_core::auth::Op;
 
 use super::support::{Case, Files, found};
+use super::sync::git;
 use crate::mirror::Mirror;
 use crate::mirror::point::Points;
-use crate::tests::{configure, delete, of_bucket, put, until};
+use crate::tests::{configure, delete, needs, of_bucket, put, until};
 use crate::{FileChange, MirrorBatch, MirrorHistory, MirrorOptions, MirrorState};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -236,4 +237,30 @@ fn history_is_told_of_every_file() {
     files.remove("wfldb.json");
     assert_eq!(files, of(&found(&case.place())));
     assert!(told.authors.contains("local:test"), "{:?}", told.authors);
+}
+
+/// DEFECT: a history that grows with each start.
+#[test]
+fn a_start_at_which_nothing_changed_is_no_commit() {
+    needs!("git");
+    let case = documents();
+    case.put_document("docs", "a", &json!({"n": 1})).unwrap();
+    let head = || {
+        let mirror = Mirror::start(
+            &case.engine,
+            MirrorOptions {
+                dir: Some(case.place()),
+                ..MirrorOptions::default()
+            },
+        );
+        let mirror = mirror.unwrap();
+        assert!(mirror.caught_up(LONG));
+        drop(mirror);
+        git(&case.place(), &["rev-parse", "main"])
+    };
+    let first = head();
+    assert_eq!(head(), first);
+    assert_eq!(head(), first);
+    case.put_document("docs", "a", &json!({"n": 2})).unwrap();
+    assert_ne!(head(), first);
 }
