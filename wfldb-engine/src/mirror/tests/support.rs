@@ -50,6 +50,10 @@ impl Case {
         }
     }
 
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     pub(super) fn place(&self) -> PathBuf {
         self.dir.path().join("mirror")
     }

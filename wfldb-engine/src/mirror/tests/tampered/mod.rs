@@ -1,10 +1,13 @@
 //! Attacks on the stored bytes of a mirror, each with what `mirror verify` says of it. Each case is the defect that it is
 //! named for, not found, or found in another place.
 
+mod checkpoint;
 mod documents;
 mod files;
 mod history;
 mod log;
+mod rows;
+mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +108,10 @@ fn copy_of(case: &Case) -> (tempfile::TempDir, PathBuf) {
 /// What `mirror verify` finds in a place, by path.
 fn findings_of(case: &Case, place: &Path) -> Vec<MirrorFinding> {
     let proof = Authorized::local("test", Op::Admin, Target::Store);
-    let report = case.engine.verify_mirror(&proof, Some(place)).unwrap();
+    sorted(case.engine.verify_mirror(&proof, Some(place)).unwrap())
+}
+
+fn sorted(report: MirrorReport) -> Vec<MirrorFinding> {
     assert_eq!(report.sound, report.findings.is_empty());
     let mut findings = report.findings;
     findings.sort_by(|one, other| one.path.cmp(&other.path));
