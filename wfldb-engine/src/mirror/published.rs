@@ -55,8 +55,14 @@ impl Default for LogWork {
 }
 
 impl LogWork {
+    /// Whether `log/checkpoint` is this one.
+    fn shows(&self, checkpoint: &SignedCheckpoint) -> bool {
+        let published = self.published.as_ref();
+        published.is_some_and(|published| published.text() == checkpoint.text())
+    }
+
     /// Leaves of the tree that `log/checkpoint` is of.
-    pub(super) fn leaves(&self) -> u64 {
+    fn leaves(&self) -> u64 {
         self.published.as_ref().map_or(0, |published| published.size())
     }
 }
@@ -102,8 +108,7 @@ impl Rounds {
         snapshot: &dyn Snapshot,
         newest: Arc<SignedCheckpoint>,
     ) -> Result<Step, Failure> {
-        let is_new = |now: &Arc<SignedCheckpoint>| now.text() != newest.text();
-        if self.log.ready || !self.log.published.as_ref().is_none_or(is_new) {
+        if self.log.ready || self.log.shows(&newest) {
             return Ok(Step::Done);
         }
         let target = Arc::clone(self.log.target.get_or_insert(newest));
@@ -240,9 +245,9 @@ impl Rounds {
         self.log.leaves()
     }
 
-    /// Has the last leaves of a store that is about to close signed and in the copy, if that is soon: who compares the two
-    /// afterwards finds no difference. Whatever is committed meanwhile may not be.
-    pub(super) fn end_log(&mut self) -> Result<(), Failure> {
+    /// Comes to rest once more, with the last leaves of a store that is about to close in the copy, if they are signed soon:
+    /// who compares the two afterwards finds no difference. Whatever is committed meanwhile may not be in it.
+    pub(super) fn end_with_log(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + AT_END;
         let inner = Arc::clone(&self.inner);
         let signed = || {
@@ -252,8 +257,17 @@ impl Rounds {
         while !signed() && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
-        while Instant::now() < deadline && self.log_some()? == Step::More {}
-        Ok(())
+        loop {
+            while Instant::now() < deadline && self.log_some()? == Step::More {}
+            // The first one may publish what was ready before.
+            if self.next_rest().is_some() {
+                self.rest()?;
+            }
+            let newest = inner.audit.newest().filter(|_| !self.log.unsound);
+            if newest.is_none_or(|newest| self.log.shows(&newest)) || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
     }
 }
 

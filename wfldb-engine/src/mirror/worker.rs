@@ -142,16 +142,14 @@ impl Work<'_> {
     fn end(self) {
         let has_room = self.has_room();
         let Some(mut rounds) = self.rounds else { return };
-        let mut rest = || {
-            if has_room {
-                rounds.end_log()?;
-            }
-            match rounds.next_rest() {
-                Some(_) => rounds.rest(),
-                None => Ok(()),
-            }
+        let ended = if has_room {
+            rounds.end_with_log()
+        } else if rounds.next_rest().is_some() {
+            rounds.rest()
+        } else {
+            Ok(())
         };
-        if let Err(error) = rest() {
+        if let Err(error) = ended {
             tracing::debug!(%error, "the mirror ends without a rest point");
         }
     }

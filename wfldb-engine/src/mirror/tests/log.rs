@@ -255,6 +255,23 @@ fn the_thread_follows_the_log_and_ends_with_all_of_it() {
     assert!(super::tampered::verified(&case).sound);
 }
 
+/// DEFECT: a mirror that ends while the tiles of one checkpoint wait for a rest point leaves out the next one.
+#[test]
+fn the_end_publishes_the_newest_and_not_what_was_ready() {
+    let case = filled(300);
+    case.publish();
+    let mut rounds = case.rounds().unwrap();
+    rounds.step().unwrap();
+    rounds.rest().unwrap();
+    fill(&case, 2);
+    case.publish();
+    rounds.log_some().unwrap();
+    fill(&case, 2);
+    case.publish();
+    rounds.end_with_log().unwrap();
+    assert_eq!(rounds.log_leaves(), 304);
+}
+
 /// DEFECT: a store that is made of a mirror takes something of the log for a bucket; a mirror that is taken up removes it.
 #[test]
 fn what_stands_in_the_log_is_no_bucket() {
