@@ -128,6 +128,8 @@ fn grow(
     if found.len() as u64 != width {
         return Err(EngineError::Corrupt("leaf"));
     }
-    found.iter().for_each(|entry| push(leaf_hash(entry)));
+    for entry in &found {
+        push(leaf_hash(entry));
+    }
     Ok(encode_bundle(found)?)
 }

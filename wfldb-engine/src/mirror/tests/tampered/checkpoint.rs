@@ -153,7 +153,7 @@ fn a_log_that_was_forked_whole_is_found_by_who_kept_something() {
 
     assert_eq!(said(audited(&log, &logged.key(), &[])), "sound");
     assert_eq!(
-        said(audited(&log, &logged.key(), &[logged.older.clone()])),
+        said(audited(&log, &logged.key(), std::slice::from_ref(&logged.older))),
         "the first 530 leaves are not those of the old checkpoint"
     );
     let found = findings_of(&logged.case, &place);

@@ -175,6 +175,11 @@ fn on_tiles() -> Vec<Attack> {
             &[(F::Log, LAST_ENTRIES)],
             "tile/entries/002.p/88 cannot be read",
         ),
+    ]
+}
+
+fn on_what_is_there() -> Vec<Attack> {
+    vec![
         (
             "a tile was removed",
             remove(FIRST),
@@ -255,4 +260,5 @@ pub(super) fn each(attacks: Vec<Attack>) {
 #[test]
 fn what_is_done_to_tiles_is_found_and_named() {
     each(on_tiles());
+    each(on_what_is_there());
 }
