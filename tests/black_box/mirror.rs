@@ -1,5 +1,6 @@
 //! The mirror as its users have it: files that follow a running server, edits that go back, a store made of the files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,8 +9,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wfldb_client::PutOptions;
 use wfldb_core::id::{Role, SecretKey};
-use wfldb_tests::{Server, binary, is_verified_sound, wait_until};
+use wfldb_tests::{Server, binary, bucket, files, is_verified_sound, key, wait_until};
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -159,6 +161,82 @@ fn edits_of_files_become_versions_and_conflicts_are_for_people() {
         assert_ne!(scene.import(wrong).0, Some(0));
     }
     is_verified_sound(&scene.server);
+}
+
+/// What stands below a directory.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = files(dir).into_keys();
+    let entry = |path: PathBuf| {
+        let below = path.strip_prefix(dir).unwrap().to_owned();
+        (below, fs::read(path).unwrap_or_default())
+    };
+    paths.map(entry).collect()
+}
+
+/// DEFECT: what a server of plain files publishes from `log/` differs from what the store answers under `/v1/_audit/`; a
+/// copy that nobody can check without the server.
+#[test]
+fn the_audit_log_stands_in_the_mirror_as_it_is_published() {
+    let scene = Scene::new();
+    scene.ok(&["mb", "notes", "--kind", "documents"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = scene.server.client();
+    runtime.block_on(async {
+        let notes = bucket("notes");
+        for n in 0..600 {
+            let (name, text) = (key(&format!("n/{}", n % 20)), format!(r#"{{"n":{n}}}"#));
+            let put = client.put_document(&notes, &name, text, PutOptions::default());
+            put.await.unwrap();
+        }
+    });
+    let facts = fs::read(scene.dir.path().join("data/server.json")).unwrap();
+    let facts: Value = serde_json::from_slice(&facts).unwrap();
+    let verifier = facts["audit_key"].as_str().unwrap();
+    let (log, copy) = (scene.mirror().join("log"), scene.dir.path().join("copy"));
+    let audit = |verb: &str, dir: &Path| {
+        let arguments = ["--json", "audit", verb, dir.to_str().unwrap(), "--key", verifier];
+        let output = scene.run("wfldb-admin", &arguments);
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code(), said)
+    };
+    wait_until(Duration::from_mins(1), "the log in the mirror", || {
+        let (code, said) = audit("fetch", &copy);
+        assert_eq!(code, Some(0), "{said}");
+        said["leaves"].as_u64() > Some(600) && contents(&log) == contents(&copy)
+    });
+    let (code, said) = audit("verify", &log);
+    assert_eq!((code, &said["sound"]), (Some(0), &json!(true)), "{said}");
+
+    let tile = log.join("tile/0/000");
+    let whole = fs::read(&tile).unwrap();
+    fs::copy(log.join("tile/0/001"), &tile).unwrap();
+    let (code, said) = audit("verify", &log);
+    assert_eq!((code, &said["sound"]), (Some(1), &json!(false)), "{said}");
+    let data = scene.dir.path().join("data");
+    let Scene { dir, server } = scene;
+    assert!(server.terminate().success());
+    let verify = || {
+        let output = Command::new(binary("wfldb-admin"))
+            .args(["--json", "mirror", "verify", "--data"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, said) = verify();
+    assert_eq!(code, Some(1), "{said:#}");
+    let findings = said["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{said:#}");
+    assert_eq!(
+        (&findings[0]["kind"], &findings[0]["path"]),
+        (&json!("Log"), &json!("log/tile/0/000"))
+    );
+    fs::write(&tile, whole).unwrap();
+    let (code, said) = verify();
+    assert_eq!(code, Some(0), "{said:#}");
+    assert!(said["log"].as_u64() > Some(600), "{said:#}");
+    drop(dir);
 }
 
 /// DEFECT: a store that is made of the files says something else than the one that wrote them.

@@ -126,7 +126,8 @@ fn look(data: &Path, has_git: bool, about: &str) {
         "{about}: {report:#} {verify:?}"
     );
     assert!(
-        report.get("files").and_then(Value::as_u64) > Some(10),
+        report.get("files").and_then(Value::as_u64) > Some(10)
+            && report.get("log").and_then(Value::as_u64) > Some(10),
         "{report:#}"
     );
     if has_git {

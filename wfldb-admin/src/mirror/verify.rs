@@ -53,6 +53,12 @@ fn in_words(report: &MirrorReport) -> String {
             report.mirror_position
         );
     }
+    match report.log {
+        Some(leaves) => {
+            let _ = write!(text, "\naudit log: {leaves} leaves");
+        }
+        None => text.push_str("\naudit log: none"),
+    }
     match &report.history {
         Some(head) => {
             let _ = write!(text, "\nhistory: {} commits up to {}", head.commits, head.commit);

@@ -15,6 +15,6 @@ pub use commit::{Authors, GitId, MirrorCommit};
 pub use edit::{Edit, Strategy, begun_with, settle};
 pub use manifest::{Manifest, ManifestError};
 pub use merge::{Conflict, merge};
-pub use name::{FileKind, FileName, Shard, bucket_dir};
+pub use name::{BESIDE_BUCKETS, FileKind, FileName, Shard, bucket_dir};
 pub use pretty::pretty;
 pub use reconcile::{Choice, Reconciled, Side, reconcile};

@@ -25,8 +25,9 @@ const BEGINNING_BYTES_MAX: usize = 100;
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// The same, with one digit behind them.
 const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
-/// Entries beside the buckets' directories.
-const BESIDE_BUCKETS: [&str; 2] = ["keys", "log"];
+/// Directories of a mirror that are no bucket's: what signatures are verified with, and the copy of the audit log. No
+/// bucket's directory has such a name.
+pub const BESIDE_BUCKETS: [&str; 2] = ["keys", "log"];
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

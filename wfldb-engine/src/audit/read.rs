@@ -30,8 +30,7 @@ impl Engine {
     /// What a stranger verifies the checkpoints with; `None` while nobody signs.
     #[must_use]
     pub fn audit_key(&self) -> Option<VerifierKey> {
-        let signer = self.inner.audit.signer.get();
-        signer.map(|signer| signer.verifier_key().clone())
+        self.inner.audit.key().cloned()
     }
 
     /// The newest checkpoint, and each one after it.

@@ -21,8 +21,8 @@ impl Engine {
     /// The checkpoints to come, for who waits for the one that covers a leaf; `None` while nobody signs.
     #[must_use]
     pub fn checkpoints_to_come(&self) -> Option<NewestCheckpoint> {
-        let signs = self.inner.audit.signer.get().is_some() && self.inner.audit.unsound().is_none();
-        signs.then(|| self.inner.audit.newest.subscribe())
+        let audit = &self.inner.audit;
+        audit.is_signed().then(|| audit.newest.subscribe())
     }
 
     /// The leaf of the change that wrote a version of the key that `proof` names. The proof is that of the request which

@@ -142,7 +142,7 @@ impl Follower {
             self.signed_size = checkpoint.size();
             self.signed_by_us = true;
             self.signed_at = Some(Instant::now());
-            inner.audit.newest.send_replace(Some(Arc::new(checkpoint)));
+            inner.audit.publish(checkpoint);
         }
         Ok(next)
     }
@@ -220,7 +220,7 @@ impl Follower {
             let signer = inner.audit.signer.get();
             self.signed_by_us = signer.is_some_and(|signer| *signer.verifier_key() == key);
             if self.signed_by_us {
-                inner.audit.newest.send_replace(Some(Arc::new(checkpoint)));
+                inner.audit.publish(checkpoint);
             }
         }
         self.tree = Some(GrowingTree::restore(size, &mut tiles)?);

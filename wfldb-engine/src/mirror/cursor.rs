@@ -1,6 +1,6 @@
 //! How far a mirror is: `DIR/views/mirror/cursor`. It is written after everything that it speaks of is on stable storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -36,6 +36,21 @@ pub(crate) struct Cursor {
     pub(crate) change: String,
     /// The buckets that have a directory, by their ids.
     pub(crate) buckets: BTreeMap<String, Mirrored>,
+    /// The copy of the audit log; `None`: whatever stands there is nobody's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) log: Option<MirroredLog>,
+}
+
+/// How far the copy of the audit log is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MirroredLog {
+    /// All full tiles of so many leaves are there, a multiple of 256.
+    pub(crate) leaves: u64,
+    /// The root over them: of another log the tiles are others.
+    pub(crate) root: String,
+    /// The sizes of trees whose partial tiles may be there: that of `log/checkpoint`, and those that it outgrew.
+    pub(crate) partial: BTreeSet<u64>,
 }
 
 /// A bucket that has a directory.
@@ -68,6 +83,7 @@ impl Cursor {
             position: position.get(),
             change: hex::encode(&change),
             buckets: BTreeMap::new(),
+            log: None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fs::{DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
@@ -145,6 +145,22 @@ impl MirrorDir {
         written
     }
 
+    /// Like [`MirrorDir::write`], on stable storage when it answers.
+    pub(crate) fn write_synced(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write(path, |file| {
+            file.write_all(bytes)?;
+            if self.points.syncs() {
+                file.sync_all()?;
+            }
+            Ok::<(), io::Error>(())
+        })?;
+        let (parent, _) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.tree.dir(parent)? {
+            Some(parent) if self.points.syncs() => File::from(parent).sync_all(),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a file its name. What had it before is exchanged for it: a plain rename over a file has ext4 write the new
     /// one to the disk at once, also when the next second's takes its place.
     fn rename(&self, temp: &str, path: &str) -> io::Result<()> {
@@ -192,6 +208,11 @@ impl MirrorDir {
             }
         }
         Ok(())
+    }
+
+    /// See [`Tree::file`].
+    pub(crate) fn file(&self, path: &str) -> io::Result<Option<File>> {
+        self.tree.file(path)
     }
 
     /// See [`Tree::read`].

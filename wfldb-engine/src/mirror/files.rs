@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use wfldb_core::id::BucketId;
-use wfldb_core::mirror::{Manifest, Shard};
+use wfldb_core::mirror::{BESIDE_BUCKETS, Manifest, Shard};
 use wfldb_core::name::ObjectKey;
 
 use super::error::Failure;
@@ -74,7 +74,7 @@ impl Rounds {
         for entry in self.dir.list("")? {
             let Some(name) = entry
                 .as_str()
-                .filter(|name| entry.is_dir && !name.starts_with('.'))
+                .filter(|name| entry.is_dir && !name.starts_with('.') && !BESIDE_BUCKETS.contains(name))
             else {
                 continue;
             };

@@ -111,6 +111,12 @@ impl MirrorBatch {
         }
     }
 
+    /// Whether no change and no file is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let nothing = self.files.is_empty() && self.removed.is_empty() && !self.whole;
+        nothing && self.first == LogPosition::default()
+    }
+
     /// Whether it should be handed over soon.
     pub(crate) fn is_large(&self) -> bool {
         self.files.len() >= FILES_ENOUGH || self.held >= BYTES_MAX / 2

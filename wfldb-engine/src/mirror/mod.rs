@@ -10,8 +10,10 @@ mod files;
 mod git;
 mod history;
 mod log;
+mod log_tree;
 mod manifests;
 mod point;
+mod published;
 mod rebuild;
 mod rest;
 mod root;
@@ -98,6 +100,8 @@ pub struct MirrorStatus {
     pub behind: u64,
     /// How long ago the first of those was committed.
     pub lag: Duration,
+    /// Leaves of the audit log that its copy in `log/` has, signed and on stable storage; 0 until the first look at it.
+    pub log: u64,
     /// Files of keys and buckets that were written since the start.
     pub files: u64,
     /// Rest points since the start.
@@ -223,6 +227,11 @@ impl Mirror {
             .name("wfldb-mirror".to_owned())
             .spawn(move || worker::run(&worker, history))?;
         let _ = bell.thread.set(thread.thread().clone());
+        let at_checkpoint = Arc::clone(&bell);
+        engine.inner.audit.on_checkpoint(Box::new(move || {
+            at_checkpoint.ring();
+            !at_checkpoint.has_ended()
+        }));
         engine.on_commit(move || {
             bell.ring();
             !bell.has_ended()
@@ -253,8 +262,8 @@ impl Mirror {
         }
     }
 
-    /// Waits until everything that was committed before the call is in the files and on stable storage, for so long at
-    /// most. `false`: it was not.
+    /// Waits until everything that was committed before the call is in the files and on stable storage, and in the copy of
+    /// the audit log where checkpoints are signed, for so long at most. `false`: it was not.
     #[must_use]
     pub fn caught_up(&self, at_most: Duration) -> bool {
         let Ok(mark) = State::of(&self.shared.engine.inner).mark() else {
@@ -265,7 +274,8 @@ impl Mirror {
         loop {
             // What a thread says that has done nothing yet is of no store.
             let is_there = status.state == MirrorState::Following && status.rests > 0;
-            if is_there && status.position >= mark.position {
+            let is_logged = status.log >= mark.leaves || !self.shared.engine.inner.audit.is_signed();
+            if is_there && is_logged && status.position >= mark.position {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());

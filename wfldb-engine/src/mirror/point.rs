@@ -11,6 +11,10 @@ pub(crate) enum Point {
     Sync,
     /// Everything is on stable storage, and the cursor does not say so.
     Cursor,
+    /// The cursor is written, `log/checkpoint` is of before.
+    Checkpoint,
+    /// `log/checkpoint` is written, and the tiles that it outgrew are still there.
+    Outgrown,
     /// The cursor is written, `wfldb.json` is of before.
     Root,
 }

@@ -39,8 +39,10 @@ impl Rounds {
         self.points.pass(Point::Sync)?;
         self.dir.sync()?;
         self.points.pass(Point::Cursor)?;
+        self.note_log();
         self.cursor.save(&self.view)?;
         self.durable.clone_from(&self.cursor);
+        self.publish_log()?;
         self.points.pass(Point::Root)?;
         self.write_root(LogPosition::new(self.cursor.position))?;
         self.changed = false;
@@ -72,6 +74,10 @@ impl Rounds {
     /// Hands over what changed. A keeper of history that fails holds up nothing.
     fn record(&mut self) {
         let Some(history) = &mut self.history else { return };
+        // Of the audit log's copy it is told nothing. The first time it looks whether it has everything.
+        if self.rests > 1 && self.batch.is_empty() {
+            return;
+        }
         self.batch.last = LogPosition::new(self.cursor.position);
         match history.record(&self.batch) {
             Ok(()) => self.batch = MirrorBatch::default(),

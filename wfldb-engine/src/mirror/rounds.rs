@@ -17,6 +17,7 @@ use super::error::{Failure, MirrorError};
 use super::history::{MirrorBatch, MirrorHistory};
 use super::manifests::Manifests;
 use super::point::Points;
+use super::published::LogWork;
 use super::root;
 use super::state::{SHARD_ABOVE_KEYS, State};
 use crate::engine::Inner;
@@ -57,6 +58,7 @@ pub(crate) struct Rounds {
     pub(super) batch: MirrorBatch,
     /// The last change that a process before this one may have worked on without telling the history.
     untold: LogPosition,
+    pub(super) log: LogWork,
     /// A bucket with more live keys is in shards.
     pub(super) shard_above: u64,
     /// The directory says whose mirror it is.
@@ -131,6 +133,7 @@ impl Rounds {
             history,
             batch,
             untold: state.mark()?.position,
+            log: LogWork::default(),
             shard_above: SHARD_ABOVE_KEYS,
             ours,
         })
@@ -196,8 +199,10 @@ impl Rounds {
         if self.is_rest_due() {
             self.rest()?;
         }
+        // ORDER: behind the rest point, so that the checkpoint after the one which that published is seen.
+        let logged = self.log_some()?;
         let litter = self.dir.clear_temp();
-        let more = followed == Step::More || made == Step::More || litter;
+        let more = followed == Step::More || made == Step::More || logged == Step::More || litter;
         Ok(if more { Step::More } else { Step::Done })
     }
 

@@ -11,7 +11,7 @@ use wfldb_core::doc::{self, Object, Value};
 use wfldb_core::id::{KeyId, PublicKey, Role};
 use wfldb_core::index::IndexDefinition;
 use wfldb_core::limits::{DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX};
-use wfldb_core::mirror::{Manifest, Shard, bucket_dir};
+use wfldb_core::mirror::{BESIDE_BUCKETS, Manifest, Shard, bucket_dir};
 use wfldb_core::name::{BucketName, ObjectKey, Realm};
 use wfldb_core::object::{BucketConfig, BucketKind};
 
@@ -164,13 +164,13 @@ impl MirrorSource {
         let names = list(&self.tree, "").map_err(|error| (String::new(), error))?;
         let mut buckets = Vec::new();
         for (name, is_dir) in names {
-            if !is_dir || name.starts_with('.') {
+            if !is_dir || name.starts_with('.') || BESIDE_BUCKETS.contains(&name.as_str()) {
                 continue;
             }
             let path = format!("{name}/{METADATA}");
             match self.bucket(&name, &path) {
                 Ok(bucket) => buckets.push(bucket),
-                // The log, the keys, or something of somebody else.
+                // Something of somebody else.
                 Err(SourceError::NoFile) => {}
                 Err(error) => return Err((path, error)),
             }

@@ -140,9 +140,16 @@ impl Work<'_> {
 
     /// Comes to rest once more, so that the next start has less to do.
     fn end(self) {
-        if let Some(mut rounds) = self.rounds.filter(|rounds| rounds.next_rest().is_some())
-            && let Err(error) = rounds.rest()
-        {
+        let has_room = self.has_room();
+        let Some(mut rounds) = self.rounds else { return };
+        let ended = if has_room {
+            rounds.end_with_log()
+        } else if rounds.next_rest().is_some() {
+            rounds.rest()
+        } else {
+            Ok(())
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "the mirror ends without a rest point");
         }
     }
@@ -166,6 +173,7 @@ fn publish(status: &mut MirrorStatus, rounds: &Rounds, files: u64, left_out: u64
     };
     status.shown = rounds.shown_position();
     status.position = rounds.rested_position();
+    status.log = rounds.log_leaves();
     status.files = files + rounds.files;
     status.left_out = left_out + rounds.damaged;
     status.rests = rounds.rests;

@@ -61,6 +61,17 @@ impl Found {
         self.0.remove(path)
     }
 
+    /// Whether there is anything below a directory; `dir` ends with a slash.
+    pub(super) fn has_below(&self, dir: &str) -> bool {
+        let first = self.0.range(dir.to_owned()..).next();
+        first.is_some_and(|(path, _)| path.starts_with(dir))
+    }
+
+    /// Takes everything below a directory; `dir` ends with a slash.
+    pub(super) fn take_below(&mut self, dir: &str) {
+        self.0.retain(|path, _| !path.starts_with(dir));
+    }
+
     /// Whether something that is no directory has a path.
     pub(super) fn is_other(&self, path: &str) -> bool {
         self.0.contains_key(path)

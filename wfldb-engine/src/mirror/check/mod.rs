@@ -4,6 +4,8 @@
 mod document;
 mod found;
 mod history;
+mod log;
+mod report;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +13,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use wfldb_core::auth::{Authorized, Op, Target};
@@ -21,6 +22,7 @@ use wfldb_core::mirror::Manifest;
 use wfldb_core::object::BucketKind;
 
 use self::found::{Found, Kind};
+pub use self::report::{MirrorFault, MirrorFinding, MirrorHead, MirrorReport};
 use super::cursor::Cursor;
 use super::root::{ROOT, SIGNERS, root, signers};
 use super::state::{METADATA, MirrorContent, MirrorFile, MirrorPlace, SHARD_ABOVE_KEYS, State};
@@ -34,83 +36,6 @@ const FINDINGS_MAX: usize = 1000;
 const KEYS_AT_ONCE: usize = 1000;
 /// Largest file that is read whole: a manifest of a bucket without shards, a document.
 const WHOLE_BYTES_MAX: u64 = 64 << 20;
-
-/// Where a mirror differs from its store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MirrorFinding {
-    /// A stable word.
-    pub kind: MirrorFault,
-    /// The file, below the mirror's directory.
-    pub path: String,
-    /// For people.
-    pub detail: String,
-}
-
-/// How a mirror can differ from its store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum MirrorFault {
-    /// A file or a directory that should be there is not.
-    Missing,
-    /// A file that should not be there.
-    Added,
-    /// Something else than a file or a directory: a symbolic link, a pipe.
-    WrongType,
-    /// Other bytes than those of the store, and no document that tells more.
-    Content,
-    /// The document that it should be, in another spelling.
-    Spelling,
-    /// A document without a whole envelope.
-    Envelope,
-    /// A document whose `_hash` is not that of its members.
-    Hash,
-    /// A document without a signature, or one that does not verify, or of a key that is not the store's.
-    Signature,
-    /// A document of another key or bucket, as the store signed it.
-    Elsewhere,
-    /// Another version of the document than the newest, as the store signed it.
-    OtherVersion,
-    /// A manifest that is not the hashes of its files.
-    Manifest,
-    /// What is said of the mirror, of a bucket or of an object.
-    Metadata,
-    /// The history in git: its settings, its objects, its commits, or what they hold.
-    History,
-    /// What the store has cannot be read.
-    Unreadable,
-}
-
-/// How far the history in git goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MirrorHead {
-    /// The newest commit.
-    pub commit: String,
-    /// The last change that it has.
-    pub position: u64,
-    /// How many commits there are, each of which was verified.
-    pub commits: u64,
-}
-
-/// What a check of a mirror found.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct MirrorReport {
-    /// Nothing differs.
-    pub sound: bool,
-    /// The last change of the state that was compared with.
-    pub position: u64,
-    /// The last change that the mirror says it has.
-    pub mirror_position: u64,
-    /// Buckets that are mirrored.
-    pub buckets: u64,
-    /// Files that were compared.
-    pub files: u64,
-    /// The history, if there is one that can be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub history: Option<MirrorHead>,
-    /// What differs, at most 1000.
-    pub findings: Vec<MirrorFinding>,
-    /// How many more there are.
-    pub findings_omitted: u64,
-}
 
 impl Engine {
     /// Compares the mirror in `dir` (`None`: `mirror` in the store's directory) with the store, beside whatever else goes
@@ -181,6 +106,7 @@ impl Check {
             };
             self.bucket(&row, &MirrorPlace::new(&row.name, row.config.kind, sharded))?;
         }
+        self.log()?;
         for (path, kind) in std::mem::take(&mut self.found).into_rest() {
             match kind {
                 Kind::File(_) => self.find(MirrorFault::Added, &path, "the store has no such file"),

@@ -13,6 +13,7 @@ use wfldb_core::mirror::Manifest;
 use super::import::Sink;
 use super::{Content, GitChange, GitError};
 use crate::mirror::history::{FileChange, MirrorBatch};
+use crate::mirror::log_tree::is_of_log;
 
 /// Larger files are in the mirror and in no history: of objects, what stands beside them says which bytes they were.
 pub(crate) const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -21,10 +22,11 @@ const BYTES_MAX: usize = 64 << 20;
 /// Files that are kept in mind. Beyond that the next commit is a whole one.
 const FILES_MAX: usize = 200_000;
 
-/// Whether a file of a mirror is in its history. Manifests are not: trees say the same, in a seventh of the room.
+/// Whether a file of a mirror is in its history. Manifests are not: trees say the same, in a seventh of the room. Nor is
+/// the copy of the audit log: each commit names the checkpoint, and partial tiles would be in it once for each commit.
 pub(crate) fn is_recorded(path: &str, len: u64) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name != Manifest::FILE && len <= FILE_BYTES_MAX
+    name != Manifest::FILE && !is_of_log(path) && len <= FILE_BYTES_MAX
 }
 
 /// The changes that the next commit is made of.

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod kept;
+mod log;
 mod model;
 mod planted;
 mod rebuild;

@@ -12,11 +12,13 @@ use crate::tests::{configure, delete, object, of_bucket, put_with};
 
 const KEYS: [&str; 8] = ["a", "a/b", "A", "a.json", "é", "con", ".git/config", "3f"];
 const BUCKETS: [&str; 3] = ["docs", "files", "keys"];
-const POINTS: [Point; 5] = [
+const POINTS: [Point; 7] = [
     Point::Rename,
     Point::Manifests,
     Point::Sync,
     Point::Cursor,
+    Point::Checkpoint,
+    Point::Outgrown,
     Point::Root,
 ];
 
@@ -34,6 +36,8 @@ enum Work {
     /// It stops at a point that it comes to for the nth time, and is taken up.
     Stop(usize, u32),
     Damage(usize),
+    /// A checkpoint of the audit log is published.
+    Publish,
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -49,6 +53,7 @@ fn work() -> impl Strategy<Value = Work> {
         4 => (1..4_usize).prop_map(Work::Steps),
         3 => (0..POINTS.len(), 0..4_u32).prop_map(|(point, nth)| Work::Stop(point, nth)),
         1 => bucket.prop_map(Work::Damage),
+        2 => Just(Work::Publish),
     ]
 }
 
@@ -119,6 +124,7 @@ fn apply(case: &Case, work: &Work) {
                 let _ = engine.put_schema(&proof, Some(schema.as_bytes())).wait();
             }
         }
+        Work::Publish => drop(case.publish()),
         Work::Steps(_) | Work::Stop(..) | Work::Damage(_) => {}
     }
 }

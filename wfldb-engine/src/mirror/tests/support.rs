@@ -8,13 +8,17 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use wfldb_core::audit::{GrowingTree, LogName, NoteSigner, Resource, SignedCheckpoint, leaf_hash};
 use wfldb_core::auth::{Authorized, Op, Target};
 use wfldb_core::encoding::hex;
 use wfldb_core::object::{ObjectHeaders, Preconditions};
 
+use crate::audit::{StoredCheckpoint, entries};
+use crate::commit::plan::{AuditRows, Mutation};
 use crate::mirror::error::Failure;
 use crate::mirror::point::{Point, Points};
 use crate::mirror::rounds::{Rounds, Step};
+use crate::mirror::state::State;
 use crate::mirror::{MirrorContent, MirrorFile};
 use crate::tests::{object, options};
 use crate::{Engine, EngineError, MemoryStorage, PutOutcome};
@@ -24,6 +28,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 pub(super) struct Case {
     dir: tempfile::TempDir,
     pub(super) engine: Engine,
+    pub(super) storage: MemoryStorage,
     /// Where the next step stops, and after how many times that it comes there.
     pub(super) stop: Arc<Mutex<Option<(Point, u32)>>>,
     pub(super) shard_above: u64,
@@ -33,14 +38,20 @@ impl Case {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("data")).unwrap();
-        let storage = Arc::new(MemoryStorage::new());
-        let engine = Engine::with_storage(storage, &dir.path().join("data"), options()).unwrap();
+        let storage = MemoryStorage::new();
+        let engine =
+            Engine::with_storage(Arc::new(storage.clone()), &dir.path().join("data"), options()).unwrap();
         Self {
             dir,
             engine,
+            storage,
             stop: Arc::default(),
             shard_above: u64::MAX,
         }
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     pub(super) fn place(&self) -> PathBuf {
@@ -162,6 +173,62 @@ impl Case {
         all
     }
 
+    /// The audit log as `/v1/_audit/` answers it, by paths in a mirror; nothing while there is no checkpoint.
+    pub(super) fn published(&self) -> Files {
+        let proof = Authorized::local("test", Op::Audit, Target::Store);
+        let Ok(checkpoint) = self.engine.audit_checkpoint(&proof) else {
+            return Files::new();
+        };
+        let bytes = |resource| match resource {
+            Resource::Checkpoint => checkpoint.text().as_bytes().to_vec(),
+            Resource::Tile(tile) => self.engine.audit_tile(&proof, tile).unwrap(),
+            Resource::Entries(bundle) => self.engine.audit_entries(&proof, bundle).unwrap(),
+        };
+        Resource::all_in_tree(checkpoint.size())
+            .map(|resource| (format!("log/{resource}"), bytes(resource)))
+            .collect()
+    }
+
+    /// Has the log's worker sign from now on, with the store's own key.
+    pub(super) fn sign(&self) {
+        let inner = &self.engine.inner;
+        let key = inner.signer.key(inner.dir()).unwrap().clone();
+        self.engine.sign_audit_log(key);
+    }
+
+    /// What the store signs its log with.
+    pub(super) fn log_signer(&self) -> NoteSigner {
+        let inner = &self.engine.inner;
+        let name = LogName::of_store(&inner.realm, &inner.store);
+        NoteSigner::new(name, inner.signer.key(inner.dir()).unwrap().clone())
+    }
+
+    /// Publishes a checkpoint of all leaves, as the worker of the audit log does, and at once.
+    pub(super) fn publish(&self) -> SignedCheckpoint {
+        let signer = self.log_signer();
+        let inner = &self.engine.inner;
+        let snapshot = inner.storage.snapshot();
+        let leaves = State::of(inner).mark().unwrap().leaves;
+        let (mut tree, mut tiles) = (GrowingTree::new(), Vec::new());
+        for entry in entries(&*snapshot, 0, leaves) {
+            tiles.extend(tree.push(leaf_hash(&entry.unwrap())));
+        }
+        assert_eq!(tree.size(), leaves);
+        let checkpoint = SignedCheckpoint::sign(leaves, tree.root(), &signer).unwrap();
+        let tiles = tiles
+            .iter()
+            .map(|tile| (tile.id().level(), tile.id().number(), tile.to_bytes().into()));
+        let rows = AuditRows {
+            tiles: tiles.collect(),
+            checkpoint: Some(StoredCheckpoint::encode(&checkpoint, signer.verifier_key())),
+        };
+        inner
+            .submit_system("audit", Mutation::Audit(Box::new(rows)))
+            .unwrap();
+        inner.audit.publish(checkpoint.clone());
+        checkpoint
+    }
+
     /// The directory holds what it should, and nothing else.
     pub(super) fn assert_equal(&self, what: &str) {
         let mut found = found(&self.place());
@@ -177,7 +244,8 @@ impl Case {
                 .unwrap()
                 .starts_with(b"wfldb namespaces=")
         );
-        let expected = self.expected(&found);
+        let mut expected = self.expected(&found);
+        expected.append(&mut self.published());
         let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&found), names(&expected), "{what}");
         for (path, bytes) in &expected {
