@@ -2,9 +2,9 @@
 //! anything may stand in it: nothing is followed, everything has a limit, and what a file says of itself is compared with
 //! where it stands.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wfldb_core::doc::{self, Object, Value};
@@ -54,6 +54,7 @@ impl SourceError {
 #[derive(Debug)]
 pub struct MirrorSource {
     tree: Tree,
+    dir: PathBuf,
     realm: Realm,
     keys: Vec<PublicKey>,
 }
@@ -81,7 +82,8 @@ pub struct MirroredFile {
     pub deleted: bool,
     /// The directory whose manifest has it.
     dir: String,
-    name: String,
+    /// Its name there, and below the directory of what was deleted.
+    pub(super) name: String,
 }
 
 /// An object of it.
@@ -137,7 +139,18 @@ impl MirrorSource {
             keys: keys.collect::<Result<_, _>>()?,
             realm: Realm::parse(&said.realm).map_err(SourceError::malformed)?,
             tree,
+            dir: path.to_owned(),
         })
+    }
+
+    /// The directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether it has a history in git.
+    pub(super) fn has_history(&self) -> bool {
+        fs::symlink_metadata(self.dir.join(".git")).is_ok()
     }
 
     fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, SourceError> {
@@ -244,15 +257,7 @@ impl MirrorSource {
         file: &MirroredFile,
     ) -> Result<(ObjectKey, Object), SourceError> {
         let text = self.read(&file.path, DOCUMENT_FILE_BYTES_MAX)?;
-        let document = doc::parse_object(&text).map_err(SourceError::malformed)?;
-        let key = match document.get("_id") {
-            Some(id) => id.as_str().unwrap_or_default(),
-            // Somebody made it, who gave it a plain name.
-            None => file.name.strip_suffix(".json").unwrap_or_default(),
-        };
-        let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
-        stands(bucket, file, &key)?;
-        Ok((key, document))
+        document_in(bucket, file, &text)
     }
 
     /// An object, what is said of it, and its bytes.
@@ -266,22 +271,53 @@ impl MirrorSource {
     ) -> Result<MirroredObject, SourceError> {
         let above = file.path.strip_suffix(&file.name).unwrap_or_default();
         let beside = format!("{above}{META}/{}.json", file.name);
-        let said = doc::parse_object(&self.read(&beside, SAID_BYTES_MAX)?);
-        let said = said.map_err(SourceError::malformed)?;
-        let key = said.get("key").and_then(Value::as_str).unwrap_or_default();
-        let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
-        stands(bucket, file, &key)?;
+        let (key, said) = said_in(bucket, file, &self.read(&beside, SAID_BYTES_MAX)?)?;
         let body = self.tree.file(&file.path)?.ok_or(SourceError::NoFile)?;
         Ok(MirroredObject { key, said, body })
     }
 }
 
 impl MirroredBucket {
+    /// The directory of its files, below the mirror's.
+    pub(super) fn dir(&self) -> &str {
+        self.place.dir()
+    }
+
     /// Whether it holds documents.
     #[must_use]
     pub fn holds_documents(&self) -> bool {
         self.config.kind == BucketKind::Documents
     }
+}
+
+/// The document that stands in a file, or stood there once, and its key.
+pub(super) fn document_in(
+    bucket: &MirroredBucket,
+    file: &MirroredFile,
+    text: &[u8],
+) -> Result<(ObjectKey, Object), SourceError> {
+    let document = doc::parse_object(text).map_err(SourceError::malformed)?;
+    let key = match document.get("_id") {
+        Some(id) => id.as_str().unwrap_or_default(),
+        // Somebody made it, who gave it a plain name.
+        None => file.name.strip_suffix(".json").unwrap_or_default(),
+    };
+    let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
+    stands(bucket, file, &key)?;
+    Ok((key, document))
+}
+
+/// What stands beside an object, or stood there once, and the object's key.
+pub(super) fn said_in(
+    bucket: &MirroredBucket,
+    file: &MirroredFile,
+    text: &[u8],
+) -> Result<(ObjectKey, Object), SourceError> {
+    let said = doc::parse_object(text).map_err(SourceError::malformed)?;
+    let key = said.get("key").and_then(Value::as_str).unwrap_or_default();
+    let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
+    stands(bucket, file, &key)?;
+    Ok((key, said))
 }
 
 /// Whether the file is the one that the key has.

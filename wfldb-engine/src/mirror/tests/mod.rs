@@ -4,6 +4,7 @@
 mod hostile;
 mod kept;
 mod model;
+mod past;
 mod planted;
 mod rebuild;
 mod shards;
