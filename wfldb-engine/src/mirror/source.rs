@@ -45,7 +45,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    fn malformed(error: impl std::fmt::Display) -> Self {
+    pub(super) fn malformed(error: impl std::fmt::Display) -> Self {
         Self::Malformed(error.to_string())
     }
 }
@@ -153,7 +153,8 @@ impl MirrorSource {
         fs::symlink_metadata(self.dir.join(".git")).is_ok()
     }
 
-    fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, SourceError> {
+    /// The bytes of a file.
+    pub(super) fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, SourceError> {
         self.tree.read(path, max)?.ok_or(SourceError::NoFile)
     }
 
@@ -269,18 +270,43 @@ impl MirrorSource {
         bucket: &MirroredBucket,
         file: &MirroredFile,
     ) -> Result<MirroredObject, SourceError> {
-        let above = file.path.strip_suffix(&file.name).unwrap_or_default();
-        let beside = format!("{above}{META}/{}.json", file.name);
-        let (key, said) = said_in(bucket, file, &self.read(&beside, SAID_BYTES_MAX)?)?;
+        let (key, said) = said_in(bucket, file, &self.beside(file)?)?;
         let body = self.tree.file(&file.path)?.ok_or(SourceError::NoFile)?;
         Ok(MirroredObject { key, said, body })
+    }
+
+    /// What stands beside the bytes of an object.
+    pub(super) fn beside(&self, file: &MirroredFile) -> Result<Vec<u8>, SourceError> {
+        let above = file.path.strip_suffix(&file.name).unwrap_or_default();
+        self.read(&format!("{above}{META}/{}.json", file.name), SAID_BYTES_MAX)
+    }
+
+    /// What is said of an object, wherever that stands.
+    pub(super) fn said_at(&self, path: &str) -> Result<Object, SourceError> {
+        doc::parse_object(&self.read(path, SAID_BYTES_MAX)?).map_err(SourceError::malformed)
+    }
+
+    /// The plain file at a path, open.
+    pub(super) fn file(&self, path: &str) -> Result<Option<File>, SourceError> {
+        Ok(self.tree.file(path)?)
     }
 }
 
 impl MirroredBucket {
-    /// The directory of its files, below the mirror's.
-    pub(super) fn dir(&self) -> &str {
-        self.place.dir()
+    /// Where its files are.
+    pub(super) fn place(&self) -> &MirrorPlace {
+        &self.place
+    }
+
+    /// The key of a file that somebody made, and gave a plain name.
+    pub(super) fn key_of_plain(&self, file: &MirroredFile) -> Result<ObjectKey, SourceError> {
+        let name = match self.config.kind {
+            BucketKind::Documents => file.name.strip_suffix(".json").unwrap_or_default(),
+            BucketKind::Objects => &file.name,
+        };
+        let key = ObjectKey::parse(name).map_err(SourceError::malformed)?;
+        stands(self, file, &key)?;
+        Ok(key)
     }
 
     /// Whether it holds documents.
@@ -297,12 +323,10 @@ pub(super) fn document_in(
     text: &[u8],
 ) -> Result<(ObjectKey, Object), SourceError> {
     let document = doc::parse_object(text).map_err(SourceError::malformed)?;
-    let key = match document.get("_id") {
-        Some(id) => id.as_str().unwrap_or_default(),
-        // Somebody made it, who gave it a plain name.
-        None => file.name.strip_suffix(".json").unwrap_or_default(),
+    let Some(id) = document.get("_id") else {
+        return Ok((bucket.key_of_plain(file)?, document));
     };
-    let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
+    let key = ObjectKey::parse(id.as_str().unwrap_or_default()).map_err(SourceError::malformed)?;
     stands(bucket, file, &key)?;
     Ok((key, document))
 }

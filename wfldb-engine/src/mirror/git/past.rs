@@ -289,8 +289,11 @@ impl Past {
     }
 }
 
+/// A path, and the file there; `None` when it is not there, or is no plain file.
+type Entry<'a> = (&'a [u8], Option<GitId>);
+
 /// The entries of one pair of trees: `:<modes> <ids> <how>`, NUL, the path, NUL.
-fn entries<'a>(answer: &mut &'a [u8]) -> Result<Vec<(&'a [u8], Option<GitId>)>, GitError> {
+fn entries<'a>(answer: &mut &'a [u8]) -> Result<Vec<Entry<'a>>, GitError> {
     let mut found = Vec::new();
     while let Some(rest) = answer.strip_prefix(b":") {
         let mut parts = rest.splitn(3, |byte| *byte == 0);

@@ -11,7 +11,7 @@ use wfldb_core::object::Preconditions;
 
 use super::trail::{Moment, Trails};
 use super::version::{Rank, Version, chain, done, rows};
-use super::{AT_ONCE, Fault, Rebuild, deleted, not_fatal, of_key};
+use super::{AT_ONCE, Fault, Rebuild, deleted, not_fatal, of_key, there};
 use crate::bucket::resolve;
 use crate::error::EngineError;
 use crate::mirror::source::{MirroredBucket, MirroredFile, document_in};
@@ -192,8 +192,8 @@ impl Rebuild<'_> {
             self.refuse(&file.path, Fault::Behind);
         }
         let wanted = rows(&versions);
-        let there = self.there(state, id, &key, wanted.len() + 1)?;
-        let done = done(&wanted, &there).unwrap_or_else(|| {
+        let found = there(state, id, &key, wanted.len() + 1)?;
+        let done = done(&wanted, &found).unwrap_or_else(|| {
             // Whoever wrote here has the last word, or the file has.
             versions.drain(..versions.len().saturating_sub(1));
             0

@@ -230,7 +230,7 @@ impl Rebuild<'_> {
         let Some(past) = &self.past else {
             return Trails::default();
         };
-        match Trails::of(past, bucket.dir(), bucket.holds_documents()) {
+        match Trails::of(past, bucket.place().dir(), bucket.holds_documents()) {
             Ok(trails) => trails,
             Err(error) => {
                 self.refuse(HISTORY, format!("of {}: {error}", bucket.name));
@@ -250,28 +250,6 @@ impl Rebuild<'_> {
             self.refuse(HISTORY, format!("no objects are taken from it: {error}"));
         }
         whole
-    }
-
-    /// The newest rows of a key in the store, oldest first, `max` at most: the hash of each version, or that it is a
-    /// deletion.
-    fn there(
-        &self,
-        state: &State,
-        bucket: &BucketId,
-        object: &ObjectKey,
-        max: usize,
-    ) -> Result<Vec<Option<ContentHash>>, EngineError> {
-        let all = key::versions_of(bucket, object);
-        let rows = state
-            .snapshot
-            .range(Space::Versions, &all, &prefix_end(&all), false);
-        let rows = rows.take(max).map(|row| {
-            let row = ObjectRow::decode(&row?.1)?;
-            Ok::<_, EngineError>((!row.deleted).then_some(row.etag))
-        });
-        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        rows.reverse();
-        Ok(rows)
     }
 
     /// Deletes a key if this is what it holds: something newer stays.
@@ -299,6 +277,27 @@ impl Rebuild<'_> {
         };
         *counter += 1;
     }
+}
+
+/// The newest rows of a key in the store, oldest first, `max` at most: the hash of each version, or that it is a
+/// deletion.
+fn there(
+    state: &State,
+    bucket: &BucketId,
+    object: &ObjectKey,
+    max: usize,
+) -> Result<Vec<Option<ContentHash>>, EngineError> {
+    let all = key::versions_of(bucket, object);
+    let rows = state
+        .snapshot
+        .range(Space::Versions, &all, &prefix_end(&all), false);
+    let rows = rows.take(max).map(|row| {
+        let row = ObjectRow::decode(&row?.1)?;
+        Ok::<_, EngineError>((!row.deleted).then_some(row.etag))
+    });
+    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+    rows.reverse();
+    Ok(rows)
 }
 
 /// Waits for a deletion.

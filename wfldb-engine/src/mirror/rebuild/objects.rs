@@ -5,13 +5,13 @@ use std::io::{Cursor, Read};
 use wfldb_core::auth::Op;
 use wfldb_core::doc::{Object, Value};
 use wfldb_core::id::{BucketId, ContentHash, VersionId};
-use wfldb_core::mirror::GitId;
+use wfldb_core::mirror::{GitId, headers_of};
 use wfldb_core::name::ObjectKey;
-use wfldb_core::object::{ContentDigest, ObjectHeaders, Preconditions, Tags};
+use wfldb_core::object::{ContentDigest, Preconditions};
 
 use super::trail::{Moment, Trails};
 use super::version::{Rank, Version, chain, done, rows};
-use super::{AT_ONCE, Fault, Rebuild, deleted, not_fatal, of_key};
+use super::{AT_ONCE, Fault, Rebuild, deleted, not_fatal, of_key, there};
 use crate::bucket::resolve;
 use crate::error::EngineError;
 use crate::mirror::source::{MirroredBucket, MirroredFile, MirroredObject, SourceError, said_in};
@@ -140,9 +140,9 @@ impl Rebuild<'_> {
         }
         let is_deleted = versions.last().is_some_and(|version| version.deleted);
         let wanted = rows(&versions);
-        let there = self.there(state, id, &key, wanted.len() + 1)?;
+        let found = there(state, id, &key, wanted.len() + 1)?;
         // What somebody wrote here stays.
-        let mut done = done(&wanted, &there).unwrap_or(wanted.len());
+        let mut done = done(&wanted, &found).unwrap_or(wanted.len());
         if done == wanted.len() {
             self.count(is_deleted, true);
             return Ok(());
@@ -214,7 +214,7 @@ impl Rebuild<'_> {
         body: &mut dyn Read,
     ) -> Result<(), Fault> {
         let len = said.get("length").and_then(Value::as_u64).unwrap_or_default();
-        let headers = headers(said).map_err(Fault::Said)?;
+        let headers = headers_of(said).map_err(|error| Fault::Said(error.to_string()))?;
         let put = of_key(&bucket.name, key, Op::Put);
         let bytes_differ = |error| match error {
             EngineError::HashMismatch | EngineError::LengthMismatch => Fault::Bytes,
@@ -248,28 +248,4 @@ fn version(said: Object, deleted: bool, bytes: Bytes) -> Result<Version<Found>, 
         deleted,
         found: Found { said, bytes },
     })
-}
-
-/// What is kept with an object, of what is said of it.
-fn headers(said: &Object) -> Result<ObjectHeaders, String> {
-    let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
-    let members = |name: &str| {
-        let members = said.get(name).and_then(Value::as_object).into_iter().flatten();
-        members.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-    };
-    let mut pairs = Vec::new();
-    for (name, header) in [
-        ("content_type", "content-type"),
-        ("cache_control", "cache-control"),
-        ("expires", "expires"),
-    ] {
-        pairs.extend(text(name).map(|text| (header.to_owned(), text)));
-    }
-    let ttl = said.get("ttl_seconds").and_then(Value::as_u64);
-    pairs.extend(ttl.map(|ttl| ("x-wfldb-ttl".to_owned(), ttl.to_string())));
-    pairs.extend(members("meta").map(|(name, value)| (format!("x-wfldb-meta-{name}"), value)));
-    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut headers = ObjectHeaders::parse(pairs).map_err(|error| error.to_string())?;
-    headers.tags = Tags::from_pairs(members("tags")).map_err(|error| error.to_string())?;
-    Ok(headers)
 }
