@@ -24,6 +24,7 @@ mod lifecycle;
 mod memory;
 mod mirror;
 mod mirror_back;
+mod mirror_commit;
 mod mirror_kill;
 mod mixed;
 mod revocation;

@@ -239,32 +239,28 @@ impl Past {
         ids.iter().map(len).collect()
     }
 
-    /// Reads files whose length is known. If git fails at one, all are read one by one, and that one is left out.
+    /// Reads files whose length is known. Where git fails, halves are read apart, down to the file that it fails at, which
+    /// is left out.
     fn read(&mut self, files: &[(usize, GitId, u64)]) -> Result<Vec<(usize, Vec<u8>)>, GitError> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
-        let whole = match self.read_at_once(files) {
-            Err(GitError::Failed { .. }) => None,
-            found => Some(found?),
-        };
-        if let Some(found) = whole {
-            return Ok(found);
-        }
-        let mut found = Vec::new();
-        for file in files {
-            match self.read_at_once(std::slice::from_ref(file)) {
-                Ok(one) => found.extend(one),
-                Err(error @ GitError::Failed { .. }) => {
-                    self.unreadable += 1;
-                    if self.unreadable > UNREADABLE_MAX {
-                        return Err(error);
-                    }
+        match self.read_at_once(files) {
+            Err(error @ GitError::Failed { .. }) if files.len() == 1 => {
+                self.unreadable += 1;
+                if self.unreadable > UNREADABLE_MAX {
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
+                Ok(Vec::new())
             }
+            Err(GitError::Failed { .. }) => {
+                let (first, second) = files.split_at(files.len() / 2);
+                let mut found = self.read(first)?;
+                found.extend(self.read(second)?);
+                Ok(found)
+            }
+            found => found,
         }
-        Ok(found)
     }
 
     fn read_at_once(&self, files: &[(usize, GitId, u64)]) -> Result<Vec<(usize, Vec<u8>)>, GitError> {

@@ -434,7 +434,10 @@ fn loose(told: &Told, id: &str, content: &[u8]) -> std::path::PathBuf {
     run(&["init", "-q"]);
     fs::write(scratch.join("content"), content).unwrap();
     let made = run(&["hash-object", "-w", "content"]);
-    let place = |dir: &Path, id: &str| dir.join(".git/objects").join(&id[..2]).join(&id[2..]);
+    let place = |dir: &Path, id: &str| {
+        let (first, rest) = id.split_at(2);
+        dir.join(".git/objects").join(first).join(rest)
+    };
     let to = place(&told.case.place(), id);
     // What is packed is found first.
     unpack(told);
