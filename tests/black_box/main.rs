@@ -23,6 +23,8 @@ mod exhaustion;
 mod lifecycle;
 mod memory;
 mod mirror;
+mod mirror_back;
+mod mirror_commit;
 mod mirror_kill;
 mod mixed;
 mod revocation;

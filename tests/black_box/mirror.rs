@@ -13,23 +13,23 @@ use wfldb_client::PutOptions;
 use wfldb_core::id::{Role, SecretKey};
 use wfldb_tests::{Server, binary, bucket, files, is_verified_sound, key, wait_until};
 
-struct Scene {
-    dir: tempfile::TempDir,
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) server: Server,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Server::start(&dir.path().join("data"));
         Self { dir, server }
     }
 
-    fn mirror(&self) -> PathBuf {
+    pub(crate) fn mirror(&self) -> PathBuf {
         self.dir.path().join("data/mirror")
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Output {
         Command::new(binary(program))
             .env("XDG_STATE_HOME", self.dir.path().join("state"))
             .env("WFLDB_PROFILE", self.server.profile_file())
@@ -38,7 +38,7 @@ impl Scene {
             .unwrap()
     }
 
-    fn ok(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> Vec<Value> {
         let output = self.run("wfldb", &[&["--json"], arguments].concat());
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         let lines = String::from_utf8(output.stdout).unwrap();
@@ -48,14 +48,14 @@ impl Scene {
             .collect()
     }
 
-    fn put(&self, target: &str, document: &Value) {
+    pub(crate) fn put(&self, target: &str, document: &Value) {
         let file = self.dir.path().join("document.json");
         fs::write(&file, document.to_string()).unwrap();
         self.ok(&["put", file.to_str().unwrap(), target]);
     }
 
     /// The file of a document, once it says this of a member.
-    fn file(&self, path: &str, member: &str, value: &Value) -> Value {
+    pub(crate) fn file(&self, path: &str, member: &str, value: &Value) -> Value {
         let file = self.mirror().join(path);
         let mut found = Value::Null;
         wait_until(Duration::from_mins(1), path, || {
@@ -66,7 +66,7 @@ impl Scene {
         found
     }
 
-    fn admin(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    pub(crate) fn admin(&self, arguments: &[&str]) -> (Option<i32>, Value, String) {
         let output = self.run("wfldb-admin", &[&["--json", "mirror"], arguments].concat());
         let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
         (
@@ -76,15 +76,30 @@ impl Scene {
         )
     }
 
-    fn import(&self, flags: &[&str]) -> (Option<i32>, Value) {
+    pub(crate) fn import(&self, flags: &[&str]) -> (Option<i32>, Value) {
         let mirror = self.mirror();
         let (code, said, _) =
             self.admin(&[&["import", "--mirror", mirror.to_str().unwrap()], flags].concat());
         (code, said)
     }
+    /// Ends the server, and starts one on the store that was made in `again`.
+    pub(crate) fn again(self) -> Self {
+        let Self { dir, server } = self;
+        assert!(server.terminate().success());
+        // The realm and the root are the same, so is the profile; the server's own key is another one.
+        let profile = fs::read(dir.path().join("data/bootstrap/admin.json")).unwrap();
+        let mut profile: Value = serde_json::from_slice(&profile).unwrap();
+        profile.as_object_mut().unwrap().remove("node");
+        fs::create_dir(dir.path().join("again/bootstrap")).unwrap();
+        let place = dir.path().join("again/bootstrap/admin.json");
+        fs::write(&place, profile.to_string()).unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(0o600)).unwrap();
+        let server = Server::start(&dir.path().join("again"));
+        Self { dir, server }
+    }
 }
 
-fn edit(path: &Path, member: &str, value: Value) {
+pub(crate) fn edit(path: &Path, member: &str, value: Value) {
     let mut document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     document.as_object_mut().unwrap().insert(member.to_owned(), value);
     fs::write(path, serde_json::to_vec(&document).unwrap()).unwrap();
@@ -104,7 +119,9 @@ fn edits_of_files_become_versions_and_conflicts_are_for_people() {
         scene.import(&[]),
         (
             Some(0),
-            json!({"written": [], "unchanged": 2, "conflicts": [], "refused": []})
+            json!({
+                "written": [], "unchanged": 2, "conflicts": [], "refused": [], "deleted": [], "removed": [],
+            })
         )
     );
 
@@ -129,6 +146,7 @@ fn edits_of_files_become_versions_and_conflicts_are_for_people() {
     let (code, said) = scene.import(&["--bucket", "notes"]);
     assert_eq!((code, &said["written"]), (Some(1), &json!([])));
     assert_eq!(said["conflicts"][0]["path"], "notes/fox.json");
+    let copy = fs::read(&place).unwrap();
     let (code, said) = scene.import(&["--strategy", "fields"]);
     assert_eq!(
         (code, &said["written"]),
@@ -141,7 +159,6 @@ fn edits_of_files_become_versions_and_conflicts_are_for_people() {
         (&json!("vixen"), &json!(5), &json!(4))
     );
 
-    let copy = fs::read(&place).unwrap();
     scene.file("notes/fox.json", "_v", &json!(4));
     fs::write(&place, &copy).unwrap();
     edit(&place, "legs", json!(8));
@@ -288,20 +305,7 @@ fn a_server_starts_on_a_store_that_was_made_of_the_files() {
         (&json!(2), &json!(20), &json!(1))
     );
 
-    let Scene { dir, server } = scene;
-    assert!(server.terminate().success());
-    // The realm and the root are the same, so is the profile; the server's own key is another one.
-    let profile = fs::read(dir.path().join("data/bootstrap/admin.json")).unwrap();
-    let mut profile: Value = serde_json::from_slice(&profile).unwrap();
-    profile.as_object_mut().unwrap().remove("node");
-    fs::create_dir(dir.path().join("again/bootstrap")).unwrap();
-    let place = dir.path().join("again/bootstrap/admin.json");
-    fs::write(&place, profile.to_string()).unwrap();
-    fs::set_permissions(&place, Permissions::from_mode(0o600)).unwrap();
-    let again = Scene {
-        server: Server::start(&dir.path().join("again")),
-        dir,
-    };
+    let again = scene.again();
     assert_eq!(again.ok(&["doc", "notes/n/7"]), newest);
     assert_eq!(
         again.ok(&["query", "notes", r#"{"n":{"$gte":1}}"#, "--count"])[0]["count"],

@@ -65,10 +65,11 @@ pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::mirror::{
-    FileChange, Mirror, MirrorBatch, MirrorContent, MirrorError, MirrorFault, MirrorFile, MirrorFinding,
-    MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport, MirrorSource, MirrorState,
-    MirrorStatus, MirrorView, MirroredBucket, MirroredFile, MirroredObject, Rebuilt, SHARD_ABOVE_KEYS,
-    SourceError, SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport,
+    EditedObject, FileChange, Mirror, MirrorBatch, MirrorContent, MirrorError, MirrorFault, MirrorFile,
+    MirrorFinding, MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport, MirrorSource,
+    MirrorState, MirrorStatus, MirrorView, MirroredBucket, MirroredFile, MirroredObject, Rebuilt,
+    SHARD_ABOVE_KEYS, SaidOfObject, SourceError, SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport,
+    Written,
 };
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,

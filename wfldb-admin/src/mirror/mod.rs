@@ -22,7 +22,8 @@ pub(crate) enum Mirror {
     /// Compare every file of a mirror with its store: contents, signatures, manifests, the history in git; exit code 1 when
     /// anything differs, and what
     Verify(verify::Verify),
-    /// Take edits of documents' files as new versions, through a running server; exit code 1 when people have to decide
+    /// Take edits of files as new versions, through a running server, and name or delete what was removed; exit code 1 when
+    /// people have to decide
     Import(import::Import),
     /// Make a store of a mirror, in a new directory: documents as they were signed, objects, settings, indexes
     Rebuild(rebuild::Rebuild),

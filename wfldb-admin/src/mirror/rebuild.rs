@@ -1,5 +1,6 @@
 //! `mirror rebuild`: a new store made of a mirror.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +31,9 @@ pub(crate) struct Rebuild {
     /// names are shown and nothing is done
     #[arg(long, value_name = "ID", value_parser = node_key)]
     trust: Vec<PublicKey>,
+    /// Take the files only, not the versions that the mirror's history in git has
+    #[arg(long)]
+    no_history: bool,
 }
 
 fn root_key(text: &str) -> Result<KeyId, String> {
@@ -62,20 +66,31 @@ pub(crate) fn rebuild(args: &Rebuild) -> Result<Done, Error> {
     let engine = Engine::open(&args.data, options)?;
     let trusted: Arc<[PublicKey]> = args.trust.as_slice().into();
     let proof = Authorized::local("wfldb-admin mirror rebuild", Op::Admin, Target::Store);
-    let done = engine.rebuild_from(&proof, &mirror, &trusted)?;
+    let done = engine.rebuild_from(&proof, &mirror, &trusted, !args.no_history)?;
     let mut human = format!(
-        "{} buckets, {} keys and {} deleted ones, of which {} were there before; {} files refused",
+        "{} buckets, {} keys and {} deleted ones, of which {} were there before; {} refused",
         done.buckets,
         done.keys,
         done.deleted,
         done.present,
         done.refused.len()
     );
+    if !args.no_history {
+        let _ = write!(
+            human,
+            "\nhistory: {} commits, of which {} older versions",
+            done.commits, done.versions
+        );
+        if done.too_large > 0 {
+            let _ = write!(human, "; {} more are above 16 MiB and not in it", done.too_large);
+        }
+    }
     refused(&mut human, &done.refused);
     Ok(Done {
         human,
         json: json!({
             "buckets": done.buckets, "keys": done.keys, "deleted": done.deleted, "present": done.present,
+            "commits": done.commits, "versions": done.versions, "too_large": done.too_large,
             "refused": refused_json(&done.refused),
         }),
         code: u8::from(!done.refused.is_empty()),

@@ -5,6 +5,7 @@ mod aggregate;
 mod args;
 mod batch;
 mod bucket;
+mod commit;
 mod copy;
 mod delegate;
 mod document;
@@ -72,6 +73,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         tls: tls_options(&arguments.tls)?,
         ..ClientOptions::default()
     };
+    let whose = restore::Whose::of(&profile);
     runtime()?.block_on(async {
         let client = Client::with_options(profile, options);
         match command {
@@ -106,7 +108,7 @@ fn start(arguments: Arguments, output: &Output) -> Result<(), Failure> {
             Command::Export(args) => transfer::export(&client, output, &args).await,
             Command::Watch(args) => watch::watch(&client, output, args).await,
             Command::Versions(args) => list::versions(&client, output, &args).await,
-            Command::Restore(args) => restore::restore(&client, output, &args).await,
+            Command::Restore(args) => restore::restore(&client, output, &args, &whose).await,
         }
     })
 }

@@ -10,11 +10,13 @@ mod merge;
 mod name;
 mod pretty;
 mod reconcile;
+mod said;
 
 pub use commit::{Authors, GitId, MirrorCommit};
-pub use edit::{Edit, Strategy, begun_with, settle};
+pub use edit::{Edit, ObjectEdit, ObjectSide, Strategy, begun_with, settle, settle_object};
 pub use manifest::{Manifest, ManifestError};
 pub use merge::{Conflict, merge};
 pub use name::{BESIDE_BUCKETS, FileKind, FileName, Shard, bucket_dir};
 pub use pretty::pretty;
 pub use reconcile::{Choice, Reconciled, Side, reconcile};
+pub use said::headers_of;

@@ -5,6 +5,7 @@
 mod check;
 mod cursor;
 mod dir;
+mod edited;
 mod error;
 mod files;
 mod git;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 use wfldb_core::id::LogPosition;
 
 pub use self::check::{MirrorFault, MirrorFinding, MirrorHead, MirrorReport};
+pub use self::edited::{EditedObject, SaidOfObject, Written};
 pub use self::error::MirrorError;
 use self::git::{GitKeeper, GitOrders};
 pub use self::history::{FileChange, MirrorBatch, MirrorHistory};

@@ -2,9 +2,9 @@
 //! anything may stand in it: nothing is followed, everything has a limit, and what a file says of itself is compared with
 //! where it stands.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wfldb_core::doc::{self, Object, Value};
@@ -45,7 +45,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    fn malformed(error: impl std::fmt::Display) -> Self {
+    pub(super) fn malformed(error: impl std::fmt::Display) -> Self {
         Self::Malformed(error.to_string())
     }
 }
@@ -54,6 +54,7 @@ impl SourceError {
 #[derive(Debug)]
 pub struct MirrorSource {
     tree: Tree,
+    dir: PathBuf,
     realm: Realm,
     keys: Vec<PublicKey>,
 }
@@ -81,7 +82,8 @@ pub struct MirroredFile {
     pub deleted: bool,
     /// The directory whose manifest has it.
     dir: String,
-    name: String,
+    /// Its name there, and below the directory of what was deleted.
+    pub(super) name: String,
 }
 
 /// An object of it.
@@ -137,10 +139,22 @@ impl MirrorSource {
             keys: keys.collect::<Result<_, _>>()?,
             realm: Realm::parse(&said.realm).map_err(SourceError::malformed)?,
             tree,
+            dir: path.to_owned(),
         })
     }
 
-    fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, SourceError> {
+    /// The directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether it has a history in git.
+    pub(super) fn has_history(&self) -> bool {
+        fs::symlink_metadata(self.dir.join(".git")).is_ok()
+    }
+
+    /// The bytes of a file.
+    pub(super) fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, SourceError> {
         self.tree.read(path, max)?.ok_or(SourceError::NoFile)
     }
 
@@ -224,15 +238,7 @@ impl MirrorSource {
         file: &MirroredFile,
     ) -> Result<(ObjectKey, Object), SourceError> {
         let text = self.read(&file.path, DOCUMENT_FILE_BYTES_MAX)?;
-        let document = doc::parse_object(&text).map_err(SourceError::malformed)?;
-        let key = match document.get("_id") {
-            Some(id) => id.as_str().unwrap_or_default(),
-            // Somebody made it, who gave it a plain name.
-            None => file.name.strip_suffix(".json").unwrap_or_default(),
-        };
-        let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
-        stands(bucket, file, &key)?;
-        Ok((key, document))
+        document_in(bucket, file, &text)
     }
 
     /// An object, what is said of it, and its bytes.
@@ -244,15 +250,25 @@ impl MirrorSource {
         bucket: &MirroredBucket,
         file: &MirroredFile,
     ) -> Result<MirroredObject, SourceError> {
-        let above = file.path.strip_suffix(&file.name).unwrap_or_default();
-        let beside = format!("{above}{META}/{}.json", file.name);
-        let said = doc::parse_object(&self.read(&beside, SAID_BYTES_MAX)?);
-        let said = said.map_err(SourceError::malformed)?;
-        let key = said.get("key").and_then(Value::as_str).unwrap_or_default();
-        let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
-        stands(bucket, file, &key)?;
+        let (key, said) = said_in(bucket, file, &self.beside(file)?)?;
         let body = self.tree.file(&file.path)?.ok_or(SourceError::NoFile)?;
         Ok(MirroredObject { key, said, body })
+    }
+
+    /// What stands beside the bytes of an object.
+    pub(super) fn beside(&self, file: &MirroredFile) -> Result<Vec<u8>, SourceError> {
+        let above = file.path.strip_suffix(&file.name).unwrap_or_default();
+        self.read(&format!("{above}{META}/{}.json", file.name), SAID_BYTES_MAX)
+    }
+
+    /// What is said of an object, wherever that stands.
+    pub(super) fn said_at(&self, path: &str) -> Result<Object, SourceError> {
+        doc::parse_object(&self.read(path, SAID_BYTES_MAX)?).map_err(SourceError::malformed)
+    }
+
+    /// The plain file at a path, open.
+    pub(super) fn file(&self, path: &str) -> Result<Option<File>, SourceError> {
+        Ok(self.tree.file(path)?)
     }
 }
 
@@ -281,11 +297,55 @@ impl MirroredBucket {
         })
     }
 
+    /// Where its files are.
+    pub(super) fn place(&self) -> &MirrorPlace {
+        &self.place
+    }
+
+    /// The key of a file that somebody made, and gave a plain name.
+    pub(super) fn key_of_plain(&self, file: &MirroredFile) -> Result<ObjectKey, SourceError> {
+        let name = match self.config.kind {
+            BucketKind::Documents => file.name.strip_suffix(".json").unwrap_or_default(),
+            BucketKind::Objects => &file.name,
+        };
+        let key = ObjectKey::parse(name).map_err(SourceError::malformed)?;
+        stands(self, file, &key)?;
+        Ok(key)
+    }
+
     /// Whether it holds documents.
     #[must_use]
     pub fn holds_documents(&self) -> bool {
         self.config.kind == BucketKind::Documents
     }
+}
+
+/// The document that stands in a file, or stood there once, and its key.
+pub(super) fn document_in(
+    bucket: &MirroredBucket,
+    file: &MirroredFile,
+    text: &[u8],
+) -> Result<(ObjectKey, Object), SourceError> {
+    let document = doc::parse_object(text).map_err(SourceError::malformed)?;
+    let Some(id) = document.get("_id") else {
+        return Ok((bucket.key_of_plain(file)?, document));
+    };
+    let key = ObjectKey::parse(id.as_str().unwrap_or_default()).map_err(SourceError::malformed)?;
+    stands(bucket, file, &key)?;
+    Ok((key, document))
+}
+
+/// What stands beside an object, or stood there once, and the object's key.
+pub(super) fn said_in(
+    bucket: &MirroredBucket,
+    file: &MirroredFile,
+    text: &[u8],
+) -> Result<(ObjectKey, Object), SourceError> {
+    let said = doc::parse_object(text).map_err(SourceError::malformed)?;
+    let key = said.get("key").and_then(Value::as_str).unwrap_or_default();
+    let key = ObjectKey::parse(key).map_err(SourceError::malformed)?;
+    stands(bucket, file, &key)?;
+    Ok((key, said))
 }
 
 /// Whether the file is the one that the key has.

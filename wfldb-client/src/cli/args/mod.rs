@@ -16,7 +16,7 @@ pub(crate) use self::document::{
     IndexVerb, LogArgs, Patch, Point, QueryArgs, SchemaArgs, SchemaVerb, Search,
 };
 pub(crate) use self::object::{
-    Batch, Cat, Conditions, Cp, Get, Ls, Put, Restore, Rm, ScanArgs, Stat, Tag, Versions, Which,
+    Batch, Cat, Conditions, Cp, Get, Ls, Moment, Put, Restore, Rm, ScanArgs, Stat, Tag, Versions, Which,
 };
 pub(crate) use self::rights::{AgentArgs, Delegate, DryRun, HolderRole, LinkArgs, LinkFor, Revoke};
 use super::exit::EXIT_CODES;

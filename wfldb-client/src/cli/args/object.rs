@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use wfldb_core::id::VersionId;
+use wfldb_core::id::{PublicKey, VersionId};
 use wfldb_core::time::UnixMillis;
 
-use super::value::{pair, time, version};
+use super::value::{moment, node_key, pair, time, version};
 use crate::cli::target::Target;
 
 #[derive(Debug, Args)]
@@ -196,7 +196,25 @@ pub(crate) struct Restore {
     /// deletion is undone
     #[arg(long, value_parser = version)]
     pub(crate) version: Option<VersionId>,
-    /// The same with the version that was current then: 2026-01-02T03:04:05.006Z, or shorter from the end
-    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "version")]
-    pub(crate) at: Option<UnixMillis>,
+    /// The same with the version that was current then: 2026-01-02T03:04:05.006Z, or shorter from the end. With --mirror a
+    /// commit of its history in git, by 7 to 40 of its hexadecimal digits: what it has becomes the newest version, also
+    /// where the store has removed it
+    #[arg(long, value_name = "TIME|COMMIT", value_parser = moment, conflicts_with = "version")]
+    pub(crate) at: Option<Moment>,
+    /// The directory of a mirror of the store, whose history is asked by `git`
+    #[arg(long, value_name = "DIR", requires = "at")]
+    pub(crate) mirror: Option<PathBuf>,
+    /// Key of a store (wn1…) whose signatures of commits and documents are believed, beside the one that the profile names
+    /// in `node`; repeatable
+    #[arg(long, value_name = "ID", value_parser = node_key, requires = "mirror")]
+    pub(crate) trust: Vec<PublicKey>,
+}
+
+/// When something was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// At this time.
+    Time(UnixMillis),
+    /// At the commit whose name begins so.
+    Commit(String),
 }

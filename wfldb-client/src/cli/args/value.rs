@@ -1,11 +1,12 @@
 //! Values of arguments that several verbs take, each in one spelling.
 
 use wfldb_core::doc::FieldPath;
-use wfldb_core::id::VersionId;
+use wfldb_core::id::{KeyId, PublicKey, Role, VersionId};
 use wfldb_core::time::UnixMillis;
 
 use super::bucket::Limit;
 use super::document::Point;
+use super::object::Moment;
 
 /// A length of time in seconds: a number with `s`, `m`, `h` or `d`.
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
@@ -62,6 +63,26 @@ pub(super) fn time(text: &str) -> Result<UnixMillis, String> {
     UnixMillis::parse(&whole).map_err(|error| error.to_string())
 }
 
+/// A time, or the beginning of the name of a commit, which has no dashes.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if digits && (7..=40).contains(&text.len()) {
+        return Ok(Moment::Commit(text.to_owned()));
+    }
+    let wrong = |_| "is a time such as 2026-01-02T03:04:05Z, or 7 to 40 digits of a commit".to_owned();
+    time(text).map(Moment::Time).map_err(wrong)
+}
+
+/// The key that a store signs with.
+pub(super) fn node_key(text: &str) -> Result<PublicKey, String> {
+    let id = KeyId::parse(text).map_err(|error| error.to_string())?;
+    if id.role() == Role::Node {
+        Ok(id.public_key().clone())
+    } else {
+        Err("is the key of a store, wn1…".to_owned())
+    }
+}
+
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("is NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
@@ -69,6 +90,18 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Moment, moment};
+
+    #[test]
+    fn a_moment_is_a_time_or_a_commit() {
+        let commit = |text: &str| moment(text) == Ok(Moment::Commit(text.to_owned()));
+        assert!(commit("0123abc") && commit(&"f".repeat(40)) && commit("20260102"));
+        assert!(matches!(moment("2026-01-02"), Ok(Moment::Time(_))));
+        for wrong in ["0123ab", "0123ABC", "main", "", "HEAD~1", &"f".repeat(41)] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
     #[test]
     fn a_time_may_be_cut_short_and_is_never_guessed() {
         let time = |text: &str| super::time(text).map(|time| time.to_string());

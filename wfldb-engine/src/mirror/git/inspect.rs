@@ -54,6 +54,11 @@ impl Inspection {
         })
     }
 
+    /// The program, for reading.
+    pub(super) fn git(&self) -> &Git {
+        &self.git
+    }
+
     /// What is not as the store sets it up, by path below the mirror.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use wfldb_core::auth::Op;
 use wfldb_core::doc::{self, Object, Value};
 use wfldb_core::id::{ContentHash, VersionId};
-use wfldb_core::mirror::{Choice, Conflict, FileKind, GitId, Strategy};
+use wfldb_core::mirror::{Choice, Conflict, FileKind, GitId, Strategy, headers_of};
 use wfldb_core::name::ObjectKey;
 use wfldb_core::object::{ContentDigest, Preconditions};
 
 use super::theirs::{Changed, FileSet, KeyFiles, Theirs, blobs};
 use super::{Sync, SyncConflict, SyncError, of_key};
 use crate::error::EngineError;
-use crate::mirror::rebuild::headers;
 use crate::mirror::state::State;
 use crate::row::BucketRow;
 
@@ -222,7 +221,7 @@ impl Sync<'_> {
         let body = body.ok_or_else(|| Fault::refused("it is too large for their history, or not in it"))?;
         let hash = said.get("blake3").and_then(Value::as_str).unwrap_or_default();
         let hash = ContentHash::parse(hash).map_err(|error| Fault::Refused(error.to_string()))?;
-        let headers = headers(said).map_err(Fault::Refused)?;
+        let headers = headers_of(said).map_err(|error| Fault::Refused(error.to_string()))?;
         let put = of_key(&bucket.name, key, Op::Put);
         let mut upload = engine.begin_upload(&put, ContentDigest::blake3(body.len() as u64, hash))?;
         upload.write(&body)?;

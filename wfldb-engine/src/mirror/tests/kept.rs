@@ -24,7 +24,7 @@ fn start(case: &Case, git: bool) -> Mirror {
 }
 
 /// The mirror up to now, and a commit of it.
-fn mirrored(case: &Case, git: bool) {
+pub(super) fn mirrored(case: &Case, git: bool) {
     let mirror = start(case, git);
     assert!(mirror.caught_up(LONG));
     if git {
@@ -57,7 +57,7 @@ fn verified(case: &Case) -> MirrorReport {
     report
 }
 
-fn git(case: &Case, arguments: &[&str]) -> String {
+pub(super) fn git(case: &Case, arguments: &[&str]) -> String {
     let said = Command::new("git")
         .arg("-C")
         .arg(case.place())
@@ -68,7 +68,7 @@ fn git(case: &Case, arguments: &[&str]) -> String {
     String::from_utf8(said.stdout).unwrap().trim().to_owned()
 }
 
-fn has_git() -> bool {
+pub(super) fn has_git() -> bool {
     let has = Command::new("git").arg("--version").output().is_ok();
     if !has {
         println!("SKIPPED: there is no git on this machine");

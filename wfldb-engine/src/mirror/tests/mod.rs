@@ -5,6 +5,7 @@ mod hostile;
 mod kept;
 mod log;
 mod model;
+mod past;
 mod planted;
 mod rebuild;
 mod shards;

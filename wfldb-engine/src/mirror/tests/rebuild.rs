@@ -77,7 +77,7 @@ fn rebuild(from: &Case, to: &Case, trusted: Option<&Arc<[PublicKey]>>) -> Rebuil
     let own: Arc<[PublicKey]> = Arc::from(source.keys());
     let proof = Authorized::local("test", Op::Admin, Target::Store);
     to.engine
-        .rebuild_from(&proof, &source, trusted.unwrap_or(&own))
+        .rebuild_from(&proof, &source, trusted.unwrap_or(&own), true)
         .unwrap()
 }
 

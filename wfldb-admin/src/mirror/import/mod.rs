@@ -1,4 +1,7 @@
-//! `mirror import`: edits of documents' files become versions, through a running server.
+//! `mirror import`: edits of a mirror's files become versions, through a running server.
+
+mod objects;
+mod removed;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,7 +12,7 @@ use wfldb_admin::Error;
 use wfldb_client::{Client, Edited};
 use wfldb_core::mirror::{Conflict, Strategy};
 use wfldb_core::name::BucketName;
-use wfldb_engine::{MirrorSource, MirroredBucket, MirroredFile};
+use wfldb_engine::{MirrorSource, MirroredBucket};
 
 use super::{open, refused, refused_json, strategy};
 use crate::Done;
@@ -26,9 +29,12 @@ pub(crate) struct Import {
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     bucket: Vec<BucketName>,
     /// What is done where the document has changed since: manual (nothing), last-write-wins (the file wins), fields (members
-    /// that only one side changed are taken from that side)
+    /// that only one side changed are taken from that side; the bytes of an object are one value)
     #[arg(long, value_name = "STRATEGY", value_parser = strategy, default_value = "manual")]
     strategy: Strategy,
+    /// Delete the keys whose files were removed, if the file was of the newest version. Without it they are only named
+    #[arg(long)]
+    deletions: bool,
 }
 
 fn bucket(text: &str) -> Result<BucketName, String> {
@@ -42,13 +48,38 @@ struct Report {
     written: Vec<String>,
     conflicts: Vec<(String, Vec<Conflict>)>,
     refused: Vec<(String, String)>,
+    deleted: Vec<String>,
+    /// Files that are gone and whose keys are not, with why those stay although they were to be deleted.
+    removed: Vec<(String, Option<&'static str>)>,
+}
+
+impl Report {
+    fn refuse(&mut self, path: &str, why: impl std::fmt::Display) {
+        self.refused.push((path.to_owned(), why.to_string()));
+    }
+
+    /// Takes down what became of a file. Gives back what the next one would fail with too.
+    fn take(
+        &mut self,
+        path: &str,
+        edited: Result<Edited, wfldb_client::Error>,
+    ) -> Result<(), wfldb_client::Error> {
+        match edited {
+            Ok(Edited::Unchanged) => self.unchanged += 1,
+            Ok(Edited::Written(_)) => self.written.push(path.to_owned()),
+            Ok(Edited::Conflict(conflicts)) => self.conflicts.push((path.to_owned(), conflicts)),
+            Err(error) if error.stops_everything() => return Err(error),
+            Err(error) => self.refuse(path, error),
+        }
+        Ok(())
+    }
 }
 
 pub(crate) fn import(args: Import) -> Result<Done, Error> {
     let mirror = open(&args.mirror)?;
     let buckets = mirror.buckets();
     let buckets = buckets.map_err(|(path, error)| Error::Usage(format!("{path}: {error}")))?;
-    let (wanted, strategy) = (args.bucket, args.strategy);
+    let (wanted, strategy, deletions) = (args.bucket, args.strategy, args.deletions);
     if let Some(missing) = wanted
         .iter()
         .find(|name| !buckets.iter().any(|bucket| bucket.name == **name))
@@ -57,46 +88,50 @@ pub(crate) fn import(args: Import) -> Result<Done, Error> {
     }
     let report = connected(args.reach, async move |client| {
         let mut report = Report::default();
-        let is_wanted = |bucket: &&MirroredBucket| {
-            bucket.holds_documents() && (wanted.is_empty() || wanted.contains(&bucket.name))
-        };
+        let is_wanted = |bucket: &&MirroredBucket| wanted.is_empty() || wanted.contains(&bucket.name);
         for bucket in buckets.iter().filter(is_wanted) {
-            match mirror.files(bucket) {
-                Ok(files) => {
-                    for file in files.iter().filter(|file| !file.deleted) {
-                        edit(client, &mirror, bucket, file, strategy, &mut report).await?;
-                    }
+            // Before the files are looked at: what is written meanwhile is in no manifest that we read.
+            let written = match mirror.written(bucket) {
+                Ok(written) => written,
+                Err(error) => {
+                    report.refuse(bucket.name.as_str(), error);
+                    continue;
                 }
-                Err(error) => report.refused.push((bucket.name.to_string(), error.to_string())),
+            };
+            if bucket.holds_documents() {
+                documents(client, &mirror, bucket, strategy, &mut report).await?;
+            } else {
+                objects::edit(client, &mirror, bucket, &written, strategy, &mut report).await?;
             }
+            removed::removed(client, &mirror, bucket, &written, deletions, &mut report).await?;
         }
         Ok(report)
     })?;
     Ok(imported(&report))
 }
 
-async fn edit(
+async fn documents(
     client: &Client,
     mirror: &MirrorSource,
     bucket: &MirroredBucket,
-    file: &MirroredFile,
     strategy: Strategy,
     report: &mut Report,
 ) -> Result<(), wfldb_client::Error> {
-    let path = file.path.clone();
-    let (key, edited) = match mirror.document(bucket, file) {
-        Ok(read) => read,
+    let files = match mirror.files(bucket) {
+        Ok(files) => files,
         Err(error) => {
-            report.refused.push((path, error.to_string()));
+            report.refuse(bucket.name.as_str(), error);
             return Ok(());
         }
     };
-    match client.edit_document(&bucket.name, &key, &edited, strategy).await {
-        Ok(Edited::Unchanged) => report.unchanged += 1,
-        Ok(Edited::Written(_)) => report.written.push(path),
-        Ok(Edited::Conflict(conflicts)) => report.conflicts.push((path, conflicts)),
-        Err(error) if error.stops_everything() => return Err(error),
-        Err(error) => report.refused.push((path, error.to_string())),
+    for file in files.iter().filter(|file| !file.deleted) {
+        match mirror.document(bucket, file) {
+            Ok((key, edited)) => {
+                let edited = client.edit_document(&bucket.name, &key, &edited, strategy).await;
+                report.take(&file.path, edited)?;
+            }
+            Err(error) => report.refuse(&file.path, error),
+        }
     }
     Ok(())
 }
@@ -114,14 +149,25 @@ fn imported(report: &Report) -> Done {
     for (path, conflicts) in &report.conflicts {
         for conflict in conflicts {
             let place = if conflict.pointer.is_empty() {
-                "the whole document"
+                "all of it"
             } else {
                 conflict.pointer.as_str()
             };
             let _ = write!(human, "\nin conflict: {path}: {place}");
         }
     }
+    for path in &report.deleted {
+        let _ = write!(human, "\ndeleted: {path}");
+    }
+    for (path, why) in &report.removed {
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let _ = write!(human, "\nremoved: {path}{why}");
+    }
     refused(&mut human, &report.refused);
+    let removed = report
+        .removed
+        .iter()
+        .map(|(path, why)| json!({"path": path, "why": why}));
     let conflicts_json = |conflicts: &[Conflict]| {
         let one = |conflict: &Conflict| {
             json!({
@@ -139,6 +185,8 @@ fn imported(report: &Report) -> Done {
             "unchanged": report.unchanged,
             "conflicts": conflicts.collect::<Vec<_>>(),
             "refused": refused_json(&report.refused),
+            "deleted": report.deleted,
+            "removed": removed.collect::<Vec<_>>(),
         }),
         human,
         code: u8::from(!report.conflicts.is_empty() || !report.refused.is_empty()),

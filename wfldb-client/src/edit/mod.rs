@@ -1,4 +1,7 @@
-//! Taking the edit of a document's file as a new version: what `wfldb-admin mirror import` does for each file.
+//! Taking the edit of a document's file as a new version, or of an object's: what `wfldb-admin mirror import` does for each
+//! file.
+
+mod object;
 
 use wfldb_core::doc::{Object, parse_object};
 use wfldb_core::limits::{DOCUMENT_PLANS_MAX, EDIT_VERSIONS_MAX};
@@ -6,6 +9,7 @@ use wfldb_core::mirror::{Conflict, Edit, Strategy, begun_with, settle};
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::Preconditions;
 
+pub use self::object::ObjectFile;
 use crate::document::Document;
 use crate::object::{GetOptions, PutOptions, Stored};
 use crate::{Client, Error};
@@ -17,7 +21,7 @@ pub enum Edited {
     Unchanged,
     /// It is a new version.
     Written(Stored),
-    /// Both sides changed the document, and people decide; the server's side is `ours`. Nothing was written.
+    /// Both sides changed it, and people decide; the server's side is `ours`. Nothing was written.
     Conflict(Vec<Conflict>),
 }
 
