@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 
 use wfldb_core::id::LogPosition;
 
-pub use self::check::{MirrorFault, MirrorFinding, MirrorHead, MirrorReport};
+use self::check::{Ask, Watch};
+pub use self::check::{MirrorChecks, MirrorFault, MirrorFinding, MirrorHead, MirrorReport, MirrorWatch};
 pub use self::error::MirrorError;
 use self::git::GitKeeper;
 pub use self::history::{FileChange, MirrorBatch, MirrorHistory};
@@ -115,6 +116,10 @@ pub(crate) struct Shared {
     status: Mutex<MirrorStatus>,
     published: Condvar,
     points: Points,
+    /// Whoever waits for the mirror to stand still.
+    ask: Mutex<Option<Ask>>,
+    /// What is known of the files from one look to the next.
+    watch: Mutex<Watch>,
 }
 
 /// What wakes and ends the thread. It holds nothing of the store: whoever commits rings it.
@@ -194,6 +199,8 @@ impl Mirror {
             status: Mutex::default(),
             published: Condvar::new(),
             points,
+            ask: Mutex::default(),
+            watch: Mutex::default(),
         });
         // Whether the directory may be used is asked once more when the work begins.
         match Rounds::open(

@@ -201,14 +201,37 @@ impl Rounds {
         Ok(if more { Step::More } else { Step::Done })
     }
 
-    fn follow(&mut self) -> Result<Step, Failure> {
+    /// Whether the mirror may come to rest, or is there.
+    pub(crate) fn may_stand(&self) -> bool {
+        !self.changed || self.is_rest_due()
+    }
+
+    /// Comes to where every file is what one state says, and answers that state; `None`: there is more to do first.
+    pub(crate) fn stand(&mut self) -> Result<Option<(State, Cursor)>, Failure> {
+        self.check_end()?;
         let state = State::of(&self.inner);
+        let is_there = self.follow_in(&state)? == Step::Done
+            && !self.cursor.buckets.values().any(|bucket| bucket.making.is_some());
+        if !is_there {
+            return Ok(None);
+        }
+        if self.changed {
+            self.rest()?;
+        }
+        Ok(Some((state, self.cursor.clone())))
+    }
+
+    fn follow(&mut self) -> Result<Step, Failure> {
+        self.follow_in(&State::of(&self.inner))
+    }
+
+    fn follow_in(&mut self, state: &State) -> Result<Step, Failure> {
         let after = LogPosition::new(self.cursor.position);
         let run = match state.run(after, self.history.is_some()) {
             Ok(Some(run)) => run,
             Ok(None) => return Ok(Step::Done),
             Err(EngineError::TooOld) => {
-                self.begin_anew(&state)?;
+                self.begin_anew(state)?;
                 return Ok(Step::More);
             }
             Err(error) => return Err(error.into()),
@@ -227,14 +250,14 @@ impl Rounds {
         }
         // What had a name before is gone by now.
         for row in rows.values() {
-            self.keep_bucket(&state, row)?;
+            self.keep_bucket(state, row)?;
         }
         self.save_buckets()?;
         for (bucket, keys) in &run.keys {
             let Some(row) = rows.get(bucket) else { continue };
             for key in keys {
                 self.check_end()?;
-                self.write_key(&state, row, key)?;
+                self.write_key(state, row, key)?;
             }
         }
         self.cursor.position = run.upto.get();

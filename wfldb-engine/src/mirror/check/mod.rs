@@ -1,39 +1,53 @@
-//! Whether a mirror is what its store says: every file, down to the byte, at one state of the store. Nothing is changed,
-//! and nothing that stands in the mirror is believed: what should be there is computed from the store.
+//! Whether a mirror is what its store says: every file, down to the byte. Nothing is changed, and nothing that stands in the
+//! mirror is believed: what should be there is computed from the store.
+//!
+//! Where nobody writes, what differs is a finding. Where a server keeps the mirror, it may be on its way: then it is looked
+//! at again while the mirror's thread waits at a rest point, for a fifth of a second at most each time, where every file is
+//! what one state of the store says ([`held`]). So a finding is real, whatever goes on.
 
 mod document;
-mod found;
+mod held;
 mod history;
+mod look;
+mod table;
+mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use wfldb_core::auth::{Authorized, Op, Target};
-use wfldb_core::encoding::hex;
-use wfldb_core::id::LogPosition;
 use wfldb_core::mirror::Manifest;
-use wfldb_core::object::BucketKind;
 
-use self::found::{Found, Kind};
+pub(super) use self::held::Ask;
+use self::held::Standing;
+use self::look::{Larges, is_manifest, read};
+use self::table::{Kind, Table};
+use self::view::View;
 use super::cursor::Cursor;
-use super::root::{ROOT, SIGNERS, root, signers};
-use super::state::{METADATA, MirrorContent, MirrorFile, MirrorPlace, SHARD_ABOVE_KEYS, State};
+use super::root::{ROOT, SIGNERS};
+use super::state::State;
+use super::tree::Tree;
+use super::{Mirror, Shared, lock};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
-use crate::row::BucketRow;
 
 /// Findings that a verdict lists; more are counted.
 const FINDINGS_MAX: usize = 1000;
-/// Keys that are looked up at once.
-const KEYS_AT_ONCE: usize = 1000;
-/// Largest file that is read whole: a manifest of a bucket without shards, a document.
-const WHOLE_BYTES_MAX: u64 = 64 << 20;
+/// Differences that are kept in mind, and paths that are to be looked at again; more are counted.
+const OPEN_MAX: usize = 20_000;
+/// A view of the store is taken anew after so long.
+const VIEW_MAX: Duration = Duration::from_secs(1);
+/// The mirror is held for so long at a time.
+const HOLD: Duration = Duration::from_millis(200);
+/// How long a check waits for the mirror to stand still, and how long it goes on to decide what differs.
+const HELD_WITHIN: Duration = Duration::from_mins(1);
+/// What a watch keeps in mind is forgotten when nobody has asked for so long.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(15);
 
 /// Where a mirror differs from its store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,6 +124,79 @@ pub struct MirrorReport {
     pub findings: Vec<MirrorFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
+    /// Files that changed, or were large, whenever they were looked at: whether they differ is not known yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What is kept in mind of a mirror from one look to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    table: Table,
+    /// Every file was looked at.
+    complete: bool,
+    /// What differs.
+    open: BTreeMap<String, (MirrorFault, String)>,
+    /// What differed when it was seen, and has to be looked at again.
+    suspects: BTreeSet<String>,
+    large: Larges,
+    /// What differs and is not kept in mind.
+    omitted: u64,
+    history: Vec<MirrorFinding>,
+    head: Option<MirrorHead>,
+    /// What `wfldb.json` says.
+    mirror_position: u64,
+    used: Option<Instant>,
+}
+
+/// Where the mirror is, and who keeps it.
+struct Place<'a> {
+    inner: &'a Arc<Inner>,
+    dir: &'a Path,
+    tree: &'a Tree,
+    /// `None`: nobody writes.
+    shared: Option<&'a Shared>,
+}
+
+impl Place<'_> {
+    /// The store as it is now.
+    fn view(&self) -> Result<View, EngineError> {
+        let cursor = fs::metadata(self.dir).ok().and_then(|of| {
+            let identity = format!("{}:{}", of.dev(), of.ino());
+            let views = self.inner.dir().join("views/mirror");
+            Cursor::load(&views, self.inner.store, &identity)
+        });
+        View::new(State::of(self.inner), self.tree, cursor.as_ref())
+    }
+
+    /// Gives up when the mirror is to end.
+    fn go_on(&self) -> Result<(), EngineError> {
+        match self.shared {
+            Some(shared) if shared.bell.has_ended() => Err(EngineError::Closing),
+            _ => Ok(()),
+        }
+    }
+
+    fn standing(&self) -> Standing<'static> {
+        match self.shared {
+            Some(_) => Standing::Moving,
+            None => Standing::Still,
+        }
+    }
+}
+
+/// What a look covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Every file, and the history.
+    Whole,
+    /// What changed since the last look, and what differed then.
+    Changed,
 }
 
 impl Engine {
@@ -120,282 +207,304 @@ impl Engine {
     /// # Errors
     /// `Forbidden`; when the storage cannot be read.
     pub fn verify_mirror(&self, proof: &Authorized, dir: Option<&Path>) -> Result<MirrorReport, EngineError> {
-        if proof.op() != Op::Admin || *proof.target() != Target::Store {
-            return Err(EngineError::Forbidden);
-        }
-        let dir = dir.map_or_else(|| self.inner.dir().join("mirror"), Path::to_owned);
-        Check::new(&self.inner, dir).run()
+        self.watch_mirror(proof, dir)?.verify()
+    }
+
+    /// Begins to watch the mirror in `dir` (`None`: `mirror` in the store's directory) of a store that nobody writes to.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn watch_mirror(&self, proof: &Authorized, dir: Option<&Path>) -> Result<MirrorWatch, EngineError> {
+        allowed(proof)?;
+        Ok(MirrorWatch {
+            inner: Arc::clone(&self.inner),
+            dir: dir.map_or_else(|| self.inner.dir().join("mirror"), Path::to_owned),
+            watch: Watch::default(),
+        })
     }
 }
 
-struct Check {
+fn allowed(proof: &Authorized) -> Result<(), EngineError> {
+    if proof.op() == Op::Admin && *proof.target() == Target::Store {
+        Ok(())
+    } else {
+        Err(EngineError::Forbidden)
+    }
+}
+
+/// Looks at the mirror of a store that nobody writes to, again and again. It keeps about 200 bytes for each file in memory.
+pub struct MirrorWatch {
     inner: Arc<Inner>,
-    state: State,
     dir: PathBuf,
-    /// What is there and was not looked at yet.
-    found: Found,
-    report: MirrorReport,
+    watch: Watch,
 }
 
-impl Check {
-    fn new(inner: &Arc<Inner>, dir: PathBuf) -> Self {
-        Self {
-            inner: Arc::clone(inner),
-            state: State::of(inner),
-            dir,
-            found: Found::default(),
-            report: MirrorReport::default(),
-        }
+impl std::fmt::Debug for MirrorWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MirrorWatch")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MirrorWatch {
+    /// Compares every file, and the history.
+    ///
+    /// # Errors
+    /// When the storage, or the directory, cannot be read.
+    pub fn verify(&mut self) -> Result<MirrorReport, EngineError> {
+        self.watch.check(&self.inner, &self.dir, None, Extent::Whole)
     }
 
-    fn run(mut self) -> Result<MirrorReport, EngineError> {
-        self.report.position = self.state.mark()?.position.get();
-        self.found = match Found::below(&self.dir) {
-            Ok(found) => found,
+    /// Compares the files whose inode, length or times are others than at the last look, and answers what differs by now;
+    /// of the history, what the last [`MirrorWatch::verify`] found. The first look is at everything.
+    ///
+    /// # Errors
+    /// As [`MirrorWatch::verify`].
+    pub fn look(&mut self) -> Result<MirrorReport, EngineError> {
+        self.watch.check(&self.inner, &self.dir, None, Extent::Changed)
+    }
+}
+
+/// Looks at a mirror that is being kept. It may be cloned; one look goes on at a time.
+#[derive(Clone)]
+pub struct MirrorChecks(Arc<Shared>);
+
+impl std::fmt::Debug for MirrorChecks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MirrorChecks").finish_non_exhaustive()
+    }
+}
+
+impl Mirror {
+    /// What looks at it.
+    #[must_use]
+    pub fn checks(&self) -> MirrorChecks {
+        MirrorChecks(Arc::clone(&self.shared))
+    }
+}
+
+impl MirrorChecks {
+    /// Compares every file with the store while both go on, and the history up to a commit that has every change that the
+    /// files had. What is merely on its way is no finding. Blocks for as long as it takes to read both; the mirror waits
+    /// for a fifth of a second at a time where something has to be looked at again.
+    ///
+    /// # Errors
+    /// `Forbidden`; `MirrorBehind` when the mirror does not come to rest within a minute: it is being made, has no room, or
+    /// cannot be written; `Closing`; when the storage, or the directory, cannot be read.
+    pub fn verify(&self, proof: &Authorized) -> Result<MirrorReport, EngineError> {
+        self.check(proof, Extent::Whole)
+    }
+
+    /// Compares the files whose inode, length or times are others than at the last look or verification, and answers what
+    /// differs by now; of the history, what the last verification found. The first look is at all files. About 200 bytes
+    /// for each file are kept in memory, until nobody has asked for a quarter of an hour.
+    ///
+    /// # Errors
+    /// As [`MirrorChecks::verify`].
+    pub fn look(&self, proof: &Authorized) -> Result<MirrorReport, EngineError> {
+        self.check(proof, Extent::Changed)
+    }
+
+    fn check(&self, proof: &Authorized, extent: Extent) -> Result<MirrorReport, EngineError> {
+        allowed(proof)?;
+        let shared = &self.0;
+        let mut watch = lock(&shared.watch);
+        let report = watch.check(&shared.engine.inner, &shared.dir, Some(shared), extent);
+        watch.used = Some(Instant::now());
+        report
+    }
+}
+
+impl Shared {
+    /// Forgets what nobody has asked for in a long time. Waits for nothing.
+    pub(super) fn forget_watch(&self) {
+        if let Ok(mut watch) = self.watch.try_lock()
+            && watch.used.is_some_and(|used| used.elapsed() > FORGOTTEN_AFTER)
+        {
+            *watch = Watch::default();
+        }
+    }
+}
+
+impl Watch {
+    fn check(
+        &mut self,
+        inner: &Arc<Inner>,
+        dir: &Path,
+        shared: Option<&Shared>,
+        extent: Extent,
+    ) -> Result<MirrorReport, EngineError> {
+        let opened = match fs::symlink_metadata(dir) {
+            Ok(found) if found.is_dir() => Tree::open(dir),
+            Ok(_) => Err(std::io::ErrorKind::NotADirectory.into()),
+            Err(error) => Err(error),
+        };
+        let tree = match opened {
+            Ok(tree) => tree,
             Err(error) => {
-                self.find(
-                    MirrorFault::Missing,
-                    "",
-                    &format!("{}: {error}", self.dir.display()),
-                );
-                return Ok(self.report);
+                *self = Self::default();
+                self.differs("", MirrorFault::Missing, format!("{}: {error}", dir.display()));
+                let position = State::of(inner).mark()?.position.get();
+                return Ok(self.report(position, 0));
             }
         };
-        let regular = self.found.files();
-        self.root()?;
-        let cursor = fs::metadata(&self.dir).ok().and_then(|of| {
-            let identity = format!("{}:{}", of.dev(), of.ino());
-            Cursor::load(
-                &self.inner.dir().join("views/mirror"),
-                self.inner.store,
-                &identity,
-            )
-        });
-        for row in self.state.buckets()? {
-            let known = cursor
-                .as_ref()
-                .and_then(|cursor| cursor.buckets.get(&row.id.to_string()));
-            let sharded = match known {
-                Some(known) => known.sharded,
-                None => self.says_sharded(&row) || self.state.keys(&row.id)? > SHARD_ABOVE_KEYS,
-            };
-            self.bucket(&row, &MirrorPlace::new(&row.name, row.config.kind, sharded))?;
+        let place = Place {
+            inner,
+            dir,
+            tree: &tree,
+            shared,
+        };
+        let (position, buckets) = self.files(&place, extent)?;
+        if extent == Extent::Whole {
+            self.look_at_history(&place)?;
         }
-        for (path, kind) in std::mem::take(&mut self.found).into_rest() {
-            match kind {
-                Kind::File(_) => self.find(MirrorFault::Added, &path, "the store has no such file"),
-                Kind::Other(what) => self.find(MirrorFault::WrongType, &path, what),
+        Ok(self.report(position, buckets))
+    }
+
+    /// Looks at the files. Answers the last change of the state that they were compared with, and how many buckets it has.
+    fn files(&mut self, place: &Place<'_>, extent: Extent) -> Result<(u64, u64), EngineError> {
+        let whole = extent == Extent::Whole || !self.complete;
+        if whole {
+            self.complete = false;
+            self.table.clear();
+            self.open.clear();
+            self.suspects.clear();
+            self.large.clear();
+            self.omitted = 0;
+        }
+        let mut view = place.view()?;
+        let mut paths = self.table.walk(place.tree).map_err(read)?;
+        paths.extend(self.open.keys().cloned());
+        paths.append(&mut self.suspects);
+        paths.remove("");
+        if whole {
+            self.all_of(&view, &mut paths)?;
+        }
+        let mut dirs: BTreeSet<String> = paths.iter().filter_map(|path| view.manifest_dir(path)).collect();
+        if whole {
+            dirs.extend(view.buckets().flat_map(|(_, place)| place.manifest_dirs()));
+        }
+        self.look_at(
+            place,
+            &mut view,
+            paths.into_iter().filter(|path| !is_manifest(path)),
+        )?;
+        let manifests = dirs.into_iter().map(|dir| format!("{dir}/{}", Manifest::FILE));
+        self.look_at(place, &mut view, manifests)?;
+        if place.shared.is_some_and(|_| whole || !self.suspects.is_empty()) {
+            view = self.decide(place, whole)?;
+        }
+        self.complete = true;
+        let buckets = view.buckets().count() as u64;
+        Ok((view.position, buckets))
+    }
+
+    /// Adds the paths that should be there and are not known to be.
+    fn all_of(&self, view: &View, paths: &mut BTreeSet<String>) -> Result<(), EngineError> {
+        for path in [ROOT, SIGNERS] {
+            paths.insert(path.to_owned());
+        }
+        view.paths(|path| {
+            if !paths.contains(path) {
+                paths.insert(path.to_owned());
             }
-        }
-        self.history(regular);
-        self.report.sound = self.report.findings.is_empty();
-        Ok(self.report)
-    }
-
-    fn find(&mut self, kind: MirrorFault, path: &str, detail: &str) {
-        if self.report.findings.len() == FINDINGS_MAX {
-            self.report.findings_omitted += 1;
-            return;
-        }
-        self.report.findings.push(MirrorFinding {
-            kind,
-            path: path.to_owned(),
-            detail: detail.to_owned(),
-        });
-    }
-
-    /// The files about the mirror as a whole.
-    fn root(&mut self) -> Result<(), EngineError> {
-        if let Some(found) = self.take(ROOT) {
-            let position = |bytes: &[u8]| {
-                let said: Option<Value> = serde_json::from_slice(bytes).ok();
-                said.and_then(|said| said.get("position")?.as_u64())
-            };
-            let at = position(&found).unwrap_or(0);
-            self.report.mirror_position = at;
-            let here = self.report.position;
-            if found != root(&self.inner, LogPosition::new(at))? {
-                self.find(MirrorFault::Metadata, ROOT, "it is not what the store writes");
-            } else if at > here {
-                let detail = format!("it has change {at}, and the store ends at {here}");
-                self.find(MirrorFault::Metadata, ROOT, &detail);
-            }
-        }
-        // Asking for the key would make one.
-        if !self.inner.dir().join("keys/node.key").exists() {
-            self.found.take(SIGNERS);
-        } else if let Some(found) = self.take(SIGNERS)
-            && found != signers(&self.inner)?
-        {
-            let detail = "it names other keys than the store's";
-            self.find(MirrorFault::Signature, SIGNERS, detail);
-        }
-        Ok(())
-    }
-
-    /// What the bucket's own file says of shards, where nothing better is known.
-    fn says_sharded(&self, row: &BucketRow) -> bool {
-        let place = MirrorPlace::new(&row.name, row.config.kind, false);
-        let path = self.dir.join(place.dir()).join(METADATA);
-        let said = found::read(&path, WHOLE_BYTES_MAX)
-            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        said.is_some_and(|said| {
-            said.get("shards")
-                .and_then(Value::as_u64)
-                .is_some_and(|shards| shards > 0)
+            Ok(())
         })
     }
 
-    fn bucket(&mut self, row: &BucketRow, place: &MirrorPlace) -> Result<(), EngineError> {
-        self.report.buckets += 1;
-        let mut manifests: BTreeMap<String, Manifest> = place
-            .manifest_dirs()
-            .map(|dir| (dir, Manifest::default()))
-            .collect();
-        self.file(row, place.dir(), State::metadata(row, place)?, &mut manifests);
-        let mut after = None;
-        loop {
-            let keys = self.state.keys_behind(&row.id, after.as_ref(), KEYS_AT_ONCE)?;
-            for key in &keys {
-                let dir = place.dir_of(key);
-                match self.state.files(row, place, key) {
-                    Ok(files) => {
-                        for file in files {
-                            self.file(row, &dir, file, &mut manifests);
-                        }
-                    }
-                    Err(error @ (EngineError::Corrupt(_) | EngineError::Read(_))) => {
-                        self.find(MirrorFault::Unreadable, &dir, &format!("{key}: {error}"));
-                    }
-                    Err(error) => return Err(error),
-                }
+    fn look_at(
+        &mut self,
+        place: &Place<'_>,
+        view: &mut View,
+        paths: impl Iterator<Item = String>,
+    ) -> Result<(), EngineError> {
+        let standing = place.standing();
+        let mut taken = Instant::now();
+        for path in paths {
+            if place.shared.is_some() && taken.elapsed() > VIEW_MAX {
+                place.go_on()?;
+                *view = place.view()?;
+                taken = Instant::now();
             }
-            match keys.into_iter().next_back() {
-                Some(last) => after = Some(last),
-                None => break,
-            }
-        }
-        for (dir, manifest) in manifests {
-            self.manifest(&dir, &manifest);
+            self.look(view, place.tree, &path, standing)?;
         }
         Ok(())
     }
 
-    /// Compares a file, and notes what its manifest has to say of it.
-    fn file(
-        &mut self,
-        row: &BucketRow,
-        dir: &str,
-        file: MirrorFile,
-        manifests: &mut BTreeMap<String, Manifest>,
-    ) {
-        let MirrorFile { path, content } = file;
-        let hash = match content {
-            MirrorContent::Whole(expected) => {
-                let found = self.take(&path);
-                if let Some(found) = found.filter(|found| *found != expected) {
-                    let is_document = row.config.kind == BucketKind::Documents && !path.ends_with(METADATA);
-                    let (kind, detail) = if is_document {
-                        document::what_differs(&self.inner, &row.name, &expected, &found)
-                    } else {
-                        (MirrorFault::Metadata, "it is not what the store says".to_owned())
-                    };
-                    self.find(kind, &path, &detail);
-                }
-                Ok(Sha256::digest(&expected).into())
+    /// Looks at the suspects again, where the mirror stands still, until none is left. Answers the last state that they
+    /// were compared with.
+    fn decide(&mut self, place: &Place<'_>, whole: bool) -> Result<View, EngineError> {
+        let deadline = Instant::now() + HELD_WITHIN;
+        if whole {
+            self.suspect(ROOT);
+        }
+        loop {
+            let mut view = place.view()?;
+            let suspects: Vec<String> = self.suspects.iter().cloned().collect();
+            self.look_at(place, &mut view, suspects.into_iter())?;
+            if whole {
+                self.suspect(ROOT);
             }
-            MirrorContent::Object(mut reader) => {
-                let expected = hash_of(|| reader.next());
-                let is_there = self.found.take(&path);
-                match (&expected, is_there) {
-                    (Ok(_), None) => self.missing(&path),
-                    (Ok(expected), Some(Kind::Other(what))) => {
-                        let _ = expected;
-                        self.find(MirrorFault::WrongType, &path, what);
-                    }
-                    (Ok(expected), Some(Kind::File(_))) => {
-                        self.report.files += 1;
-                        if found::hash(&self.dir.join(&path)) != Some(*expected) {
-                            self.find(MirrorFault::Content, &path, "its bytes are not the object's");
-                        }
-                    }
-                    (Err(_), _) => {}
-                }
-                expected
+            let Some(shared) = place.shared.filter(|_| !self.suspects.is_empty()) else {
+                return Ok(view);
+            };
+            let (state, held) = shared.hold(HELD_WITHIN)?;
+            let until = Instant::now() + HOLD;
+            let standing = Standing::Held(&held);
+            let view = View::new(state, place.tree, Some(&held.cursor))?;
+            let (manifests, files): (Vec<_>, Vec<_>) =
+                self.suspects.iter().cloned().partition(|path| is_manifest(path));
+            let paths = files.into_iter().chain(manifests);
+            for path in paths.take_while(|_| Instant::now() < until && standing.holds()) {
+                self.look(&view, place.tree, &path, standing)?;
             }
+            drop(held);
+            if self.suspects.is_empty() || Instant::now() > deadline {
+                return Ok(view);
+            }
+        }
+    }
+
+    fn differs(&mut self, path: &str, fault: MirrorFault, detail: String) {
+        if self.open.len() < OPEN_MAX || self.open.contains_key(path) {
+            self.open.insert(path.to_owned(), (fault, detail));
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    fn suspect(&mut self, path: &str) {
+        if self.suspects.len() < OPEN_MAX {
+            self.suspects.insert(path.to_owned());
+        } else if !self.suspects.contains(path) {
+            self.omitted += 1;
+        }
+    }
+
+    fn report(&self, position: u64, buckets: u64) -> MirrorReport {
+        let open = self.open.iter().map(|(path, (kind, detail))| MirrorFinding {
+            kind: *kind,
+            path: path.clone(),
+            detail: detail.clone(),
+        });
+        let count = self.open.len() + self.history.len();
+        let compared = |(path, entry): &(&str, &table::Entry)| {
+            matches!(entry.kind, Kind::File(_)) && (entry.expected.is_some() || is_manifest(path))
         };
-        match hash {
-            Ok(hash) => {
-                let below = path.strip_prefix(dir).and_then(|path| path.strip_prefix('/'));
-                if let (Some(manifest), Some(below)) = (manifests.get_mut(dir), below) {
-                    manifest.set(below, Some(hash));
-                }
-            }
-            Err(error) => self.find(MirrorFault::Unreadable, &path, &error.to_string()),
+        MirrorReport {
+            sound: count == 0 && self.omitted == 0,
+            position,
+            mirror_position: self.mirror_position,
+            buckets,
+            files: self.table.below("").filter(compared).count() as u64,
+            history: self.head.clone(),
+            findings: open
+                .chain(self.history.iter().cloned())
+                .take(FINDINGS_MAX)
+                .collect(),
+            findings_omitted: self.omitted + count.saturating_sub(FINDINGS_MAX) as u64,
+            undecided: self.suspects.len() as u64,
         }
     }
-
-    fn manifest(&mut self, dir: &str, expected: &Manifest) {
-        let path = format!("{dir}/{}", Manifest::FILE);
-        if expected.is_empty() {
-            return;
-        }
-        let Some(found) = self.take(&path) else { return };
-        let text = expected.to_text();
-        if found == text.as_bytes() {
-            return;
-        }
-        let text = String::from_utf8_lossy(&found).into_owned();
-        let detail = match Manifest::parse(&text) {
-            Err(error) => error.to_string(),
-            Ok(found) => {
-                let wrong = expected
-                    .iter()
-                    .find(|(path, hash)| found.get(path) != Some(*hash));
-                let more = found.iter().find(|(path, _)| expected.get(path).is_none());
-                match (wrong, more) {
-                    (Some((path, hash)), _) => format!("the hash of {path} should be {}", hex::encode(hash)),
-                    (None, Some((path, _))) => format!("it names {path}, which the store does not have"),
-                    (None, None) => "it is not in its one spelling".to_owned(),
-                }
-            }
-        };
-        self.find(MirrorFault::Manifest, &path, &detail);
-    }
-
-    /// The bytes of a file that should be there; a finding where there is none.
-    fn take(&mut self, path: &str) -> Option<Vec<u8>> {
-        match self.found.take(path) {
-            None => self.missing(path),
-            Some(Kind::Other(what)) => self.find(MirrorFault::WrongType, path, what),
-            Some(Kind::File(_)) => {
-                self.report.files += 1;
-                match found::read(&self.dir.join(path), WHOLE_BYTES_MAX) {
-                    Some(bytes) => return Some(bytes),
-                    None => self.find(MirrorFault::Content, path, "it cannot be read, or is too large"),
-                }
-            }
-        }
-        None
-    }
-
-    fn missing(&mut self, path: &str) {
-        // A link in the place of a directory is what is to be named.
-        let mut above = Path::new(path).ancestors().filter_map(Path::to_str).skip(1);
-        let detail = match above.find(|above| self.found.is_other(above)) {
-            Some(above) => format!("{above} is no directory"),
-            None => "there is no such file".to_owned(),
-        };
-        self.find(MirrorFault::Missing, path, &detail);
-    }
-}
-
-fn hash_of(
-    mut next: impl FnMut() -> Result<Option<bytes::Bytes>, EngineError>,
-) -> Result<[u8; 32], EngineError> {
-    let mut hash = Sha256::new();
-    while let Some(piece) = next()? {
-        hash.update(&piece);
-    }
-    Ok(hash.finalize().into())
 }

@@ -30,6 +30,7 @@ use self::import::Changes;
 pub(crate) use self::import::{Content, GitChange};
 pub(crate) use self::inspect::Inspection;
 pub(crate) use self::keeper::GitKeeper;
+pub(crate) use self::pending::is_recorded;
 use self::program::{Git, QUICK, STEADY};
 use self::repack::Repack;
 use self::repository::Repository;
