@@ -356,10 +356,12 @@ impl Watch {
             shared,
         };
         let (position, buckets) = self.files(&place, extent)?;
+        let undecided = self.suspects.len() as u64;
         if extent == Extent::Whole {
             self.look_at_history(&place)?;
         }
-        Ok(self.report(position, buckets))
+        let report = self.report(position, buckets);
+        Ok(MirrorReport { undecided, ..report })
     }
 
     /// Looks at the files. Answers the last change of the state that they were compared with, and how many buckets it has.
@@ -504,7 +506,7 @@ impl Watch {
                 .take(FINDINGS_MAX)
                 .collect(),
             findings_omitted: self.omitted + count.saturating_sub(FINDINGS_MAX) as u64,
-            undecided: self.suspects.len() as u64,
+            undecided: 0,
         }
     }
 }

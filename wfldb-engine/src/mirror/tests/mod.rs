@@ -10,3 +10,4 @@ mod shards;
 mod support;
 mod tampered;
 mod thread;
+mod watch;

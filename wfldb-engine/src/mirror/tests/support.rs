@@ -17,7 +17,7 @@ use crate::mirror::point::{Point, Points};
 use crate::mirror::rounds::{Rounds, Step};
 use crate::mirror::{MirrorContent, MirrorFile};
 use crate::tests::{object, options};
-use crate::{Engine, EngineError, MemoryStorage, PutOutcome};
+use crate::{Engine, EngineError, EngineOptions, MemoryStorage, PutOutcome};
 
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -31,10 +31,19 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new() -> Self {
+        Self::with(options())
+    }
+
+    /// With the machine's clock, as files have it.
+    pub(super) fn in_real_time() -> Self {
+        Self::with(EngineOptions::default().without_floor())
+    }
+
+    fn with(options: EngineOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("data")).unwrap();
         let storage = Arc::new(MemoryStorage::new());
-        let engine = Engine::with_storage(storage, &dir.path().join("data"), options()).unwrap();
+        let engine = Engine::with_storage(storage, &dir.path().join("data"), options).unwrap();
         Self {
             dir,
             engine,
