@@ -24,6 +24,7 @@ mod lifecycle;
 mod memory;
 mod mirror;
 mod mirror_kill;
+mod mirror_watch;
 mod mixed;
 mod revocation;
 mod rot;
