@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use wfldb_admin::Error;
 use wfldb_client::Client;
 use wfldb_core::auth::Authorized;
@@ -35,9 +36,9 @@ pub(crate) struct Watch {
     mirror: Vec<PathBuf>,
 }
 
-/// Whoever is asked.
+/// Whoever is asked; of a server, looks go on beside the comparison of everything.
 enum Asked {
-    Server(Box<Client>),
+    Server(Client, Option<JoinHandle<Result<Value, wfldb_client::Error>>>),
     Stopped(Vec<(String, MirrorWatch)>),
 }
 
@@ -47,7 +48,7 @@ type Open = BTreeMap<(String, String), String>;
 pub(crate) fn watch(args: Watch, json: bool) -> Result<Done, Error> {
     let mut kept = None;
     let asked = match &args.data {
-        None => Asked::Server(Box::new(client(args.reach)?)),
+        None => Asked::Server(client(args.reach)?, None),
         Some(data) => {
             let (engine, proof) = kept.insert(stopped(data, "wfldb-admin mirror watch")?);
             Asked::Stopped(watches(engine, proof, &args.mirror)?)
@@ -99,9 +100,9 @@ impl Watching {
         let mut whole_at = Instant::now();
         let mut first = true;
         loop {
-            let whole = Instant::now() >= whole_at;
+            let whole = Instant::now() >= whole_at && !self.asked.is_comparing();
             let answer = tokio::select! {
-                answer = self.asked.look(whole) => answer,
+                answer = self.asked.look(whole, first) => answer,
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
             };
@@ -117,7 +118,10 @@ impl Watching {
                 }
                 // Before anything was seen it is for whoever began this.
                 Err(error) if first || !may_pass(&error) => return Err(error),
-                Err(error) => self.failed(&error),
+                Err(error) => {
+                    self.failed(&error);
+                    whole_at = Instant::now();
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(self.every) => {}
@@ -208,10 +212,25 @@ fn may_pass(error: &Error) -> bool {
 }
 
 impl Asked {
-    async fn look(&mut self, whole: bool) -> Result<Value, Error> {
+    fn is_comparing(&self) -> bool {
+        matches!(self, Self::Server(_, Some(_)))
+    }
+
+    /// What differs by now; `whole`: everything is compared, before this answers the `first` time.
+    async fn look(&mut self, whole: bool, first: bool) -> Result<Value, Error> {
         match self {
-            Self::Server(client) if whole => Ok(client.verify_mirror().await?),
-            Self::Server(client) => Ok(client.look_at_mirror().await?),
+            Self::Server(client, _) if whole && first => Ok(client.verify_mirror().await?),
+            Self::Server(client, comparing) => {
+                if whole {
+                    let client = client.clone();
+                    *comparing = Some(tokio::spawn(async move { client.verify_mirror().await }));
+                }
+                if let Some(done) = comparing.take_if(|comparing| comparing.is_finished()) {
+                    // What it found is a part of the next look.
+                    done.await.map_err(|error| Error::Usage(error.to_string()))??;
+                }
+                Ok(client.look_at_mirror().await?)
+            }
             Self::Stopped(watches) => {
                 let mut all = json!({"findings": [], "findings_omitted": 0, "files": 0});
                 for (name, watch) in watches {

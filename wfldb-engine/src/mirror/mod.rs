@@ -25,6 +25,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -117,9 +118,11 @@ pub(crate) struct Shared {
     published: Condvar,
     points: Points,
     /// Whoever waits for the mirror to stand still.
-    ask: Mutex<Option<Ask>>,
+    asks: Mutex<VecDeque<Ask>>,
     /// What is known of the files from one look to the next.
     watch: Mutex<Watch>,
+    /// One verification goes on at a time.
+    verifying: Mutex<()>,
 }
 
 /// What wakes and ends the thread. It holds nothing of the store: whoever commits rings it.
@@ -199,8 +202,9 @@ impl Mirror {
             status: Mutex::default(),
             published: Condvar::new(),
             points,
-            ask: Mutex::default(),
+            asks: Mutex::default(),
             watch: Mutex::default(),
+            verifying: Mutex::default(),
         });
         // Whether the directory may be used is asked once more when the work begins.
         match Rounds::open(

@@ -63,12 +63,14 @@ impl Standing<'_> {
 impl Shared {
     /// Whether somebody waits for the mirror to stand still.
     pub(in crate::mirror) fn is_asked(&self) -> bool {
-        lock(&self.ask).is_some()
+        !lock(&self.asks).is_empty()
     }
 
     /// Stands still for whoever asked, at `state`, which the files are. On the mirror's thread.
     pub(in crate::mirror) fn stand(&self, state: State, cursor: Cursor) {
-        let Some(ask) = lock(&self.ask).take() else { return };
+        let Some(ask) = lock(&self.asks).pop_front() else {
+            return;
+        };
         let over = Arc::<AtomicBool>::default();
         let (release, released) = mpsc::channel();
         let held = Held {
@@ -84,20 +86,18 @@ impl Shared {
         }
     }
 
-    /// Waits until the mirror stands still. One at a time: the watch is locked.
+    /// Waits until the mirror stands still.
     pub(super) fn hold(&self, at_most: Duration) -> Result<(State, Held), EngineError> {
         let deadline = Instant::now() + at_most;
         let (ask, asked) = mpsc::channel();
-        *lock(&self.ask) = Some(ask);
+        lock(&self.asks).push_back(ask);
         self.bell.ring();
         loop {
             match asked.recv_timeout(TICK) {
                 Ok(held) => return Ok(held),
                 Err(_) if self.bell.has_ended() => return Err(EngineError::Closing),
-                Err(_) if Instant::now() >= deadline => {
-                    *lock(&self.ask) = None;
-                    return Err(EngineError::MirrorBehind);
-                }
+                // What is asked stays, and ends as it is taken up, since nobody waits for it.
+                Err(_) if Instant::now() >= deadline => return Err(EngineError::MirrorBehind),
                 Err(RecvTimeoutError::Timeout) => {}
                 // It was taken up and given up, which a thread does only as it ends.
                 Err(RecvTimeoutError::Disconnected) => return Err(EngineError::Closing),

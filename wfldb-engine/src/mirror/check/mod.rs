@@ -267,7 +267,7 @@ impl MirrorWatch {
     }
 }
 
-/// Looks at a mirror that is being kept. It may be cloned; one look goes on at a time.
+/// Looks at a mirror that is being kept. It may be cloned; one look goes on at a time, and one verification beside it.
 #[derive(Clone)]
 pub struct MirrorChecks(Arc<Shared>);
 
@@ -294,24 +294,29 @@ impl MirrorChecks {
     /// `Forbidden`; `MirrorBehind` when the mirror does not come to rest within a minute: it is being made, has no room, or
     /// cannot be written; `Closing`; when the storage, or the directory, cannot be read.
     pub fn verify(&self, proof: &Authorized) -> Result<MirrorReport, EngineError> {
-        self.check(proof, Extent::Whole)
+        allowed(proof)?;
+        let shared = &self.0;
+        let _alone = lock(&shared.verifying);
+        // Looks go on meanwhile with what they know, and then with what is found here.
+        let mut watch = Watch::default();
+        let report = watch.check(&shared.engine.inner, &shared.dir, Some(shared), Extent::Whole)?;
+        watch.used = Some(Instant::now());
+        *lock(&shared.watch) = watch;
+        Ok(report)
     }
 
     /// Compares the files whose inode, length or times are others than at the last look or verification, and answers what
     /// differs by now; of the history, what the last verification found. The first look is at all files. About 200 bytes
-    /// for each file are kept in memory, until nobody has asked for a quarter of an hour.
+    /// for each file are kept in memory, twice as much during a verification, until nobody has asked for a quarter of an
+    /// hour.
     ///
     /// # Errors
     /// As [`MirrorChecks::verify`].
     pub fn look(&self, proof: &Authorized) -> Result<MirrorReport, EngineError> {
-        self.check(proof, Extent::Changed)
-    }
-
-    fn check(&self, proof: &Authorized, extent: Extent) -> Result<MirrorReport, EngineError> {
         allowed(proof)?;
         let shared = &self.0;
         let mut watch = lock(&shared.watch);
-        let report = watch.check(&shared.engine.inner, &shared.dir, Some(shared), extent);
+        let report = watch.check(&shared.engine.inner, &shared.dir, Some(shared), Extent::Changed);
         watch.used = Some(Instant::now());
         report
     }
