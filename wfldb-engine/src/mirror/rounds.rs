@@ -201,31 +201,11 @@ impl Rounds {
         Ok(if more { Step::More } else { Step::Done })
     }
 
-    /// Whether the mirror may come to rest, or is there.
-    pub(crate) fn may_stand(&self) -> bool {
-        !self.changed || self.is_rest_due()
-    }
-
-    /// Comes to where every file is what one state says, and answers that state; `None`: there is more to do first.
-    pub(crate) fn stand(&mut self) -> Result<Option<(State, Cursor)>, Failure> {
-        self.check_end()?;
-        let state = State::of(&self.inner);
-        let is_there = self.follow_in(&state)? == Step::Done
-            && !self.cursor.buckets.values().any(|bucket| bucket.making.is_some());
-        if !is_there {
-            return Ok(None);
-        }
-        if self.changed {
-            self.rest()?;
-        }
-        Ok(Some((state, self.cursor.clone())))
-    }
-
     fn follow(&mut self) -> Result<Step, Failure> {
         self.follow_in(&State::of(&self.inner))
     }
 
-    fn follow_in(&mut self, state: &State) -> Result<Step, Failure> {
+    pub(super) fn follow_in(&mut self, state: &State) -> Result<Step, Failure> {
         let after = LogPosition::new(self.cursor.position);
         let run = match state.run(after, self.history.is_some()) {
             Ok(Some(run)) => run,

@@ -9,9 +9,10 @@ use wfldb_core::mirror::bucket_dir;
 use wfldb_core::name::ObjectKey;
 
 use super::held::Standing;
+use super::pass::{Place, Watch};
 use super::table::Kind;
 use super::view::View;
-use super::{MirrorFault, MirrorHead, Place, Watch};
+use super::{MirrorFault, MirrorHead};
 use crate::error::EngineError;
 use crate::mirror::git::{GitError, Inspection, is_recorded};
 use crate::mirror::root::{ROOT, own_key};

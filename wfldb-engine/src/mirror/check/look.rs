@@ -12,9 +12,10 @@ use wfldb_core::mirror::Manifest;
 use wfldb_core::object::BucketKind;
 
 use super::held::Standing;
+use super::pass::Watch;
 use super::table::{Kind, Stamp, kind_of};
 use super::view::{Due, View, WHOLE_BYTES_MAX};
-use super::{MirrorFault, Watch, document};
+use super::{MirrorFault, document};
 use crate::error::EngineError;
 use crate::mirror::root::{root, signers};
 use crate::mirror::state::{DELETED, META, METADATA, MirrorContent};
@@ -106,7 +107,7 @@ impl Watch {
             Due::Unknown => (None, Verdict::Same),
             Due::Unreadable(why) => (None, Verdict::Differs(MirrorFault::Unreadable, why)),
             Due::Root => {
-                let verdict = match self.bytes(tree, path, kind)? {
+                let verdict = match Self::bytes(tree, path, kind)? {
                     Ok(found) => self.root(view, &found, standing)?,
                     Err(verdict) => verdict,
                 };
@@ -117,7 +118,7 @@ impl Watch {
             Due::Signers if !view.inner().dir().join("keys/node.key").exists() => (None, Verdict::Same),
             Due::Signers => {
                 let expected = signers(view.inner())?;
-                let verdict = match self.bytes(tree, path, kind)? {
+                let verdict = match Self::bytes(tree, path, kind)? {
                     Ok(found) if found == expected => Verdict::Same,
                     Ok(_) => differs(MirrorFault::Signature, "it names other keys than the store's"),
                     Err(verdict) => verdict,
@@ -127,7 +128,7 @@ impl Watch {
             Due::Manifest(dir) => (None, self.manifest(view, tree, &dir, path, kind, standing)?),
             Due::File(row, file) => match file.content {
                 MirrorContent::Whole(expected) => {
-                    let verdict = match self.bytes(tree, path, kind)? {
+                    let verdict = match Self::bytes(tree, path, kind)? {
                         Ok(found) => in_words(view, &row, path, &expected, &found),
                         Err(verdict) => verdict,
                     };
@@ -139,7 +140,7 @@ impl Watch {
     }
 
     /// The bytes of a file that should be there, or what is wrong with it.
-    fn bytes(&self, tree: &Tree, path: &str, kind: Kind) -> Result<Result<Vec<u8>, Verdict>, EngineError> {
+    fn bytes(tree: &Tree, path: &str, kind: Kind) -> Result<Result<Vec<u8>, Verdict>, EngineError> {
         match kind {
             Kind::Absent => Ok(Err(missing(tree, path)?)),
             Kind::Other(what) => Ok(Err(differs(MirrorFault::WrongType, what))),
@@ -279,7 +280,7 @@ impl Watch {
         if expected.is_empty() {
             return Ok(strange(kind));
         }
-        Ok(match self.bytes(tree, path, kind)? {
+        Ok(match Self::bytes(tree, path, kind)? {
             Ok(found) => manifest_in_words(&expected, &found),
             Err(verdict) => verdict,
         })

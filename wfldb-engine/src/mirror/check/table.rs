@@ -31,7 +31,6 @@ impl Stamp {
     #[expect(
         clippy::useless_conversion,
         clippy::cast_possible_wrap,
-        clippy::allow_attributes,
         reason = "the types are those of the machine"
     )]
     fn of(stat: &Stat) -> Self {
@@ -202,7 +201,9 @@ impl Table {
             let kind = if entry.is_dir && path.split('/').count() > DEPTH_MAX {
                 Kind::Other("it is a directory where a mirror has none")
             } else if entry.is_dir {
-                dirs.as_mut().map(|dirs| dirs.push(path));
+                if let Some(dirs) = &mut dirs {
+                    dirs.push(path);
+                }
                 continue;
             } else {
                 match statat(&open, &*entry.name, AtFlags::SYMLINK_NOFOLLOW) {

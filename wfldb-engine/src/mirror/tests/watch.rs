@@ -112,7 +112,7 @@ fn until_found(checks: &MirrorChecks, what: &str, expected: &[(MirrorFault, &str
             report.findings
         );
     }
-    panic!("{what}: {:?} was not found", expected);
+    panic!("{what}: {expected:?} was not found");
 }
 
 /// DEFECT: a change that is on its way is taken for a difference.
