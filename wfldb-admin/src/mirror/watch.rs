@@ -245,10 +245,9 @@ impl Asked {
 
 /// Adds what was found in one of several mirrors.
 fn add(all: &mut Value, name: &str, report: &Value) {
-    let found = findings(report).cloned().map(|mut finding| {
-        let path = format!("{name}{}", parts(&finding)[1]);
-        finding["path"] = path.into();
-        finding
+    let found = findings(report).map(|finding| {
+        let [kind, path, detail] = parts(finding);
+        json!({"kind": kind, "path": format!("{name}{path}"), "detail": detail})
     });
     if let Some(all) = all["findings"].as_array_mut() {
         all.extend(found);

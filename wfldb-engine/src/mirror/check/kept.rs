@@ -53,7 +53,7 @@ impl MirrorChecks {
 
     /// Compares the files whose inode, length or times are others than at the last look or verification, and answers what
     /// differs by now; of the history, what the last verification found. The first look is at all files. About 200 bytes
-    /// for each file are kept in memory, twice as much during a verification, until nobody has asked for a quarter of an
+    /// for each file are kept in memory, up to three times as much during a verification, until nobody has asked for a quarter of an
     /// hour.
     ///
     /// # Errors
