@@ -182,7 +182,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => backups::backup(args),
         Command::Restore(args) => backups::restore(&args),
         Command::Verify(args) => store::verify(args),
-        Command::Mirror(command) => mirror::run(*command),
+        Command::Mirror(command) => mirror::run(*command, arguments.json),
         Command::Revoke(args) => revoke::revoke(args),
         Command::Revoked(args) => revoke::revoked(args),
         Command::Stats(args) => store::stats(args),

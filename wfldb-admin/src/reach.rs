@@ -69,6 +69,18 @@ pub(crate) fn connected<T>(
     reach: Reach,
     ask: impl AsyncFnOnce(&Client) -> Result<T, wfldb_client::Error>,
 ) -> Result<T, Error> {
+    let client = client(reach)?;
+    Ok(runtime()?.block_on(ask(&client))?)
+}
+
+/// What a command waits with.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::Usage(format!("cannot start: {error}")))
+}
+
+/// Whoever asks a running server, as [`connected`] finds its profile.
+pub(crate) fn client(reach: Reach) -> Result<Client, Error> {
     let options = reach.options()?;
     let file = reach.profile.or_else(|| {
         wfldb_client::profile::default_path(
@@ -77,10 +89,5 @@ pub(crate) fn connected<T>(
         )
     });
     let file = file.ok_or_else(|| Error::Usage("no profile: give --profile FILE".to_owned()))?;
-    let client = Client::with_options(Profile::load(&file)?, options);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Usage(format!("cannot start: {error}")))?;
-    Ok(runtime.block_on(ask(&client))?)
+    Ok(Client::with_options(Profile::load(&file)?, options))
 }

@@ -82,6 +82,25 @@ impl Client {
         parse(&self.admin("verify").await?)
     }
 
+    /// Has every file of the mirror that the server keeps compared with the store, and its history; what is merely on its
+    /// way is no difference. Answers the verdict as the server gives it, with the members `sound` and `findings`; returns
+    /// when it is done.
+    ///
+    /// # Errors
+    /// `Api` (`NoMirror`, `MirrorBehind`), `Transport`.
+    pub async fn verify_mirror(&self) -> Result<Value, Error> {
+        parse(&self.admin("mirror-verify").await?)
+    }
+
+    /// Has those files of the mirror compared that are not as they were at the last look or verification. Answers all that
+    /// differs by now, as [`Client::verify_mirror`]; of the history, what the last verification found.
+    ///
+    /// # Errors
+    /// As [`Client::verify_mirror`].
+    pub async fn look_at_mirror(&self) -> Result<Value, Error> {
+        parse(&self.admin("mirror-look").await?)
+    }
+
     async fn admin(&self, work: &'static str) -> Result<Bytes, Error> {
         let mut call = Call::new(Method::Post, "/v1/_admin".to_owned());
         call.headers

@@ -219,6 +219,9 @@ pub enum EngineError {
     /// The evidence of the change is gone, and with it what opens its leaf.
     #[error("the evidence was erased")]
     EvidenceErased,
+    /// The mirror does not come to where its files can be compared: it is being made, has no room, or cannot be written.
+    #[error("the mirror does not come to rest")]
+    MirrorBehind,
     /// Another backup is being made in that place.
     #[error("another backup is being made in that place")]
     BackupRunning,
@@ -316,6 +319,7 @@ impl EngineError {
             | Self::Closing
             | Self::NoCheckpoint
             | Self::NoNodeKey
+            | Self::MirrorBehind
             | Self::LinksFull => Kind::Unavailable,
         }
     }
@@ -428,6 +432,7 @@ impl EngineError {
             Self::NoCheckpoint => "NoCheckpoint",
             Self::OutsideTree => "OutsideTree",
             Self::EvidenceErased => "EvidenceErased",
+            Self::MirrorBehind => "MirrorBehind",
             Self::BackupRunning => "BackupRunning",
             Self::BackupFull => "BackupFull",
             Self::BackupFailed(_) => "BackupFailed",

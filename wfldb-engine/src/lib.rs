@@ -65,11 +65,11 @@ pub use self::engine::{Engine, Health};
 pub use self::error::EngineError;
 pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::mirror::{
-    EditedObject, FileChange, Mirror, MirrorBatch, MirrorContent, MirrorError, MirrorFault, MirrorFile,
-    MirrorFinding, MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport, MirrorSource,
-    MirrorState, MirrorStatus, MirrorView, MirroredBucket, MirroredFile, MirroredObject, Rebuilt,
-    SHARD_ABOVE_KEYS, SaidOfObject, SourceError, SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport,
-    Written,
+    EditedObject, FileChange, Mirror, MirrorBatch, MirrorChecks, MirrorContent, MirrorError, MirrorFault,
+    MirrorFile, MirrorFinding, MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport,
+    MirrorSource, MirrorState, MirrorStatus, MirrorView, MirrorWatch, MirroredBucket, MirroredFile,
+    MirroredObject, Rebuilt, SHARD_ABOVE_KEYS, SaidOfObject, SourceError, SyncConflict, SyncError, SyncNamed,
+    SyncOptions, SyncReport, Written,
 };
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,

@@ -117,6 +117,8 @@ pub(crate) enum Fault {
     NoSuchVersion,
     #[error("the bucket has no schema")]
     NoSchema,
+    #[error("this server keeps no mirror")]
+    NoMirror,
     #[error("this server takes no backups: it was started without --backup-dir")]
     BackupNotConfigured,
     #[error("the path is not below the directory that this server allows, or goes through a link")]
@@ -181,7 +183,7 @@ impl Fault {
             Self::BodyTimeout => Kind::Timeout,
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
-            Self::NoSuchVersion | Self::NoSchema => Kind::NotFound,
+            Self::NoSuchVersion | Self::NoSchema | Self::NoMirror => Kind::NotFound,
             Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
             Self::Search(error) => error.kind(),
             Self::Engine(error) => error.kind(),
@@ -237,6 +239,7 @@ impl Fault {
             Self::Precondition => "PreconditionFailed",
             Self::NoSuchVersion => "NoSuchVersion",
             Self::NoSchema => "NoSuchSchema",
+            Self::NoMirror => "NoMirror",
             Self::BackupNotConfigured => "BackupNotConfigured",
             Self::BackupPath => "BackupPathNotAllowed",
             Self::Search(error) => error.code(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use wfldb_engine::{Engine, EngineError, Mirror, MirrorError, MirrorOptions, MirrorStatus};
+use wfldb_engine::{Engine, EngineError, Mirror, MirrorChecks, MirrorError, MirrorOptions, MirrorStatus};
 
 /// Where the server keeps a mirror.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,5 +52,11 @@ impl Mirroring {
     pub(crate) fn status(&self) -> Option<MirrorStatus> {
         let mirror = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         mirror.as_ref().map(Mirror::status)
+    }
+
+    /// What looks at it, if there is one.
+    pub(crate) fn checks(&self) -> Option<MirrorChecks> {
+        let mirror = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        mirror.as_ref().map(Mirror::checks)
     }
 }

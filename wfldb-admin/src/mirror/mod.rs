@@ -4,6 +4,7 @@ mod import;
 mod rebuild;
 mod sync;
 mod verify;
+mod watch;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,9 +20,12 @@ use crate::Done;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mirror {
-    /// Compare every file of a mirror with its store: contents, signatures, manifests, the history in git; exit code 1 when
-    /// anything differs, and what
+    /// Compare every file of a mirror with its store: contents, signatures, manifests, the history in git; of a running
+    /// server, while it writes, or of a stopped store. Exit code 1 when anything differs, and what
     Verify(verify::Verify),
+    /// Do so continuously: name each difference once when it appears and once when it is gone, one line each, until SIGINT
+    /// or SIGTERM. Exit code 1 when anything differs then
+    Watch(watch::Watch),
     /// Take edits of files as new versions, through a running server, and name or delete what was removed; exit code 1 when
     /// people have to decide
     Import(import::Import),
@@ -32,9 +36,10 @@ pub(crate) enum Mirror {
     Sync(sync::Sync),
 }
 
-pub(crate) fn run(command: Mirror) -> Result<Done, Error> {
+pub(crate) fn run(command: Mirror, json: bool) -> Result<Done, Error> {
     match command {
-        Mirror::Verify(args) => verify::verify(&args),
+        Mirror::Verify(args) => verify::verify(args),
+        Mirror::Watch(args) => watch::watch(args, json),
         Mirror::Import(args) => import::import(args),
         Mirror::Rebuild(args) => rebuild::rebuild(&args),
         Mirror::Sync(args) => sync::sync(args),

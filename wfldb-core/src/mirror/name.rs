@@ -10,7 +10,8 @@
 //!   letter in the lowest bit. In lower case it still differs from that of any other key.
 //! - A name that would be long is its beginning, `++`, and SHA-256 of the key in hexadecimal.
 //!
-//! No name is read back: a document has its key in `_id`, an object in what stands beside it.
+//! Whoever takes files back reads no name: a document has its key in `_id`, an object in what stands beside it. Whoever
+//! checks them does, to know what a file should be.
 
 use sha2::{Digest as _, Sha256};
 
@@ -67,6 +68,57 @@ impl FileName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The key whose file has this name; `None` for what is no key's, and for a name that was cut.
+    #[must_use]
+    pub fn key(name: &str, kind: FileKind) -> Option<ObjectKey> {
+        let spelled = stem(name, kind)?.split('+').next().unwrap_or_default();
+        let key = String::from_utf8(unescaped(spelled)?).ok()?;
+        let key = ObjectKey::parse(&key).ok()?;
+        // Each key has one spelling.
+        (Self::of(&key, kind).0 == name).then_some(key)
+    }
+
+    /// What the key of a name that was cut begins with; `None` for any other name.
+    #[must_use]
+    pub fn beginning(name: &str, kind: FileKind) -> Option<String> {
+        let (beginning, hash) = stem(name, kind)?.split_once("++")?;
+        // So much is left of each name that is cut, or three bytes less.
+        let fits = (BEGINNING_BYTES_MAX - 2..=BEGINNING_BYTES_MAX).contains(&beginning.len());
+        hex::decode_array::<32>(hash).ok().filter(|_| fits)?;
+        let bytes = unescaped(beginning)?;
+        let whole = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
+        };
+        Some(whole.to_owned())
+    }
+}
+
+/// The name without what stands behind it for its kind.
+fn stem(name: &str, kind: FileKind) -> Option<&str> {
+    match kind {
+        FileKind::Document => name.strip_suffix(".json"),
+        FileKind::Object => Some(name),
+    }
+}
+
+/// The bytes that [`escaped`] spelled.
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            let [byte] = hex::decode_array::<1>(digits).ok()?;
+            bytes.push(byte);
+            rest = rest.get(2..)?;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    Some(bytes)
 }
 
 /// One of the 256 directories that the files of a large bucket are spread over: the first byte of SHA-256 of the key.

@@ -145,6 +145,29 @@ proptest! {
         }
     }
 
+    /// Defects it catches: a file that is taken for another key's, or for no key's.
+    #[test]
+    fn a_name_leads_back_to_its_key_and_nothing_else_does(
+        key in prop_oneof![hostile(), "\\PC{1,64}", "[äA]{60,300}"],
+        strange in "[a%+.2fA]{0,12}",
+    ) {
+        let Ok(key) = ObjectKey::parse(&key) else { return Ok(()) };
+        for kind in KINDS {
+            let name = FileName::of(&key, kind);
+            match FileName::beginning(name.as_str(), kind) {
+                None => prop_assert_eq!(FileName::key(name.as_str(), kind), Some(key.clone())),
+                Some(beginning) => {
+                    prop_assert!(key.as_str().starts_with(&beginning) && beginning.len() >= 30);
+                    prop_assert_eq!(FileName::key(name.as_str(), kind), None);
+                }
+            }
+            if let Some(key) = FileName::key(&strange, kind) {
+                prop_assert_eq!(FileName::of(&key, kind).as_str().to_owned(), strange.clone());
+            }
+            prop_assert_eq!(FileName::beginning(&strange, kind), None);
+        }
+    }
+
     /// Defects it catches: a string whose bytes are taken for structure; two spellings of one document.
     #[test]
     fn pretty_says_the_same(text in prop_oneof![Just("{}"), Just(r#"{"a":[],"b":{"c":"x\"y\\","d":[1,{"e":null}]}}"#), Just(r#"{"a\\":"{[,:]}","b":-1.5e-7}"#)], extra in "\\PC{0,20}") {

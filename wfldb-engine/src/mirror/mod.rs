@@ -29,6 +29,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,7 +38,8 @@ use std::time::{Duration, Instant};
 
 use wfldb_core::id::LogPosition;
 
-pub use self::check::{MirrorFault, MirrorFinding, MirrorHead, MirrorReport};
+use self::check::{Ask, Watch};
+pub use self::check::{MirrorChecks, MirrorFault, MirrorFinding, MirrorHead, MirrorReport, MirrorWatch};
 pub use self::edited::{EditedObject, SaidOfObject, Written};
 pub use self::error::MirrorError;
 use self::git::{GitKeeper, GitOrders};
@@ -123,6 +125,12 @@ pub(crate) struct Shared {
     status: Mutex<MirrorStatus>,
     published: Condvar,
     points: Points,
+    /// Whoever waits for the mirror to stand still.
+    asks: Mutex<VecDeque<Ask>>,
+    /// What is known of the files from one look to the next.
+    watch: Mutex<Watch>,
+    /// One verification goes on at a time.
+    verifying: Mutex<()>,
 }
 
 /// What wakes and ends the thread. It holds nothing of the store: whoever commits rings it.
@@ -212,6 +220,9 @@ impl Mirror {
             status: Mutex::default(),
             published: Condvar::new(),
             points,
+            asks: Mutex::default(),
+            watch: Mutex::default(),
+            verifying: Mutex::default(),
         });
         // Whether the directory may be used is asked once more when the work begins.
         match Rounds::open(

@@ -6,11 +6,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use wfldb_core::id::LogPosition;
 
+use super::cursor::Cursor;
 use super::error::Failure;
 use super::history::MirrorBatch;
 use super::point::Point;
 use super::root::{ROOT, SIGNERS, root, signers};
-use super::rounds::{BETWEEN_RESTS, REST_PART, Rounds};
+use super::rounds::{BETWEEN_RESTS, REST_PART, Rounds, Step};
+use super::state::State;
 
 impl Rounds {
     /// When the next rest point may come, if something was written since the last.
@@ -23,6 +25,26 @@ impl Rounds {
     pub(super) fn is_rest_due(&self) -> bool {
         let due = self.next_rest().is_some_and(|at| at <= Instant::now());
         due || self.manifests.is_full() || self.batch.is_large()
+    }
+
+    /// Whether the mirror may come to rest, or is there.
+    pub(crate) fn may_stand(&self) -> bool {
+        !self.changed || self.is_rest_due()
+    }
+
+    /// Comes to where every file is what one state says, and answers that state; `None`: there is more to do first.
+    pub(crate) fn stand(&mut self) -> Result<Option<(State, Cursor)>, Failure> {
+        self.check_end()?;
+        let state = State::of(&self.inner);
+        let is_there = self.follow_in(&state)? == Step::Done
+            && !self.cursor.buckets.values().any(|bucket| bucket.making.is_some());
+        if !is_there {
+            return Ok(None);
+        }
+        if self.changed {
+            self.rest()?;
+        }
+        Ok(Some((state, self.cursor.clone())))
     }
 
     /// Comes to rest.

@@ -207,13 +207,16 @@ impl Rounds {
     }
 
     fn follow(&mut self) -> Result<Step, Failure> {
-        let state = State::of(&self.inner);
+        self.follow_in(&State::of(&self.inner))
+    }
+
+    pub(super) fn follow_in(&mut self, state: &State) -> Result<Step, Failure> {
         let after = LogPosition::new(self.cursor.position);
         let run = match state.run(after, self.history.is_some()) {
             Ok(Some(run)) => run,
             Ok(None) => return Ok(Step::Done),
             Err(EngineError::TooOld) => {
-                self.begin_anew(&state)?;
+                self.begin_anew(state)?;
                 return Ok(Step::More);
             }
             Err(error) => return Err(error.into()),
@@ -232,14 +235,14 @@ impl Rounds {
         }
         // What had a name before is gone by now.
         for row in rows.values() {
-            self.keep_bucket(&state, row)?;
+            self.keep_bucket(state, row)?;
         }
         self.save_buckets()?;
         for (bucket, keys) in &run.keys {
             let Some(row) = rows.get(bucket) else { continue };
             for key in keys {
                 self.check_end()?;
-                self.write_key(&state, row, key)?;
+                self.write_key(state, row, key)?;
             }
         }
         self.cursor.position = run.upto.get();

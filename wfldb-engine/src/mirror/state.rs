@@ -81,6 +81,10 @@ impl MirrorPlace {
         &self.dir
     }
 
+    pub(crate) fn kind(&self) -> FileKind {
+        self.kind
+    }
+
     /// Whether the files are spread over 256 directories.
     #[must_use]
     pub fn sharded(&self) -> bool {
@@ -144,6 +148,15 @@ impl State {
 
     /// A bucket that is there and is mirrored.
     pub(crate) fn bucket(&self, bucket: &BucketId) -> Result<Option<BucketRow>, EngineError> {
+        Ok(self.named(bucket)?.filter(|row| row.config.is_mirrored()))
+    }
+
+    /// A bucket that is there and is not mirrored.
+    pub(crate) fn unmirrored(&self, bucket: &BucketId) -> Result<Option<BucketRow>, EngineError> {
+        Ok(self.named(bucket)?.filter(|row| !row.config.is_mirrored()))
+    }
+
+    fn named(&self, bucket: &BucketId) -> Result<Option<BucketRow>, EngineError> {
         let Some(row) = self.snapshot.get(Space::Meta, &key::bucket_row(bucket))? else {
             return Ok(None);
         };
@@ -151,7 +164,7 @@ impl State {
         // A deleted bucket has lost its name before its rows go.
         let named = self.snapshot.get(Space::Meta, &key::bucket_name(&row.name))?;
         let is_there = named.is_some_and(|id| *id == *bucket.as_bytes());
-        Ok((is_there && row.config.is_mirrored()).then_some(row))
+        Ok(is_there.then_some(row))
     }
 
     /// All buckets that are mirrored.
@@ -239,6 +252,22 @@ impl State {
                 ]
             }
         })
+    }
+
+    /// Where the files of a key are, as [`State::files`] answers them, without their bytes.
+    pub(crate) fn paths(
+        &self,
+        bucket: &BucketRow,
+        place: &MirrorPlace,
+        object: &ObjectKey,
+    ) -> Result<Vec<String>, EngineError> {
+        let Some((_, deleted)) = self.newest(&bucket.id, object)? else {
+            return Ok(Vec::new());
+        };
+        let dir = place.dir_of(object);
+        let of_state = |path: &String| path.starts_with(DELETED) == deleted;
+        let paths = place.paths_of(object).into_iter().filter(of_state);
+        Ok(paths.map(|path| format!("{dir}/{path}")).collect())
     }
 
     /// The version that a key's files show.

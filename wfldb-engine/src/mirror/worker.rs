@@ -36,6 +36,7 @@ pub(super) fn run(shared: &Shared, history: History) {
     };
     while !shared.bell.has_ended() {
         let began = Instant::now();
+        shared.forget_watch();
         if !work.has_room() {
             shared.publish(|status| status.state = MirrorState::Waiting);
             work.wait_until(began + FOR_ROOM);
@@ -93,6 +94,12 @@ impl Work<'_> {
                 rounds
             }
         };
+        if self.shared.is_asked()
+            && rounds.may_stand()
+            && let Some((state, cursor)) = rounds.stand()?
+        {
+            self.shared.stand(state, cursor);
+        }
         let step = rounds.step()?;
         if self.failures > 0 {
             tracing::info!("the mirror is kept again");

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use tracing::{Instrument as _, debug_span};
 use wfldb_core::encoding::JsonObject;
+use wfldb_engine::MirrorChecks;
 
 use super::{Call, admit, blocking, request, signed, structured, whole_body};
 use crate::app::App;
@@ -23,10 +24,13 @@ struct Asked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Work {
     Compact,
     Verify,
+    /// The mirror that the server keeps, and no other: a request names no directory.
+    MirrorVerify,
+    MirrorLook,
 }
 
 /// `GET /v1/_stats`.
@@ -36,6 +40,10 @@ pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
         respond::json(StatusCode::OK, &app.engine.stats())
     })
     .await
+}
+
+fn checks(app: &App) -> Result<MirrorChecks, Fault> {
+    app.mirror.checks().ok_or(Fault::NoMirror)
 }
 
 /// `POST /v1/_admin`.
@@ -50,6 +58,8 @@ pub(super) async fn admin(call: Call) -> Result<Reply, Fault> {
         let work = move |app: &Arc<App>| match asked.r#do {
             Work::Compact => respond::json(StatusCode::OK, &app.engine.compact(&authorized)?),
             Work::Verify => respond::json(StatusCode::OK, &app.engine.verify(&authorized)?),
+            Work::MirrorVerify => respond::json(StatusCode::OK, &checks(app)?.verify(&authorized)?),
+            Work::MirrorLook => respond::json(StatusCode::OK, &checks(app)?.look(&authorized)?),
         };
         blocking(&app, work).await
     };

@@ -23,7 +23,12 @@ async fn stats_and_admin_are_for_admins_of_the_whole_store() {
         for holder in [&everything_else, &elsewhere] {
             store.send_as(holder, stats()).await.is(403, "Forbidden");
             // Before what is asked for is looked at.
-            for body in [r#"{"do":"verify"}"#, "nonsense"] {
+            for body in [
+                r#"{"do":"verify"}"#,
+                r#"{"do":"mirror-verify"}"#,
+                r#"{"do":"mirror-look"}"#,
+                "nonsense",
+            ] {
                 store.send_as(holder, work(body)).await.is(403, "Forbidden");
             }
         }
@@ -72,6 +77,8 @@ async fn stats_and_admin_are_for_admins_of_the_whole_store() {
             "[]",
             r#"{"do":"forget"}"#,
             r#"{"do":"verify","then":1}"#,
+            r#"{"do":"mirror-verify","mirror":"/etc"}"#,
+            r#"{"do":"MirrorLook"}"#,
             r#"["verify"]"#,
         ] {
             store.send_as(&admin, work(body)).await.is(400, "BadBody");

@@ -82,4 +82,12 @@ pub struct MirrorReport {
     pub findings: Vec<MirrorFinding>,
     /// How many more there are.
     pub findings_omitted: u64,
+    /// Files that changed, or were large, whenever they were looked at: whether they differ is not known yet.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undecided: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde hands it over")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

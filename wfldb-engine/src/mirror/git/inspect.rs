@@ -1,22 +1,24 @@
 //! A history, looked at: whether it is whole, whether every commit is the store's, and what the newest one holds.
 //! Nothing is changed.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use wfldb_core::id::PublicKey;
 use wfldb_core::mirror::{GitId, MirrorCommit};
 use wfldb_core::name::Realm;
 
-use super::pending::is_recorded;
 use super::program::{self, Git, STEADY};
 use super::repository::{self, CONFIG, DETOURS, HEAD};
 use super::{BRANCH, GitError};
 
 /// Commits that are read at once.
 const COMMITS_AT_ONCE: usize = 1000;
+/// Files that are read at once, and the bytes that they come to, where it is more than one.
+const FILES_AT_ONCE: usize = 10_000;
+const BYTES_AT_ONCE: u64 = 32 << 20;
 
 /// A history that is looked at.
 #[derive(Debug)]
@@ -150,52 +152,71 @@ impl Inspection {
         }
     }
 
-    /// Compares a tree with files of the mirror in `mirror`: which differ, and how.
-    pub(crate) fn compare(
+    /// The last change that the newest commit has, as it says itself; `None`: there is no commit that says so.
+    pub(crate) fn position(&self) -> Result<Option<u64>, GitError> {
+        let newest = repository::branch(&self.git, STEADY)?;
+        let opened = newest.and_then(|(_, object)| MirrorCommit::open(&object));
+        Ok(opened.map(|(commit, _)| commit.sequences.1))
+    }
+
+    /// Hands every file of a tree to `each`: its path, how long it is, and SHA-256 of its bytes.
+    pub(crate) fn each_file(
         &self,
         tree: GitId,
-        mirror: &Path,
-        files: Vec<(String, u64)>,
-    ) -> Result<Vec<(String, String)>, GitError> {
+        mut each: impl FnMut(String, u64, [u8; 32]),
+    ) -> Result<(), GitError> {
         let tree = tree.to_string();
-        let listed = self
-            .git
-            .run(&["ls-tree", "-r", "-z", "--full-tree", &tree], STEADY, |_| Ok(()))?;
+        let arguments = ["ls-tree", "-r", "-z", "-l", "--full-tree", &tree];
+        let listed = self.git.run(&arguments, STEADY, |_| Ok(()))?;
         let listed = String::from_utf8_lossy(&listed).into_owned();
-        let mut recorded: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut files = Vec::new();
         for line in listed.split_terminator('\0') {
-            // <mode> blob <id> TAB <path>
-            if let Some((head, path)) = line.split_once('\t') {
-                recorded.insert(path, head.strip_prefix("100644 blob ").unwrap_or(head));
+            // <mode> blob <id> <length> TAB <path>
+            let Some((head, path)) = line.split_once('\t') else {
+                continue;
+            };
+            let file = head
+                .strip_prefix("100644 blob ")
+                .and_then(|file| file.split_once(' '));
+            let file = file.and_then(|(id, len)| Some((GitId::parse(id)?, len.trim().parse::<u64>().ok()?)));
+            match file {
+                Some((id, len)) => files.push((path, id, len)),
+                // No file of a mirror has other bytes than its own.
+                None => each(path.to_owned(), 0, [0; 32]),
             }
         }
-        let mirror = mirror.canonicalize().map_err(GitError::io(mirror))?;
-        // Names with other characters are not the mirror's, and found as such.
-        let plain = |path: &str| path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-        let files: Vec<String> = files
-            .into_iter()
-            .filter(|(path, len)| is_recorded(path, *len) && plain(path))
-            .map(|(path, _)| path)
-            .collect();
-        let arguments = ["hash-object", "--no-filters", "--stdin-paths"];
-        let hashed = self.git.run(&arguments, STEADY, |input| {
-            files.iter().try_for_each(|path| {
-                let path = format!("{}\n", mirror.join(path).display());
-                input.write_all(path.as_bytes())
-            })
-        })?;
-        let hashed = String::from_utf8_lossy(&hashed).into_owned();
-        let mut differing = Vec::new();
-        for (path, id) in files.iter().zip(hashed.lines()) {
-            match recorded.remove(path.as_str()) {
-                Some(recorded) if recorded == id => {}
-                Some(_) => differing.push((path.clone(), "the newest commit has other bytes".to_owned())),
-                None => differing.push((path.clone(), "the newest commit does not have it".to_owned())),
+        let mut rest = files.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let count = rest.iter().take_while(|(_, _, len)| {
+                let first = bytes == 0;
+                bytes += len + 1;
+                first || bytes <= BYTES_AT_ONCE
+            });
+            let (some, others) = rest.split_at(count.take(FILES_AT_ONCE).count());
+            rest = others;
+            let mut asked = String::new();
+            for (_, id, _) in some {
+                let _ = writeln!(asked, "{id}");
+            }
+            let answer = self.git.run(&["cat-file", "--batch"], STEADY, |input| {
+                input.write_all(asked.as_bytes())
+            })?;
+            let mut answer = answer.as_slice();
+            for (path, id, len) in some {
+                // <id> blob <length> LF <bytes> LF
+                let head = format!("{id} blob {len}\n");
+                let object = answer.strip_prefix(head.as_bytes());
+                let len_bytes = usize::try_from(*len).unwrap_or(usize::MAX);
+                let bytes = object.and_then(|object| object.get(..len_bytes));
+                let bytes = bytes.ok_or_else(|| GitError::Failed {
+                    command: "cat-file".to_owned(),
+                    reason: format!("{id} is missing"),
+                })?;
+                each((*path).to_owned(), *len, Sha256::digest(bytes).into());
+                answer = answer.get(head.len() + len_bytes + 1..).unwrap_or_default();
             }
         }
-        for path in recorded.into_keys() {
-            differing.push((path.to_owned(), "only the newest commit has it".to_owned()));
-        }
-        Ok(differing)
+        Ok(())
     }
 }

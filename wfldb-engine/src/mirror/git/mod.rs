@@ -33,6 +33,7 @@ pub(crate) use self::import::{Content, GitChange};
 pub(crate) use self::inspect::Inspection;
 pub(crate) use self::keeper::{GitKeeper, GitOrders};
 pub(crate) use self::past::Past;
+pub(crate) use self::pending::is_recorded;
 use self::program::{Git, QUICK, STEADY};
 pub(crate) use self::remote::{Fetched, Remote, TreeChange};
 use self::repack::Repack;

@@ -200,7 +200,8 @@ impl Remote {
         ];
         arguments.extend(bases.iter().map(String::as_str));
         arguments.push("--");
-        arguments.extend(paths);
+        let literal: Vec<String> = paths.iter().map(|path| format!(":(literal){path}")).collect();
+        arguments.extend(literal.iter().map(String::as_str));
         let listed = self.git.run(&arguments, STEADY, |_| Ok(()))?;
         let changes = raw_changes(&listed)?.into_iter();
         Ok(changes

@@ -14,3 +14,4 @@ mod sync;
 mod sync_hostile;
 mod tampered;
 mod thread;
+mod watch;

@@ -21,7 +21,7 @@ use crate::mirror::rounds::{Rounds, Step};
 use crate::mirror::state::State;
 use crate::mirror::{MirrorContent, MirrorFile};
 use crate::tests::{object, options};
-use crate::{Engine, EngineError, MemoryStorage, PutOutcome};
+use crate::{Engine, EngineError, EngineOptions, MemoryStorage, PutOutcome};
 
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -36,11 +36,20 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn new() -> Self {
+        Self::with(options())
+    }
+
+    /// With the machine's clock, as files have it.
+    pub(super) fn in_real_time() -> Self {
+        Self::with(EngineOptions::default().without_floor())
+    }
+
+    fn with(options: EngineOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("data")).unwrap();
         let storage = MemoryStorage::new();
         let engine =
-            Engine::with_storage(Arc::new(storage.clone()), &dir.path().join("data"), options()).unwrap();
+            Engine::with_storage(Arc::new(storage.clone()), &dir.path().join("data"), options).unwrap();
         Self {
             dir,
             engine,

@@ -16,7 +16,6 @@ use crate::tests::options;
 use crate::{Engine, FindingKind as K, MirrorFault as F, Space as S};
 
 const DOCS: &str = "docs/MANIFEST.sha256";
-const FILES: &str = "files/MANIFEST.sha256";
 const TILE: &str = "log/tile/0/000.p/11";
 const ENTRIES: &str = "log/tile/entries/000.p/11";
 
@@ -33,7 +32,7 @@ fn on_versions() -> Vec<Attack> {
                 let (key, value) = to.heads().remove(0);
                 to.set(S::Heads, &key, Some(value.slice(..40)));
             },
-            &[(F::Added, A), (F::Manifest, DOCS), (F::Unreadable, "docs")],
+            &[(F::Unreadable, A)],
             &[K::Head, K::Index],
         ),
         (
@@ -90,18 +89,13 @@ fn on_versions() -> Vec<Attack> {
         (
             "a document says something else",
             |to, _| to.say("\"n\":2", "\"n\":9"),
-            &[(F::Added, A), (F::Manifest, DOCS), (F::Unreadable, "docs")],
+            &[(F::Unreadable, A)],
             &[K::Body, K::Index],
         ),
         (
             "an object has other bytes",
             |to, _| to.say("bytes of", "Bytes of"),
-            &[
-                (F::Added, "files/.meta/x.json"),
-                (F::Added, "files/x"),
-                (F::Manifest, FILES),
-                (F::Unreadable, "files"),
-            ],
+            &[(F::Unreadable, "files/.meta/x.json"), (F::Unreadable, "files/x")],
             &[K::Body],
         ),
     ]
@@ -225,7 +219,7 @@ fn on_the_log() -> Vec<Attack> {
 }
 
 fn on_chunks() -> Vec<Attack> {
-    const LARGE: &[(F, &str)] = &[(F::Manifest, FILES), (F::Unreadable, "files/large")];
+    const LARGE: &[(F, &str)] = &[(F::Unreadable, "files/large")];
     vec![
         (
             "a chunk was edited",
@@ -260,11 +254,7 @@ fn on_chunks() -> Vec<Attack> {
                 fs::copy(&chunks[1], &chunks[0]).unwrap();
                 fs::write(&chunks[1], bytes).unwrap();
             },
-            &[
-                (F::Manifest, FILES),
-                (F::Unreadable, "files/large"),
-                (F::Unreadable, "files/other"),
-            ],
+            &[(F::Unreadable, "files/large"), (F::Unreadable, "files/other")],
             &[K::Chunk],
         ),
     ]
