@@ -26,6 +26,7 @@ mod mirror;
 mod mirror_back;
 mod mirror_commit;
 mod mirror_kill;
+mod mirror_sync;
 mod mirror_watch;
 mod mixed;
 mod revocation;

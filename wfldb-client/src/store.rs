@@ -101,11 +101,30 @@ impl Client {
         parse(&self.admin("mirror-look").await?)
     }
 
+    /// Has the store brought together with others through the git remote that the server was started with. `how` is the
+    /// member `sync` of the request: `strategy`, `ours`, `theirs`, `dry_run`. Answers what came of it as the server gives
+    /// it, with the members `settled`, `conflicts`, `undecided`, `refused` and `pushed`; returns when it is done. Asked for
+    /// twice, the second does what is left.
+    ///
+    /// # Errors
+    /// `Api` (`NoMirror`, `SyncNotConfigured`, `SyncUntrusted`, `SyncFailed`, `MirrorBehind`), `Transport`.
+    pub async fn sync_mirror(&self, how: &Value) -> Result<Value, Error> {
+        parse(
+            &self
+                .admin_with(&json!({"do": "mirror-sync", "sync": how}))
+                .await?,
+        )
+    }
+
     async fn admin(&self, work: &'static str) -> Result<Bytes, Error> {
+        self.admin_with(&json!({"do": work})).await
+    }
+
+    async fn admin_with(&self, asked: &Value) -> Result<Bytes, Error> {
         let mut call = Call::new(Method::Post, "/v1/_admin".to_owned());
         call.headers
             .push(("content-type".to_owned(), "application/json".to_owned()));
-        call.source = Source::of_bytes(json!({"do": work}).to_string().into());
+        call.source = Source::of_bytes(asked.to_string().into());
         call.safety = Safety::Idempotent;
         call.silence_max = ADMIN_SILENCE_MAX;
         self.caller.send(&call).await?.bytes().await

@@ -67,9 +67,9 @@ pub use self::index::{IndexDefined, IndexInfo, IndexProgress};
 pub use self::mirror::{
     EditedObject, FileChange, Mirror, MirrorBatch, MirrorChecks, MirrorContent, MirrorError, MirrorFault,
     MirrorFile, MirrorFinding, MirrorHead, MirrorHistory, MirrorOptions, MirrorPlace, MirrorReport,
-    MirrorSource, MirrorState, MirrorStatus, MirrorView, MirrorWatch, MirroredBucket, MirroredFile,
-    MirroredObject, Rebuilt, SHARD_ABOVE_KEYS, SaidOfObject, SourceError, SyncConflict, SyncError, SyncNamed,
-    SyncOptions, SyncReport, Written,
+    MirrorSource, MirrorState, MirrorStatus, MirrorSyncs, MirrorView, MirrorWatch, MirroredBucket,
+    MirroredFile, MirroredObject, Rebuilt, SHARD_ABOVE_KEYS, SaidOfObject, SourceError, SyncConflict,
+    SyncError, SyncNamed, SyncOptions, SyncReport, Written,
 };
 pub use self::object::{
     After, BatchAction, BatchOp, BatchOutcome, CopySource, DeleteOutcome, EraseOutcome, FinishedPart,

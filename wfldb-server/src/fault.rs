@@ -123,6 +123,14 @@ pub(crate) enum Fault {
     BackupNotConfigured,
     #[error("the path is not below the directory that this server allows, or goes through a link")]
     BackupPath,
+    #[error("this server brings nothing together: it was started without --mirror-remote")]
+    SyncNotConfigured,
+    #[error(
+        "a store whose key nobody has named to be trusted pushed to the remote, or the remote is no mirror's history"
+    )]
+    SyncUntrusted,
+    #[error("the stores could not be brought together; the server's log says why")]
+    SyncFailed(String),
     #[error(transparent)]
     Search(#[from] SearchFault),
     #[error(transparent)]
@@ -184,7 +192,9 @@ impl Fault {
             Self::Range(_) => Kind::Range,
             Self::Precondition => Kind::Precondition,
             Self::NoSuchVersion | Self::NoSchema | Self::NoMirror => Kind::NotFound,
-            Self::BackupNotConfigured | Self::BackupPath => Kind::Forbidden,
+            Self::BackupNotConfigured | Self::BackupPath | Self::SyncNotConfigured => Kind::Forbidden,
+            Self::SyncUntrusted => Kind::Conflict,
+            Self::SyncFailed(_) => Kind::Unavailable,
             Self::Search(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Panicked => Kind::Internal,
@@ -242,6 +252,9 @@ impl Fault {
             Self::NoMirror => "NoMirror",
             Self::BackupNotConfigured => "BackupNotConfigured",
             Self::BackupPath => "BackupPathNotAllowed",
+            Self::SyncNotConfigured => "SyncNotConfigured",
+            Self::SyncUntrusted => "SyncUntrusted",
+            Self::SyncFailed(_) => "SyncFailed",
             Self::Search(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::Panicked => "Internal",
@@ -269,6 +282,7 @@ impl Fault {
             Self::Fresh(error) => error.reason().into(),
             Self::BeforeStart => "BeforeStart".into(),
             Self::ReplayMark(source) => format!("the replay mark cannot be made durable: {source}").into(),
+            Self::SyncFailed(why) => format!("the stores could not be brought together: {why}").into(),
             Self::Search(SearchFault::Failed(why)) => format!("the full-text index failed: {why}").into(),
             // Of a backup that failed: with the operator's directory in it.
             Self::Engine(error) => error.to_string().into(),

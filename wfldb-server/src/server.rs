@@ -28,7 +28,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::listen::Port;
-use crate::mirror::{MirrorPlace, Mirroring};
+use crate::mirror::{Mirroring, SyncPlace};
 use crate::tls::{Tls, TlsError, TlsFiles};
 use crate::{listen, metrics, tls, watchdog};
 
@@ -176,7 +176,7 @@ impl Server {
             tracing::error!(reason = %unready, "the store takes no writes; reads are served");
         }
         sign_audit_log(&engine, node.as_ref());
-        let mirror = mirrored(&engine, config.mirror.clone()).await?;
+        let mirror = mirrored(&engine, &config).await?;
         let revocations = engine.revocation_view();
         let rates = Rates::new(config.requests_per_key.map(NonZeroU64::get));
         let sessions = Sessions::new(node, Arc::clone(&revocations));
@@ -332,9 +332,14 @@ fn sign_audit_log(engine: &Engine, node: Option<&SecretKey>) {
     }
 }
 
-async fn mirrored(engine: &Engine, place: MirrorPlace) -> Result<Mirroring, StartError> {
-    let engine = engine.clone();
-    let started = tokio::task::spawn_blocking(move || Mirroring::start(&engine, place));
+async fn mirrored(engine: &Engine, config: &Config) -> Result<Mirroring, StartError> {
+    let (engine, place) = (engine.clone(), config.mirror.clone());
+    let trusted = config.mirror_trust.clone();
+    let meets = config
+        .mirror_remote
+        .clone()
+        .map(|remote| SyncPlace { remote, trusted });
+    let started = tokio::task::spawn_blocking(move || Mirroring::start(&engine, place, meets));
     Ok(started.await.map_err(|_| StartError::CutOff)??)
 }
 

@@ -31,8 +31,8 @@ pub(crate) enum Mirror {
     Import(import::Import),
     /// Make a store of a mirror, in a new directory: documents as they were signed, objects, settings, indexes
     Rebuild(rebuild::Rebuild),
-    /// Bring a stopped store together with others through a git remote: fetch, settle what both changed, push; exit code 1
-    /// when people have to decide, and then nothing is pushed
+    /// Bring a store together with others through a git remote: fetch, settle what both changed, push. Through a running
+    /// server, which names the remote, or of a stopped store. Exit code 1 when people have to decide; then nothing is pushed
     Sync(sync::Sync),
 }
 

@@ -50,7 +50,7 @@ use self::rounds::Rounds;
 pub use self::source::{MirrorSource, MirroredBucket, MirroredFile, MirroredObject, SourceError};
 use self::state::State;
 pub use self::state::{MirrorContent, MirrorFile, MirrorPlace, SHARD_ABOVE_KEYS};
-pub use self::sync::{SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport};
+pub use self::sync::{MirrorSyncs, SyncConflict, SyncError, SyncNamed, SyncOptions, SyncReport};
 pub use self::walk::MirrorView;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -157,6 +157,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// As [`Mirror::caught_up`].
+    fn caught_up(&self, at_most: Duration) -> bool {
+        let Ok(mark) = State::of(&self.engine.inner).mark() else {
+            return false;
+        };
+        let deadline = Instant::now() + at_most;
+        let mut status = lock(&self.status);
+        loop {
+            // What a thread says that has done nothing yet is of no store.
+            let is_there = status.state == MirrorState::Following && status.rests > 0;
+            let is_logged = status.log >= mark.leaves || !self.engine.inner.audit.is_signed();
+            if is_there && is_logged && status.position >= mark.position {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.bell.has_ended() {
+                return false;
+            }
+            let waited = self.published.wait_timeout(status, left);
+            status = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn publish(&self, change: impl FnOnce(&mut MirrorStatus)) {
         change(&mut lock(&self.status));
         self.published.notify_all();
@@ -169,9 +192,7 @@ pub struct Mirror {
     /// What keeps the history in git, if it is kept there.
     orders: Option<GitOrders>,
     /// Held by whoever brings the store together with others.
-    syncing: Mutex<()>,
-    /// Nothing speaks with a remote any more.
-    interrupted: Arc<AtomicBool>,
+    syncing: Arc<Mutex<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -252,8 +273,7 @@ impl Mirror {
         Ok(Self {
             shared,
             orders,
-            syncing: Mutex::default(),
-            interrupted: Arc::default(),
+            syncing: Arc::default(),
             thread: Some(thread),
         })
     }
@@ -275,29 +295,11 @@ impl Mirror {
         }
     }
 
-    /// Waits until everything that was committed before the call is in the files and on stable storage, and in the copy of
-    /// the audit log where checkpoints are signed, for so long at most. `false`: it was not.
+    /// Waits until everything that was committed before the call is in the files and on stable storage, for so long at
+    /// most. `false`: it was not.
     #[must_use]
     pub fn caught_up(&self, at_most: Duration) -> bool {
-        let Ok(mark) = State::of(&self.shared.engine.inner).mark() else {
-            return false;
-        };
-        let deadline = Instant::now() + at_most;
-        let mut status = lock(&self.shared.status);
-        loop {
-            // What a thread says that has done nothing yet is of no store.
-            let is_there = status.state == MirrorState::Following && status.rests > 0;
-            let is_logged = status.log >= mark.leaves || !self.shared.engine.inner.audit.is_signed();
-            if is_there && is_logged && status.position >= mark.position {
-                return true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.shared.published.wait_timeout(status, left);
-            status = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.shared.caught_up(at_most)
     }
 }
 

@@ -228,14 +228,13 @@ impl<'a> LogLook<'a> {
             return Ok(newest.clone());
         }
         let (detail, older) = what_of(state, &found, stored)?;
-        match older.filter(|older| published.is_some_and(|published| older.size() >= published)) {
-            // The newest one is on its way.
-            Some(older) => Ok(older),
-            None => {
-                self.find(MirrorFault::Log, &path, &detail);
-                Ok(newest.clone())
-            }
+        // Of a mirror that is being kept, the newest one may be on its way.
+        let is_due = |older: &SignedCheckpoint| published.is_some_and(|published| older.size() >= published);
+        if let Some(older) = older.filter(is_due) {
+            return Ok(older);
         }
+        self.find(MirrorFault::Log, &path, &detail);
+        Ok(newest.clone())
     }
 
     fn tiles(&mut self, state: &State, checkpoint: &SignedCheckpoint) -> Result<(), EngineError> {

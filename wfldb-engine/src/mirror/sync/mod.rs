@@ -8,8 +8,7 @@ mod objects;
 mod report;
 mod theirs;
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wfldb_core::auth::{Authorized, Op, Target};
@@ -20,9 +19,9 @@ use wfldb_core::name::{BucketName, ObjectKey};
 pub use self::error::SyncError;
 pub use self::report::{SyncConflict, SyncReport};
 use self::theirs::Theirs;
-use super::Mirror;
 use super::git::{Fetched, GitError, GitOrders, Remote};
 use super::root::{self, signing_keys};
+use super::{Mirror, Shared, lock};
 use crate::engine::{Engine, Inner};
 use crate::error::EngineError;
 use crate::store::add_node_keys;
@@ -56,6 +55,24 @@ pub struct SyncOptions {
     pub theirs: Vec<SyncNamed>,
     /// Only say what would be done: nothing is written and nothing is pushed.
     pub dry_run: bool,
+}
+
+impl SyncNamed {
+    /// Reads `bucket` or `bucket/key`.
+    ///
+    /// # Errors
+    /// What is wrong with either.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (bucket, key) = match text.split_once('/') {
+            Some((bucket, key)) => (bucket, Some(key)),
+            None => (text, None),
+        };
+        let key = key.map(ObjectKey::parse).transpose();
+        Ok(Self {
+            bucket: BucketName::parse(bucket).map_err(|error| error.to_string())?,
+            key: key.map_err(|error| error.to_string())?,
+        })
+    }
 }
 
 impl SyncOptions {
@@ -105,12 +122,33 @@ impl SyncOptions {
     }
 }
 
-impl Mirror {
-    /// Ends what speaks with a remote, and lets nothing begin to: for a process that ends.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-    }
+/// Brings the store of a mirror together with others. It may be cloned, and does nothing more once the mirror has ended.
+#[derive(Clone)]
+pub struct MirrorSyncs {
+    shared: Arc<Shared>,
+    orders: Option<GitOrders>,
+    syncing: Arc<Mutex<()>>,
+}
 
+impl std::fmt::Debug for MirrorSyncs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MirrorSyncs").finish_non_exhaustive()
+    }
+}
+
+impl Mirror {
+    /// What brings its store together with others.
+    #[must_use]
+    pub fn syncs(&self) -> MirrorSyncs {
+        MirrorSyncs {
+            shared: Arc::clone(&self.shared),
+            orders: self.orders.clone(),
+            syncing: Arc::clone(&self.syncing),
+        }
+    }
+}
+
+impl MirrorSyncs {
     /// Brings the store together with what others pushed to a remote, and pushes what comes of it. Writes go on beside it.
     /// What is left for people to decide is in the report; then nothing is pushed. One at a time. Blocks, for as long as
     /// the network takes too.
@@ -121,15 +159,16 @@ impl Mirror {
     /// until then stays settled.
     #[tracing::instrument(name = "engine::mirror::sync", level = "info", skip_all)]
     pub fn sync(&self, proof: &Authorized, options: &SyncOptions) -> Result<SyncReport, SyncError> {
-        if proof.op() != Op::Admin || *proof.target() != Target::Store {
+        // `_admin` is asked of the store too, by whoever may.
+        if proof.op() != Op::Admin || !matches!(proof.target(), Target::Store | Target::Service(_)) {
             return Err(EngineError::Forbidden.into());
         }
         let orders = self.orders.as_ref().ok_or(SyncError::NoHistory)?;
-        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = lock(&self.syncing);
         let mut sync = Sync {
-            mirror: self,
+            shared: &self.shared,
             inner: &self.shared.engine.inner,
-            remote: Remote::new(&self.shared.dir, &options.remote, &self.interrupted)?,
+            remote: Remote::new(&self.shared.dir, &options.remote, &self.shared.bell.ended)?,
             orders,
             options,
             report: SyncReport::default(),
@@ -145,7 +184,7 @@ impl Mirror {
 }
 
 struct Sync<'a> {
-    mirror: &'a Mirror,
+    shared: &'a Shared,
     inner: &'a Arc<Inner>,
     remote: Remote,
     orders: &'a GitOrders,
@@ -155,7 +194,7 @@ struct Sync<'a> {
 
 impl Sync<'_> {
     fn engine(&self) -> &Engine {
-        &self.mirror.shared.engine
+        &self.shared.engine
     }
 
     /// Fetches, settles and pushes. `false`: another store pushed meanwhile.
@@ -199,7 +238,7 @@ impl Sync<'_> {
     /// Everything that was committed is in the mirror, and everything in it in a commit; which, if asked, brings another
     /// one in.
     fn recorded(&self, merged: Option<GitId>) -> Result<GitId, SyncError> {
-        if !self.mirror.caught_up(CAUGHT_UP) {
+        if !self.shared.caught_up(CAUGHT_UP) {
             return Err(SyncError::Behind);
         }
         self.orders.commit(merged)?.ok_or(SyncError::NoHistory)

@@ -102,13 +102,13 @@ fn since(remote: &Remote, bases: &[GitId], head: GitId) -> Result<Vec<TreeChange
 
 fn by_bucket(changes: &[TreeChange]) -> BTreeMap<String, Changed> {
     let mut buckets: BTreeMap<String, Changed> = BTreeMap::new();
-    for change in changes {
-        let Some((dir, below)) = change.path.split_once('/') else {
+    for file in changes {
+        let Some((dir, below)) = file.path.split_once('/') else {
             continue;
         };
-        let changed = buckets.entry(dir.to_owned()).or_default();
+        let bucket = buckets.entry(dir.to_owned()).or_default();
         if below != METADATA {
-            changed.add(change);
+            bucket.add(file);
         }
     }
     buckets

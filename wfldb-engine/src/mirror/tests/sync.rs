@@ -97,7 +97,7 @@ impl Site {
 
     pub(super) fn try_sync(&self, options: &SyncOptions) -> Result<SyncReport, SyncError> {
         let proof = Authorized::local("test", Op::Admin, Target::Store);
-        self.mirror.sync(&proof, options)
+        self.mirror.syncs().sync(&proof, options)
     }
 
     pub(super) fn sync(&self, remote: &Bare, others: &[&Self], strategy: Strategy) -> SyncReport {
