@@ -28,6 +28,8 @@ use crate::store::add_node_keys;
 
 /// How often a push may come second.
 const ROUNDS_MAX: usize = 5;
+/// How often a commit is tried while files change.
+const COMMITS_MAX: usize = 10;
 /// How long the mirror may take to have everything in its files.
 const CAUGHT_UP: Duration = Duration::from_mins(10);
 
@@ -238,10 +240,18 @@ impl Sync<'_> {
     /// Everything that was committed is in the mirror, and everything in it in a commit; which, if asked, brings another
     /// one in.
     fn recorded(&self, merged: Option<GitId>) -> Result<GitId, SyncError> {
-        if !self.shared.caught_up(CAUGHT_UP) {
-            return Err(SyncError::Behind);
+        let mut left = COMMITS_MAX;
+        loop {
+            if !self.shared.caught_up(CAUGHT_UP) {
+                return Err(SyncError::Behind);
+            }
+            left -= 1;
+            match self.orders.commit(merged) {
+                // A file was written once more before it was recorded.
+                Err(GitError::Source(_)) if left > 0 => {}
+                made => return made?.ok_or(SyncError::NoHistory),
+            }
         }
-        self.orders.commit(merged)?.ok_or(SyncError::NoHistory)
     }
 
     fn settle(&mut self, fetched: &Fetched, trusted: &Arc<[PublicKey]>) -> Result<(), SyncError> {
