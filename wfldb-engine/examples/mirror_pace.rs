@@ -68,6 +68,23 @@ impl Zipf {
     }
 }
 
+/// Stores the documents.
+fn fill(engine: &Engine, bucket: &BucketName, documents: u64) {
+    let number = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                loop {
+                    let number = number.fetch_add(1, Ordering::SeqCst);
+                    if number >= documents || put(engine, bucket, number, 0).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}
+
 /// Changes documents at a rate, 0: as fast as it goes; answers the times of commits in order. At a rate they count from
 /// when a change was due, so that a pause counts for all that it held up.
 fn drive(engine: &Engine, bucket: &BucketName, keys: u32, rate: u64, time: Duration) -> Vec<Duration> {
@@ -123,19 +140,7 @@ fn main() -> Result<(), Failure> {
     engine.put_bucket(&manage, config).wait()?;
 
     let began = Instant::now();
-    let number = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..64 {
-            scope.spawn(|| {
-                loop {
-                    let number = number.fetch_add(1, Ordering::SeqCst);
-                    if number >= documents || put(&engine, &bucket, number, 0).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
+    fill(&engine, &bucket, documents);
     println!("{documents} documents stored in {:.1?}", began.elapsed());
 
     let keys = u32::try_from(documents)?;

@@ -63,24 +63,21 @@ fn place(remote: &str) -> String {
 
 pub(crate) fn sync(args: Sync) -> Result<Done, Error> {
     let dry_run = args.dry_run;
-    let report = match (args.data, args.remote) {
-        (Some(data), Some(remote)) => {
-            let options = SyncOptions {
-                trusted: args.trust,
-                ours: args.ours,
-                theirs: args.theirs,
-                dry_run,
-                ..SyncOptions::new(place(&remote), args.strategy)
-            };
-            json!(of_stopped(&data, args.mirror, &options)?)
-        }
-        _ => {
-            let names = |named: Vec<SyncNamed>| named.iter().map(spelled).collect::<Vec<_>>();
-            let how = json!({
-                "strategy": args.strategy.name(), "ours": names(args.ours), "theirs": names(args.theirs), "dry_run": dry_run,
-            });
-            connected(args.reach, async |client| client.sync_mirror(&how).await)?
-        }
+    let report = if let (Some(data), Some(remote)) = (args.data, args.remote) {
+        let options = SyncOptions {
+            trusted: args.trust,
+            ours: args.ours,
+            theirs: args.theirs,
+            dry_run,
+            ..SyncOptions::new(place(&remote), args.strategy)
+        };
+        json!(of_stopped(&data, args.mirror, &options)?)
+    } else {
+        let names = |named: Vec<SyncNamed>| named.iter().map(spelled).collect::<Vec<_>>();
+        let how = json!({
+            "strategy": args.strategy.name(), "ours": names(args.ours), "theirs": names(args.theirs), "dry_run": dry_run,
+        });
+        connected(args.reach, async |client| client.sync_mirror(&how).await)?
     };
     let settled = report.get("settled") == Some(&Value::Bool(true));
     Ok(Done {

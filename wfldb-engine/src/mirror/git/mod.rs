@@ -41,6 +41,8 @@ use self::repository::Repository;
 
 /// The branch that is written.
 pub(crate) const BRANCH: &str = "refs/heads/main";
+/// The tree without files, which git knows whether it is stored or not.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 /// What `update-ref` takes for a branch that is not there.
 const NONE: &str = "0000000000000000000000000000000000000000";
 

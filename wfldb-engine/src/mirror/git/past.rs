@@ -10,7 +10,7 @@ use wfldb_core::name::Realm;
 
 use super::pending::FILE_BYTES_MAX;
 use super::program::STEADY;
-use super::{BRANCH, GitError, Inspection, repository};
+use super::{BRANCH, EMPTY_TREE, GitError, Inspection, repository};
 
 /// Commits, or changes of commits, that are asked for at once.
 const AT_ONCE: usize = 64;
@@ -18,8 +18,6 @@ const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: u64 = 8 << 20;
 /// Files that git could not read, after which no more are asked for: each costs a process.
 const UNREADABLE_MAX: usize = 1000;
-/// The tree without files, which git knows whether it is stored or not.
-const NOTHING: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 /// How a file of a mirror stands in a tree.
 const PLAIN_FILE: &str = "100644";
 
@@ -176,7 +174,7 @@ impl Past {
     fn pair(&self, at: usize) -> String {
         let tree = |at: usize| self.commits.get(at).map(|(_, tree)| tree.to_string());
         let before = at.checked_sub(1).and_then(tree);
-        let before = before.unwrap_or_else(|| NOTHING.to_owned());
+        let before = before.unwrap_or_else(|| EMPTY_TREE.to_owned());
         format!("{before} {}\n", tree(at).unwrap_or_default())
     }
 

@@ -13,12 +13,10 @@ use super::import::is_path;
 use super::pending::FILE_BYTES_MAX;
 use super::program::{self, Git, QUICK, STEADY};
 use super::repository;
-use super::{BRANCH, GitError};
+use super::{BRANCH, EMPTY_TREE, GitError};
 
 /// Where what was fetched is kept, so that it stays.
 const FETCHED: &str = "refs/wfldb/fetched";
-/// The tree without files, which git knows without having it.
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 const URL_BYTES_MAX: usize = 4096;
 const SCHEMES: [&str; 5] = ["ssh://", "git://", "http://", "https://", "file://"];
 /// Commits that are read at once.
