@@ -1,5 +1,5 @@
 //! How a mirror keeps pace: `cargo run --release -p wfldb-engine --example mirror_pace -- [documents] [per second] [seconds]
-//! [git or files]`.
+//! [git or files] [directory of the mirror]`.
 //!
 //! Fills a store, has its mirror made, then changes documents, their keys drawn from a Zipf distribution: at a fixed rate in
 //! turns without a mirror and with one, and as fast as it goes in the same way. Prints times of commits, how far the mirror
@@ -128,6 +128,7 @@ fn main() -> Result<(), Failure> {
     let number = |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (documents, rate, seconds) = (number(0, 100_000)?, number(1, 1000)?, number(2, 30)?);
     let git = arguments.get(3).is_none_or(|word| word == "git");
+    let place = arguments.get(4).map(std::path::PathBuf::from);
     let dir = tempfile::tempdir()?;
     let options = EngineOptions {
         min_free: ByteLen::new(0),
@@ -152,6 +153,7 @@ fn main() -> Result<(), Failure> {
         Mirror::start(
             &engine,
             MirrorOptions {
+                dir: place.clone(),
                 git,
                 ..MirrorOptions::default()
             },
