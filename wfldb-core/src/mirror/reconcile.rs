@@ -103,7 +103,9 @@ pub fn reconcile(base: Option<&Side>, ours: Option<&Side>, theirs: &Side, choice
             Choice::By(Strategy::LastWrite) | Choice::Theirs => Reconciled::Take,
         };
     };
-    if ours.is(theirs) || unchanged(theirs) {
+    // What both deleted is not written anew for the sake of who signed it.
+    let alike = ours.deleted && theirs.deleted && ours.envelope.hash == theirs.envelope.hash;
+    if alike || ours.is(theirs) || unchanged(theirs) {
         return Reconciled::Keep;
     }
     if unchanged(ours) {

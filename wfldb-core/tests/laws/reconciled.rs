@@ -238,4 +238,13 @@ fn what_two_stores_signed_alike_becomes_one_version() {
         reconcile(None, Some(&ours), &side(1), Choice::By(Settling::Manual)),
         Reconciled::Keep
     );
+    // Deleted on both sides it stays so: taking it would delete whatever was written since.
+    let gone = |side: Side| Side::new(side.document, true).unwrap();
+    let decided = reconcile(
+        None,
+        Some(&gone(ours)),
+        &gone(theirs),
+        Choice::By(Settling::Manual),
+    );
+    assert_eq!(decided, Reconciled::Keep);
 }

@@ -290,7 +290,9 @@ impl Sync<'_> {
             Reconciled::Take if self.options.dry_run => Begun::Done(Outcome::Taken),
             Reconciled::Write { .. } if self.options.dry_run => Begun::Done(Outcome::Written),
             Reconciled::Take if same => {
-                self.delete(bucket, document, ours.live)?;
+                if let Some(live) = ours.live {
+                    self.delete(bucket, document, live)?;
+                }
                 Begun::Done(Outcome::Taken)
             }
             Reconciled::Take => {
@@ -328,7 +330,7 @@ impl Sync<'_> {
             Begun::Version(pending, deleted, outcome) => (pending, deleted, outcome),
         };
         match pending.wait() {
-            Ok(put) if deleted => self.delete(bucket, document, Some(put.version))?,
+            Ok(put) if deleted => self.delete(bucket, document, put.version)?,
             Ok(_) | Err(EngineError::Adopt(AdoptError::Present)) => {}
             Err(error) => return Err(error),
         }
@@ -336,15 +338,10 @@ impl Sync<'_> {
     }
 
     /// Deletes a version, unless there is a newer one: that stays.
-    fn delete(
-        &self,
-        bucket: &BucketRow,
-        document: &Document,
-        version: Option<VersionId>,
-    ) -> Result<(), EngineError> {
+    fn delete(&self, bucket: &BucketRow, document: &Document, version: VersionId) -> Result<(), EngineError> {
         let delete = of_key(&bucket.name, &document.key, Op::Delete);
         let conditions = Preconditions {
-            if_version: version,
+            if_version: Some(version),
             ..Preconditions::default()
         };
         self.engine().delete(&delete, conditions).wait().map(|_| ())
