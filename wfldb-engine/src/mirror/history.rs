@@ -56,6 +56,12 @@ pub trait MirrorHistory: Send {
     /// # Errors
     /// When it was not recorded.
     fn record(&mut self, batch: &MirrorBatch) -> io::Result<()>;
+
+    /// The last change that it may have seen by itself, in the store: until the batches are there too, they name what
+    /// was removed also where it was not in the directory.
+    fn seen(&self) -> LogPosition {
+        LogPosition::default()
+    }
 }
 
 impl MirrorBatch {

@@ -139,10 +139,12 @@ impl Rounds {
         })
     }
 
-    /// Whether what is being followed may have been worked on before, by a process that was killed: then what it removed is
-    /// not there to be removed, and the history knows nothing of it.
+    /// Whether what is being followed is known to others: a process that was killed may have removed files, which the
+    /// history knows nothing of; and the history may have seen files in the store which were never here.
     pub(super) fn is_again(&self) -> bool {
-        self.history.is_some() && self.cursor.position < self.untold.get()
+        let is_before = |position: LogPosition| self.cursor.position < position.get();
+        let history = self.history.as_ref();
+        history.is_some_and(|history| is_before(self.untold) || is_before(history.seen()))
     }
 
     /// Gives up when the mirror is to end.

@@ -5,17 +5,20 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use wfldb_core::audit::TreeHash;
+use wfldb_core::id::LogPosition;
 use wfldb_core::mirror::{Authors, GitId};
 
 use super::pending::Pending;
 use super::{GitBatch, GitError, GitHistory, program};
 use crate::audit::StoredCheckpoint;
 use crate::engine::Inner;
+use crate::error::EngineError;
 use crate::mirror::history::{MirrorBatch, MirrorHistory};
 use crate::mirror::state::State;
 use crate::row::key;
@@ -38,6 +41,8 @@ pub(crate) struct GitKeeper {
 struct Shared {
     told: Mutex<Told>,
     bell: Condvar,
+    /// The last change that a whole commit saw in the store.
+    seen: AtomicU64,
 }
 
 #[derive(Default)]
@@ -113,6 +118,15 @@ impl Shared {
     fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The state of now, for a whole commit.
+    fn state(&self, inner: &Arc<Inner>) -> Result<State, EngineError> {
+        // ORDER: whoever reads a later state than this one knows that there may be one.
+        self.seen.store(u64::MAX, Ordering::SeqCst);
+        let state = State::of(inner);
+        self.seen.store(state.mark()?.position.get(), Ordering::SeqCst);
+        Ok(state)
+    }
 }
 
 impl GitKeeper {
@@ -125,6 +139,7 @@ impl GitKeeper {
         let shared = Arc::new(Shared {
             told: Mutex::default(),
             bell: Condvar::new(),
+            seen: AtomicU64::new(0),
         });
         let work = Work {
             inner: Arc::clone(inner),
@@ -157,6 +172,10 @@ impl MirrorHistory for GitKeeper {
         self.shared.told().pending.add(batch);
         self.shared.bell.notify_all();
         Ok(())
+    }
+
+    fn seen(&self) -> LogPosition {
+        LogPosition::new(self.shared.seen.load(Ordering::SeqCst))
     }
 }
 
@@ -278,6 +297,7 @@ impl Work {
 
     fn commit(&mut self, pending: &mut Pending, merged: Option<GitId>, ended: bool) -> Result<(), GitError> {
         let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
+        let shared = Arc::clone(&self.shared);
         let history = self.history()?;
         let recorded = history.last()?.map(|head| head.commit.sequences.1);
         if pending.is_empty() {
@@ -304,7 +324,7 @@ impl Work {
             checkpoint,
             time: inner.now(),
             changes: if whole {
-                Box::new(|sink| super::whole::files(&inner, dir, sink))
+                Box::new(|sink| super::whole::files(&shared.state(&inner)?, dir, sink))
             } else {
                 // Who reads a commit that brings another store's in takes what it has for what both agreed on.
                 Box::new(|sink| pending.files(dir, merged.is_some(), sink))
@@ -316,8 +336,8 @@ impl Work {
 
 fn checkpoint(inner: &Inner) -> Result<Option<(u64, TreeHash)>, GitError> {
     let row = inner.storage.snapshot().get(Space::Meta, key::CHECKPOINT);
-    let row = row.map_err(crate::error::EngineError::from)?;
+    let row = row.map_err(EngineError::from)?;
     let stored = row.map(|row| StoredCheckpoint::decode(&row)).transpose();
-    let stored = stored.map_err(crate::error::EngineError::from)?;
+    let stored = stored.map_err(EngineError::from)?;
     Ok(stored.map(|stored| (stored.checkpoint.size(), stored.checkpoint.root())))
 }

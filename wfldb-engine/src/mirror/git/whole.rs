@@ -4,14 +4,12 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 
 use super::import::Sink;
 use super::pending::is_recorded;
 use super::{Content, GitChange, GitError};
-use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::mirror::cursor::Cursor;
 use crate::mirror::root;
@@ -20,9 +18,9 @@ use crate::object::ObjectReader;
 
 const KEYS_AT_ONCE: usize = 1000;
 
-/// Hands over every file that a mirror of the store's state has. `dir`: the mirror, whose cursor says what is in shards.
-pub(super) fn files(inner: &Arc<Inner>, dir: &Path, sink: &mut Sink<'_>) -> Result<(), GitError> {
-    let state = State::of(inner);
+/// Hands over every file that a mirror of a state has. `dir`: the mirror, whose cursor says what is in shards.
+pub(super) fn files(state: &State, dir: &Path, sink: &mut Sink<'_>) -> Result<(), GitError> {
+    let inner = &*state.inner;
     let metadata = fs::metadata(dir).map_err(GitError::io(dir))?;
     let identity = format!("{}:{}", metadata.dev(), metadata.ino());
     let cursor = Cursor::load(&inner.dir().join("views/mirror"), inner.store, &identity);

@@ -8,6 +8,7 @@ use wfldb_core::auth::{Authorized, Op, Target};
 
 use super::support::{Case, found, settle};
 use crate::mirror::Mirror;
+use crate::mirror::git::GitKeeper;
 use crate::mirror::point::Point;
 use crate::tests::{configure, delete, of_bucket, put};
 use crate::{MirrorOptions, MirrorReport};
@@ -190,6 +191,26 @@ fn what_a_process_did_before_it_was_killed_is_told_by_the_next() {
     case.put_document("docs", "k11", &json!({"n": 11})).unwrap();
     killed(&case);
     followed(&case);
+}
+
+/// Catches: what a whole commit saw of the store, and what was never in the directory, staying in the history.
+#[test]
+fn what_a_whole_commit_was_ahead_with_is_taken_back() {
+    if !has_git() {
+        return;
+    }
+    let case = documents();
+    let keeper = GitKeeper::start(&case.engine.inner, &case.place()).unwrap();
+    let orders = keeper.orders();
+    let mut rounds = case.rounds_with(Box::new(keeper));
+    case.put_document("docs", "a", &json!({"n": 1})).unwrap();
+    orders.commit(None).unwrap();
+    assert!(git(&case, &["ls-tree", "-r", "--name-only", "main"]).contains("docs/a.json"));
+    delete(&case.engine, "docs", "a").unwrap();
+    settle(&mut rounds).unwrap();
+    orders.commit(None).unwrap();
+    let files = git(&case, &["ls-tree", "-r", "--name-only", "main", "docs/"]);
+    assert_eq!(files, "docs/.deleted/a.json\ndocs/.metadata.json");
 }
 
 /// Catches: an edit in the directory that becomes history by our hand.

@@ -19,7 +19,7 @@ use crate::mirror::error::Failure;
 use crate::mirror::point::{Point, Points};
 use crate::mirror::rounds::{Rounds, Step};
 use crate::mirror::state::State;
-use crate::mirror::{MirrorContent, MirrorFile};
+use crate::mirror::{MirrorBatch, MirrorContent, MirrorFile, MirrorHistory};
 use crate::tests::{object, options};
 use crate::{Engine, EngineError, EngineOptions, MemoryStorage, PutOutcome};
 
@@ -92,9 +92,10 @@ impl Case {
         }
     }
 
-    fn open(&self) -> Result<Rounds, Failure> {
+    fn open(&self, history: Option<Box<dyn MirrorHistory>>) -> Result<Rounds, Failure> {
         let ended = Arc::<AtomicBool>::default();
-        let rounds = Rounds::open(&self.engine.inner, &self.place(), None, ended, self.points());
+        let history = history.map(|history| (history, MirrorBatch::default()));
+        let rounds = Rounds::open(&self.engine.inner, &self.place(), history, ended, self.points());
         let mut rounds = rounds.map_err(|error| Failure::Io(std::io::Error::other(error)))?;
         rounds.shard_above = self.shard_above;
         Ok(rounds)
@@ -103,13 +104,20 @@ impl Case {
     /// The mirror as a new process takes it up.
     pub(super) fn rounds(&self) -> Result<Rounds, Failure> {
         loop {
-            let mut rounds = self.open()?;
+            let mut rounds = self.open(None)?;
             match rounds.begin() {
                 Ok(()) => return Ok(rounds),
                 Err(Failure::Manifest(place)) => rounds.damaged_at(&place)?,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A new mirror, with a history.
+    pub(super) fn rounds_with(&self, history: Box<dyn MirrorHistory>) -> Rounds {
+        let mut rounds = self.open(Some(history)).unwrap();
+        rounds.begin().unwrap();
+        rounds
     }
 
     /// Takes it up, and has it come to its end.
