@@ -1,5 +1,6 @@
-//! How a mirror keeps pace: `cargo run --release -p wfldb-engine --example mirror_pace -- [documents] [per second] [seconds]
-//! [git or files] [directory of the mirror]`.
+//! How a mirror keeps pace: `cargo run --release -p wfldb-engine --example mirror_pace -- [name=value]…`, with `documents`,
+//! `rate` (changes a second), `seconds` (of a turn), `turns` (at the rate), `saturated` (turns as fast as it goes), `history`
+//! (`git` or `files`), `place` (the mirror's directory).
 //!
 //! Fills a store, has its mirror made, then changes documents, their keys drawn from a Zipf distribution: at a fixed rate in
 //! turns without a mirror and with one, and as fast as it goes in the same way. Prints times of commits, how far the mirror
@@ -14,11 +15,13 @@ use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::{BucketConfig, ObjectHeaders, Preconditions};
 use wfldb_engine::{Engine, EngineOptions, Mirror, MirrorOptions};
 
+// As the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 const WRITERS: u64 = 8;
-/// How often each is measured, in turns.
-const TURNS: usize = 3;
 const LONG: Duration = Duration::from_mins(10);
 
 fn put(engine: &Engine, bucket: &BucketName, number: u64, n: u64) -> Result<(), Failure> {
@@ -124,11 +127,24 @@ fn part(times: &[Duration], of: usize) -> Duration {
 
 #[expect(clippy::print_stdout, reason = "it is what the program is for")]
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: u64| arguments.get(at).map_or(Ok(default), |text| text.parse());
-    let (documents, rate, seconds) = (number(0, 100_000)?, number(1, 1000)?, number(2, 30)?);
-    let git = arguments.get(3).is_none_or(|word| word == "git");
-    let place = arguments.get(4).map(std::path::PathBuf::from);
+    let mut arguments = std::collections::BTreeMap::new();
+    for argument in std::env::args().skip(1) {
+        let (name, value) = argument.split_once('=').ok_or("it takes name=value")?;
+        arguments.insert(name.to_owned(), value.to_owned());
+    }
+    let mut take = |name: &str| arguments.remove(name);
+    let mut number = |name: &str, default: u64| take(name).map_or(Ok(default), |text| text.parse());
+    let (documents, rate) = (number("documents", 100_000)?, number("rate", 1000)?);
+    let (seconds, turns, saturated) = (
+        number("seconds", 5)?,
+        number("turns", 12)?,
+        number("saturated", 3)?,
+    );
+    let git = take("history").is_none_or(|word| word == "git");
+    let place = take("place").map(std::path::PathBuf::from);
+    if let Some(name) = arguments.keys().next() {
+        return Err(format!("{name} is nothing that it takes").into());
+    }
     let dir = tempfile::tempdir()?;
     let options = EngineOptions {
         min_free: ByteLen::new(0),
@@ -172,11 +188,11 @@ fn main() -> Result<(), Failure> {
     );
     drop(mirror);
 
-    for (what, rate) in [("at a rate", rate), ("as fast as it goes", 0)] {
+    for (what, rate, turns) in [("at a rate", rate, turns), ("as fast as it goes", 0, saturated)] {
         let (mut without, mut with, mut lags) = (Vec::new(), Vec::new(), Vec::new());
         let (mut behind, mut caught_up) = (0, Duration::ZERO);
-        for _ in 0..TURNS {
-            without.extend(drive(&engine, &bucket, keys, rate, time));
+        for _ in 0..turns {
+            without.push(drive(&engine, &bucket, keys, rate, time));
             let mirror = start()?;
             if !mirror.caught_up(LONG) {
                 return Err("the mirror did not catch up in ten minutes".into());
@@ -191,7 +207,7 @@ fn main() -> Result<(), Failure> {
                     }
                     lags
                 });
-                with.extend(drive(&engine, &bucket, keys, rate, time));
+                with.push(drive(&engine, &bucket, keys, rate, time));
                 end.store(true, Ordering::SeqCst);
                 watch.join().unwrap_or_default()
             });
@@ -202,15 +218,19 @@ fn main() -> Result<(), Failure> {
                 caught_up += began.elapsed();
             }
         }
-        for times in [&mut without, &mut with, &mut lags] {
-            times.sort_unstable();
-        }
-        for (name, times) in [("without", &without), ("with", &with)] {
+        lags.sort_unstable();
+        for (name, turns) in [("without", without), ("with", with)] {
+            let mut tails: Vec<Duration> = turns.iter().map(|times| part(times, 990)).collect();
+            tails.sort_unstable();
+            let mut all = turns.concat();
+            all.sort_unstable();
             println!(
-                "{what}, {name}: {} commits, p50 {:.2?}, p99 {:.2?}",
-                times.len(),
-                part(times, 500),
-                part(times, 990)
+                "{what}, {name}: {} commits, p50 {:.2?}, p99 {:.2?}, at most {:.2?}; p99 of a turn: median {:.2?}, of each {tails:.1?}",
+                all.len(),
+                part(&all, 500),
+                part(&all, 990),
+                all.last().copied().unwrap_or_default(),
+                part(&tails, 500),
             );
         }
         println!(
