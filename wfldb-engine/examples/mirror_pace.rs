@@ -6,6 +6,8 @@
 //! turns without a mirror and with one, and as fast as it goes in the same way. Prints times of commits, how far the mirror
 //! was behind, and how fast it caught up.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -125,26 +127,143 @@ fn part(times: &[Duration], of: usize) -> Duration {
     times.get(times.len() * of / 1000).copied().unwrap_or_default()
 }
 
+/// What the arguments ask for.
+struct Asked {
+    documents: u64,
+    rate: u64,
+    time: Duration,
+    turns: u64,
+    saturated: u64,
+    git: bool,
+    place: Option<PathBuf>,
+}
+
+impl Asked {
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, Failure> {
+        let mut given = BTreeMap::new();
+        for argument in arguments {
+            let (name, value) = argument.split_once('=').ok_or("it takes name=value")?;
+            given.insert(name.to_owned(), value.to_owned());
+        }
+        let mut take = |name: &str| given.remove(name);
+        let mut number = |name: &str, default: u64| take(name).map_or(Ok(default), |text| text.parse());
+        let asked = Self {
+            documents: number("documents", 100_000)?,
+            rate: number("rate", 1000)?,
+            time: Duration::from_secs(number("seconds", 5)?),
+            turns: number("turns", 12)?,
+            saturated: number("saturated", 3)?,
+            git: take("history").is_none_or(|word| word == "git"),
+            place: take("place").map(PathBuf::from),
+        };
+        match given.keys().next() {
+            Some(name) => Err(format!("{name} is nothing that it takes").into()),
+            None => Ok(asked),
+        }
+    }
+}
+
+/// A store with its documents, and how its mirror is kept.
+struct Pace {
+    engine: Engine,
+    bucket: BucketName,
+    keys: u32,
+    asked: Asked,
+}
+
+impl Pace {
+    fn drive(&self, rate: u64) -> Vec<Duration> {
+        drive(&self.engine, &self.bucket, self.keys, rate, self.asked.time)
+    }
+
+    /// Begins to keep the mirror, and waits until it has caught up.
+    fn start(&self) -> Result<Mirror, Failure> {
+        let options = MirrorOptions {
+            dir: self.asked.place.clone(),
+            git: self.asked.git,
+            ..MirrorOptions::default()
+        };
+        let mirror = Mirror::start(&self.engine, options)?;
+        if !mirror.caught_up(LONG) {
+            return Err("the mirror did not catch up in ten minutes".into());
+        }
+        Ok(mirror)
+    }
+
+    /// Changes documents in turns without a mirror and with one.
+    fn compare(&self, rate: u64, turns: u64) -> Result<Compared, Failure> {
+        let mut seen = Compared::default();
+        for _ in 0..turns {
+            seen.without.push(self.drive(rate));
+            let mirror = self.start()?;
+            let end = AtomicBool::new(false);
+            let lags = std::thread::scope(|scope| {
+                let watch = scope.spawn(|| {
+                    let mut lags = Vec::new();
+                    while !end.load(Ordering::SeqCst) {
+                        lags.push(mirror.status().lag);
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    lags
+                });
+                seen.with.push(self.drive(rate));
+                end.store(true, Ordering::SeqCst);
+                watch.join().unwrap_or_default()
+            });
+            seen.lags.extend(lags);
+            let (began, behind) = (Instant::now(), mirror.status().behind);
+            if mirror.caught_up(LONG) {
+                seen.behind += behind;
+                seen.caught_up += began.elapsed();
+            }
+        }
+        seen.lags.sort_unstable();
+        Ok(seen)
+    }
+}
+
+/// What was seen: times of commits by turns, how far the mirror was behind, and what it was behind at the ends of turns.
+#[derive(Default)]
+struct Compared {
+    without: Vec<Vec<Duration>>,
+    with: Vec<Vec<Duration>>,
+    lags: Vec<Duration>,
+    behind: u64,
+    caught_up: Duration,
+}
+
+impl Compared {
+    #[expect(clippy::print_stdout, reason = "it is what the program is for")]
+    fn print(&self, what: &str) {
+        for (name, turns) in [("without", &self.without), ("with", &self.with)] {
+            let tails: Vec<Duration> = turns.iter().map(|times| part(times, 990)).collect();
+            let mut sorted = tails.clone();
+            sorted.sort_unstable();
+            let mut all = turns.concat();
+            all.sort_unstable();
+            println!(
+                "{what}, {name}: {} commits, p50 {:.2?}, p99 {:.2?}, at most {:.2?}; p99 of a turn: median {:.2?}, of each {tails:.1?}",
+                all.len(),
+                part(&all, 500),
+                part(&all, 990),
+                all.last().copied().unwrap_or_default(),
+                part(&sorted, 500),
+            );
+        }
+        println!(
+            "{what}, lag: p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {} changes were caught up with in {:.1?}",
+            part(&self.lags, 500),
+            part(&self.lags, 990),
+            self.lags.last().copied().unwrap_or_default(),
+            self.behind,
+            self.caught_up,
+        );
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "it is what the program is for")]
 fn main() -> Result<(), Failure> {
-    let mut arguments = std::collections::BTreeMap::new();
-    for argument in std::env::args().skip(1) {
-        let (name, value) = argument.split_once('=').ok_or("it takes name=value")?;
-        arguments.insert(name.to_owned(), value.to_owned());
-    }
-    let mut take = |name: &str| arguments.remove(name);
-    let mut number = |name: &str, default: u64| take(name).map_or(Ok(default), |text| text.parse());
-    let (documents, rate) = (number("documents", 100_000)?, number("rate", 1000)?);
-    let (seconds, turns, saturated) = (
-        number("seconds", 5)?,
-        number("turns", 12)?,
-        number("saturated", 3)?,
-    );
-    let git = take("history").is_none_or(|word| word == "git");
-    let place = take("place").map(std::path::PathBuf::from);
-    if let Some(name) = arguments.keys().next() {
-        return Err(format!("{name} is nothing that it takes").into());
-    }
+    let asked = Asked::parse(std::env::args().skip(1))?;
     let dir = tempfile::tempdir()?;
     let options = EngineOptions {
         min_free: ByteLen::new(0),
@@ -157,88 +276,25 @@ fn main() -> Result<(), Failure> {
     engine.put_bucket(&manage, config).wait()?;
 
     let began = Instant::now();
-    fill(&engine, &bucket, documents);
-    println!("{documents} documents stored in {:.1?}", began.elapsed());
+    fill(&engine, &bucket, asked.documents);
+    println!("{} documents stored in {:.1?}", asked.documents, began.elapsed());
 
-    let keys = u32::try_from(documents)?;
-    let time = Duration::from_secs(seconds);
-    // What the load left behind is over by then.
-    drive(&engine, &bucket, keys, rate, time);
-
-    let start = || {
-        Mirror::start(
-            &engine,
-            MirrorOptions {
-                dir: place.clone(),
-                git,
-                ..MirrorOptions::default()
-            },
-        )
+    let keys = u32::try_from(asked.documents)?;
+    let (rate, turns, saturated) = (asked.rate, asked.turns, asked.saturated);
+    let pace = Pace {
+        engine,
+        bucket,
+        keys,
+        asked,
     };
-    let began = Instant::now();
-    let mirror = start()?;
-    if !mirror.caught_up(LONG) {
-        return Err("the mirror was not made in ten minutes".into());
-    }
-    let files = mirror.status().files;
-    println!(
-        "made: {files} files in {:.1?}, {}",
-        began.elapsed(),
-        if git { "with git" } else { "without git" }
-    );
-    drop(mirror);
+    // What the load left behind is over by then.
+    pace.drive(rate);
 
-    for (what, rate, turns) in [("at a rate", rate, turns), ("as fast as it goes", 0, saturated)] {
-        let (mut without, mut with, mut lags) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut behind, mut caught_up) = (0, Duration::ZERO);
-        for _ in 0..turns {
-            without.push(drive(&engine, &bucket, keys, rate, time));
-            let mirror = start()?;
-            if !mirror.caught_up(LONG) {
-                return Err("the mirror did not catch up in ten minutes".into());
-            }
-            let end = AtomicBool::new(false);
-            let seen = std::thread::scope(|scope| {
-                let watch = scope.spawn(|| {
-                    let mut lags = Vec::new();
-                    while !end.load(Ordering::SeqCst) {
-                        lags.push(mirror.status().lag);
-                        std::thread::sleep(Duration::from_millis(20));
-                    }
-                    lags
-                });
-                with.push(drive(&engine, &bucket, keys, rate, time));
-                end.store(true, Ordering::SeqCst);
-                watch.join().unwrap_or_default()
-            });
-            lags.extend(seen);
-            let (began, left) = (Instant::now(), mirror.status().behind);
-            if mirror.caught_up(LONG) {
-                behind += left;
-                caught_up += began.elapsed();
-            }
-        }
-        lags.sort_unstable();
-        for (name, turns) in [("without", without), ("with", with)] {
-            let mut tails: Vec<Duration> = turns.iter().map(|times| part(times, 990)).collect();
-            tails.sort_unstable();
-            let mut all = turns.concat();
-            all.sort_unstable();
-            println!(
-                "{what}, {name}: {} commits, p50 {:.2?}, p99 {:.2?}, at most {:.2?}; p99 of a turn: median {:.2?}, of each {tails:.1?}",
-                all.len(),
-                part(&all, 500),
-                part(&all, 990),
-                all.last().copied().unwrap_or_default(),
-                part(&tails, 500),
-            );
-        }
-        println!(
-            "{what}, lag: p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {behind} changes were caught up with in {caught_up:.1?}",
-            part(&lags, 500),
-            part(&lags, 990),
-            lags.last().copied().unwrap_or_default(),
-        );
-    }
+    let began = Instant::now();
+    let files = pace.start()?.status().files;
+    println!("made: {files} files in {:.1?}", began.elapsed());
+
+    pace.compare(rate, turns)?.print("at a rate");
+    pace.compare(0, saturated)?.print("as fast as it goes");
     Ok(())
 }

@@ -134,7 +134,10 @@ impl MirrorDir {
         let temp = self.temp_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.temp, &temp, flags, FILE_MODE).map_err(io::Error::from)?;
-        let written = write(&mut File::from(file)).and_then(|()| {
+        let mut file = File::from(file);
+        let written = write(&mut file).and_then(|()| {
+            // It is on its way to the disk at once, in small parts, and a rest point finds little left to wait for.
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
             self.points.pass(Point::Rename)?;
             Ok(self.rename(&temp, path)?)
         });

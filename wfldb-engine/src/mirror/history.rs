@@ -10,7 +10,7 @@ use wfldb_core::id::LogPosition;
 /// Bytes of files that one batch holds in memory.
 const BYTES_MAX: usize = 32 << 20;
 /// Files of a batch after which it should be handed over.
-const FILES_ENOUGH: usize = 4096;
+const FILES_ENOUGH: usize = 16_384;
 /// Files that batches that were not taken may come to.
 const FILES_MAX: usize = 200_000;
 

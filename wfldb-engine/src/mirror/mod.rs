@@ -31,7 +31,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -124,6 +124,8 @@ pub(crate) struct Shared {
     bell: Arc<Bell>,
     status: Mutex<MirrorStatus>,
     published: Condvar,
+    /// How many wait for the mirror to have caught up.
+    waiting: AtomicUsize,
     points: Points,
     /// Whoever waits for the mirror to stand still.
     asks: Mutex<VecDeque<Ask>>,
@@ -159,6 +161,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// As [`Mirror::caught_up`].
     fn caught_up(&self, at_most: Duration) -> bool {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.bell.ring();
+        let is_there = self.wait_for_all(at_most);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        is_there
+    }
+
+    fn wait_for_all(&self, at_most: Duration) -> bool {
         let Ok(mark) = State::of(&self.engine.inner).mark() else {
             return false;
         };
@@ -240,6 +250,7 @@ impl Mirror {
             bell: Arc::clone(&bell),
             status: Mutex::default(),
             published: Condvar::new(),
+            waiting: AtomicUsize::new(0),
             points,
             asks: Mutex::default(),
             watch: Mutex::default(),

@@ -11,13 +11,18 @@ use super::error::Failure;
 use super::history::MirrorBatch;
 use super::point::Point;
 use super::root::{ROOT, SIGNERS, root, signers};
-use super::rounds::{BETWEEN_RESTS, REST_PART, Rounds, Step};
+use super::rounds::{
+    BETWEEN_RESTS, BETWEEN_RESTS_MAX, HURRIED_REST_PART, Pace, REST_PART, Rounds, Step, Tempo,
+};
 use super::state::State;
 
 impl Rounds {
     /// When the next rest point may come, if something was written since the last.
     pub(crate) fn next_rest(&self) -> Option<Instant> {
-        let between = BETWEEN_RESTS.max(self.rest_took * REST_PART);
+        let between = match self.tempo {
+            Tempo::Hurried => BETWEEN_RESTS.max(self.rest_took * HURRIED_REST_PART),
+            Tempo::Steady => (self.rest_took * REST_PART).clamp(BETWEEN_RESTS, BETWEEN_RESTS_MAX),
+        };
         let at = self.rested.map_or_else(Instant::now, |rested| rested + between);
         self.changed.then_some(at)
     }
@@ -53,10 +58,14 @@ impl Rounds {
         self.points.pass(Point::Manifests)?;
         let keeps = self.history.is_some();
         let batch = &mut self.batch;
-        self.manifests.write(&self.dir, |path, bytes| match bytes {
-            Some(bytes) if keeps => batch.whole_file(path, &bytes),
-            None if keeps => batch.removed(path),
-            _ => {}
+        let mut pace = Pace::of(self.tempo);
+        self.manifests.write(&self.dir, |path, bytes| {
+            match bytes {
+                Some(bytes) if keeps => batch.whole_file(path, &bytes),
+                None if keeps => batch.removed(path),
+                _ => {}
+            }
+            pace.next();
         })?;
         self.points.pass(Point::Sync)?;
         self.dir.sync()?;

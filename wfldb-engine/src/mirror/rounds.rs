@@ -26,8 +26,15 @@ use crate::row::BucketRow;
 
 /// Between two rest points at least.
 pub(super) const BETWEEN_RESTS: Duration = Duration::from_secs(1);
-/// A rest point takes one part of so many of the time.
-pub(super) const REST_PART: u32 = 4;
+/// And at most, but while somebody waits for them.
+pub(super) const BETWEEN_RESTS_MAX: Duration = Duration::from_secs(20);
+/// A rest point takes one part of so many of the time: commits on the same file system wait for its journal meanwhile.
+pub(super) const REST_PART: u32 = 100;
+/// The same of those that somebody waits for.
+pub(super) const HURRIED_REST_PART: u32 = 4;
+/// So many files are written without a pause at the steady tempo.
+const PACED_FILES: usize = 4;
+const PACE: Duration = Duration::from_millis(2);
 /// Keys of a bucket that is written whole that one step writes.
 const KEYS_PER_STEP: usize = 1000;
 
@@ -48,6 +55,7 @@ pub(crate) struct Rounds {
     pub(super) ended: Arc<AtomicBool>,
     /// Something was written since the last rest point.
     pub(super) changed: bool,
+    pub(crate) tempo: Tempo,
     pub(super) rested: Option<Instant>,
     pub(super) rest_took: Duration,
     /// Rest points.
@@ -125,6 +133,7 @@ impl Rounds {
             manifests: Manifests::default(),
             ended,
             changed: true,
+            tempo: Tempo::Steady,
             rested: None,
             rest_took: Duration::ZERO,
             rests: 0,
@@ -240,11 +249,13 @@ impl Rounds {
             self.keep_bucket(state, row)?;
         }
         self.save_buckets()?;
+        let mut pace = Pace::of(if run.more { Tempo::Hurried } else { self.tempo });
         for (bucket, keys) in &run.keys {
             let Some(row) = rows.get(bucket) else { continue };
             for key in keys {
                 self.check_end()?;
                 self.write_key(state, row, key)?;
+                pace.next();
             }
         }
         self.cursor.position = run.upto.get();
@@ -358,6 +369,35 @@ impl Rounds {
     pub(crate) fn making(&self) -> usize {
         let buckets = self.durable.buckets.values();
         buckets.filter(|bucket| bucket.making.is_some()).count()
+    }
+}
+
+/// How the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tempo {
+    /// So that commits notice little of it.
+    Steady,
+    /// As fast as it goes: somebody waits for a rest point, or the mirror is behind.
+    Hurried,
+}
+
+/// Spreads the writing of files over some time: commits that meet a burst of it in the file system's journal wait.
+pub(super) struct Pace {
+    tempo: Tempo,
+    files: usize,
+}
+
+impl Pace {
+    pub(super) fn of(tempo: Tempo) -> Self {
+        Self { tempo, files: 0 }
+    }
+
+    /// A file was written.
+    pub(super) fn next(&mut self) {
+        self.files += 1;
+        if self.tempo == Tempo::Steady && self.files.is_multiple_of(PACED_FILES) {
+            std::thread::sleep(PACE);
+        }
     }
 }
 

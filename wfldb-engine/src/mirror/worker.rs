@@ -1,11 +1,12 @@
 //! The thread that keeps a mirror: when it works, when it waits, what it does about failures.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::error::{Failure, MirrorError};
 use super::history::{MirrorBatch, MirrorHistory};
-use super::rounds::{Rounds, Step};
+use super::rounds::{Rounds, Step, Tempo};
 use super::{MirrorState, MirrorStatus, Shared};
 
 /// Between the beginnings of two rounds, so that many changes of one key cost one file.
@@ -94,7 +95,13 @@ impl Work<'_> {
                 rounds
             }
         };
-        if self.shared.is_asked()
+        let is_asked = self.shared.is_asked();
+        rounds.tempo = if is_asked || self.shared.waiting.load(Ordering::SeqCst) > 0 {
+            Tempo::Hurried
+        } else {
+            Tempo::Steady
+        };
+        if is_asked
             && rounds.may_stand()
             && let Some((state, cursor)) = rounds.stand()?
         {
