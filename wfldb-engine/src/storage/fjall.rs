@@ -12,6 +12,7 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable,
 };
 
+use super::fjall_memory::Memtables;
 use super::{Batch, Captured, Row, Rows, Snapshot, Space, Storage, StorageError, StorageFigures};
 
 /// Journals beyond this count mean that an idle keyspace pins them: each keyspace then gets a heartbeat row.
@@ -29,6 +30,7 @@ const HEARTBEAT_KEY: &[u8] = &[0];
 /// fjall in one directory.
 pub struct FjallStorage {
     dir: PathBuf,
+    memtables: Memtables,
     spaces: Arc<[Keyspace; 8]>,
     database: Database,
 }
@@ -108,8 +110,10 @@ impl FjallStorage {
             open(Space::Chunks)?,
             open(Space::Index)?,
         ]);
+        let memtables = Memtables::hold(spaces.as_slice());
         Ok(Self {
             dir: dir.to_path_buf(),
+            memtables: memtables.map_err(|error| StorageError::Open(error.to_string()))?,
             spaces,
             database,
         })
@@ -208,9 +212,9 @@ impl Storage for FjallStorage {
                 merged.insert(space, HEARTBEAT_KEY, Vec::new());
             }
         }
-        merged
-            .commit()
-            .map_err(|error| StorageError::Commit(error.to_string()))
+        let committed = merged.commit();
+        self.memtables.look(self.spaces.as_slice());
+        committed.map_err(|error| StorageError::Commit(error.to_string()))
     }
 
     fn sync(&self) -> Result<(), StorageError> {
@@ -226,6 +230,7 @@ impl Storage for FjallStorage {
                 .rotate_memtable()
                 .map_err(|error| StorageError::Commit(error.to_string()))?;
         }
+        self.memtables.look(self.spaces.as_slice());
         Ok(())
     }
 
@@ -239,6 +244,7 @@ impl Storage for FjallStorage {
         for space in self.spaces.iter() {
             space.rotate_memtable_and_wait().map_err(failed)?;
         }
+        self.memtables.look(self.spaces.as_slice());
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 mod capture;
 mod fjall;
 mod fjall_files;
+mod fjall_memory;
 mod memory;
 
 #[cfg(test)]
