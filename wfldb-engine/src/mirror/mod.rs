@@ -22,6 +22,7 @@ mod rounds;
 mod source;
 mod state;
 mod sync;
+mod tempo;
 mod tree;
 mod walk;
 mod worker;

@@ -11,18 +11,15 @@ use super::error::Failure;
 use super::history::MirrorBatch;
 use super::point::Point;
 use super::root::{ROOT, SIGNERS, root, signers};
-use super::rounds::{
-    BETWEEN_RESTS, BETWEEN_RESTS_MAX, HURRIED_REST_PART, Pace, REST_PART, Rounds, Step, Tempo,
-};
+use super::rounds::{Rounds, Step};
 use super::state::State;
+use super::tempo::Pace;
 
 impl Rounds {
     /// When the next rest point may come, if something was written since the last.
     pub(crate) fn next_rest(&self) -> Option<Instant> {
-        let between = match self.tempo {
-            Tempo::Hurried => BETWEEN_RESTS.max(self.rest_took * HURRIED_REST_PART),
-            Tempo::Steady => (self.rest_took * REST_PART).clamp(BETWEEN_RESTS, BETWEEN_RESTS_MAX),
-        };
+        let files = self.files - self.rested_files;
+        let between = self.tempo.between_rests(self.rest_took, files);
         let at = self.rested.map_or_else(Instant::now, |rested| rested + between);
         self.changed.then_some(at)
     }
@@ -81,6 +78,7 @@ impl Rounds {
         self.record();
         self.rested = Some(Instant::now());
         self.rest_took = began.elapsed();
+        self.rested_files = self.files;
         Ok(())
     }
 

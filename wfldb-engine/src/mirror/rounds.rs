@@ -20,21 +20,11 @@ use super::point::Points;
 use super::published::LogWork;
 use super::root;
 use super::state::{SHARD_ABOVE_KEYS, State};
+use super::tempo::{Pace, Tempo};
 use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::row::BucketRow;
 
-/// Between two rest points at least.
-pub(super) const BETWEEN_RESTS: Duration = Duration::from_secs(1);
-/// And at most, but while somebody waits for them.
-pub(super) const BETWEEN_RESTS_MAX: Duration = Duration::from_secs(20);
-/// A rest point takes one part of so many of the time: commits on the same file system wait for its journal meanwhile.
-pub(super) const REST_PART: u32 = 100;
-/// The same of those that somebody waits for.
-pub(super) const HURRIED_REST_PART: u32 = 4;
-/// So many files are written without a pause at the steady tempo.
-const PACED_FILES: usize = 4;
-const PACE: Duration = Duration::from_millis(2);
 /// Keys of a bucket that is written whole that one step writes.
 const KEYS_PER_STEP: usize = 1000;
 
@@ -58,6 +48,8 @@ pub(crate) struct Rounds {
     pub(crate) tempo: Tempo,
     pub(super) rested: Option<Instant>,
     pub(super) rest_took: Duration,
+    /// Of `files` at the last rest point.
+    pub(super) rested_files: u64,
     /// Rest points.
     pub(super) rests: u64,
     pub(super) files: u64,
@@ -136,6 +128,7 @@ impl Rounds {
             tempo: Tempo::Steady,
             rested: None,
             rest_took: Duration::ZERO,
+            rested_files: 0,
             rests: 0,
             files: 0,
             damaged: 0,
@@ -369,35 +362,6 @@ impl Rounds {
     pub(crate) fn making(&self) -> usize {
         let buckets = self.durable.buckets.values();
         buckets.filter(|bucket| bucket.making.is_some()).count()
-    }
-}
-
-/// How the work is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tempo {
-    /// So that commits notice little of it.
-    Steady,
-    /// As fast as it goes: somebody waits for a rest point, or the mirror is behind.
-    Hurried,
-}
-
-/// Spreads the writing of files over some time: commits that meet a burst of it in the file system's journal wait.
-pub(super) struct Pace {
-    tempo: Tempo,
-    files: usize,
-}
-
-impl Pace {
-    pub(super) fn of(tempo: Tempo) -> Self {
-        Self { tempo, files: 0 }
-    }
-
-    /// A file was written.
-    pub(super) fn next(&mut self) {
-        self.files += 1;
-        if self.tempo == Tempo::Steady && self.files.is_multiple_of(PACED_FILES) {
-            std::thread::sleep(PACE);
-        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{Failure, MirrorError};
 use super::history::{MirrorBatch, MirrorHistory};
-use super::rounds::{Rounds, Step, Tempo};
+use super::rounds::{Rounds, Step};
+use super::tempo::Tempo;
 use super::{MirrorState, MirrorStatus, Shared};
 
 /// Between the beginnings of two rounds, so that many changes of one key cost one file.

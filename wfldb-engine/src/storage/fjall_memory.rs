@@ -1,6 +1,6 @@
 //! Lets go of fjall's memtables. fjall frees one, once its rows are in a table, while it holds the lock under which
 //! every read and write takes its version of the tree: of 32 MiB that is 50 to 100 ms in which nothing is committed. So
-//! each memtable is held here too, and freed on a thread of its own, with no lock held (docs/decisions/0013).
+//! each memtable is held here too, and freed on a thread of its own, with no lock held (docs/decisions/0017).
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
