@@ -55,7 +55,7 @@ impl Rounds {
         self.points.pass(Point::Manifests)?;
         let keeps = self.history.is_some();
         let batch = &mut self.batch;
-        let mut pace = Pace::of(self.tempo);
+        let mut pace = Pace::of_files(self.tempo);
         self.manifests.write(&self.dir, |path, bytes| {
             match bytes {
                 Some(bytes) if keeps => batch.whole_file(path, &bytes),

@@ -242,7 +242,7 @@ impl Rounds {
             self.keep_bucket(state, row)?;
         }
         self.save_buckets()?;
-        let mut pace = Pace::of(if run.more { Tempo::Hurried } else { self.tempo });
+        let mut pace = Pace::of_files(if run.more { Tempo::Hurried } else { self.tempo });
         for (bucket, keys) in &run.keys {
             let Some(row) = rows.get(bucket) else { continue };
             for key in keys {

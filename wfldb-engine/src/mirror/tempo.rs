@@ -14,7 +14,18 @@ const HURRIED_PART: u32 = 4;
 const FEW_FILES: u64 = 16;
 /// So many files are written without a pause at the steady tempo.
 const PACED_FILES: usize = 4;
+/// And so many are handed to git.
+const PACED_CHANGES: usize = 16;
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// Whoever answers requests goes first.
+const NICE: i32 = 5;
+
+/// Lets others go before the thread that calls this.
+pub(crate) fn step_back() {
+    // On Linux this is the thread's own.
+    let _ = rustix::process::setpriority_process(None, NICE);
+}
 
 /// How the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +38,7 @@ pub(crate) enum Tempo {
 
 impl Tempo {
     /// The time from one rest point, which took so long, to the next, which so many files wait for.
-    pub(super) fn between_rests(self, took: Duration, files: u64) -> Duration {
+    pub(crate) fn between_rests(self, took: Duration, files: u64) -> Duration {
         if self == Self::Hurried || files <= FEW_FILES {
             BETWEEN_RESTS.max(took * HURRIED_PART)
         } else {
@@ -36,21 +47,30 @@ impl Tempo {
     }
 }
 
-/// Spreads the writing of files over some time.
-pub(super) struct Pace {
+/// Spreads work over some time.
+pub(crate) struct Pace {
     tempo: Tempo,
-    files: usize,
+    group: usize,
+    done: usize,
 }
 
 impl Pace {
-    pub(super) fn of(tempo: Tempo) -> Self {
-        Self { tempo, files: 0 }
+    /// That of writing files.
+    pub(crate) fn of_files(tempo: Tempo) -> Self {
+        let (group, done) = (PACED_FILES, 0);
+        Self { tempo, group, done }
     }
 
-    /// A file was written.
-    pub(super) fn next(&mut self) {
-        self.files += 1;
-        if self.tempo == Tempo::Steady && self.files.is_multiple_of(PACED_FILES) {
+    /// That of handing changes to git.
+    pub(crate) fn of_changes(tempo: Tempo) -> Self {
+        let (group, done) = (PACED_CHANGES, 0);
+        Self { tempo, group, done }
+    }
+
+    /// One more was done.
+    pub(crate) fn next(&mut self) {
+        self.done += 1;
+        if self.tempo == Tempo::Steady && self.done.is_multiple_of(self.group) {
             std::thread::sleep(PAUSE);
         }
     }

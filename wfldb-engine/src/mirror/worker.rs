@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::{Failure, MirrorError};
 use super::history::{MirrorBatch, MirrorHistory};
 use super::rounds::{Rounds, Step};
-use super::tempo::Tempo;
+use super::tempo::{Tempo, step_back};
 use super::{MirrorState, MirrorStatus, Shared};
 
 /// Between the beginnings of two rounds, so that many changes of one key cost one file.
@@ -19,15 +19,12 @@ const FOR_ROOM: Duration = Duration::from_millis(500);
 /// After the first failure in a row; each further one doubles it, up to a minute.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
 const AFTER_FAILURE_MAX: Duration = Duration::from_mins(1);
-/// Whoever answers requests goes first.
-const NICE: i32 = 5;
 
 type History = Option<(Box<dyn MirrorHistory>, MirrorBatch)>;
 
 /// The thread.
 pub(super) fn run(shared: &Shared, history: History) {
-    // On Linux this is the thread's own.
-    let _ = rustix::process::setpriority_process(None, NICE);
+    step_back();
     let mut work = Work {
         shared,
         rounds: None,

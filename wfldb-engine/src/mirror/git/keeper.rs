@@ -21,6 +21,7 @@ use crate::engine::Inner;
 use crate::error::EngineError;
 use crate::mirror::history::{MirrorBatch, MirrorHistory};
 use crate::mirror::state::State;
+use crate::mirror::tempo::{Pace, Tempo, step_back};
 use crate::row::key;
 use crate::storage::Space;
 
@@ -104,6 +105,16 @@ impl GitOrders {
         self.shared.bell.notify_all();
         Ok(())
     }
+}
+
+/// Why there is a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Due,
+    /// Somebody waits for it.
+    Ordered,
+    /// The last one.
+    Ended,
 }
 
 /// What comes next.
@@ -199,6 +210,7 @@ struct Work {
 
 impl Work {
     fn run(mut self) {
+        step_back();
         let (mut due, mut failures) = (Instant::now(), 0_u32);
         loop {
             let (mut pending, ended) = match self.next(due) {
@@ -213,7 +225,8 @@ impl Work {
                 return;
             }
             let began = Instant::now();
-            match self.commit(&mut pending, None, ended) {
+            let why = if ended { Why::Ended } else { Why::Due };
+            match self.commit(&mut pending, None, why) {
                 Ok(()) => {
                     if failures > 0 {
                         tracing::info!("the mirror's history is kept again");
@@ -250,7 +263,7 @@ impl Work {
         let is_begun = self.history()?.last()?.is_some();
         let mut pending = std::mem::take(&mut self.shared.told().pending);
         let is_wanted = !pending.is_empty() || merged.is_some() || !is_begun;
-        if is_wanted && let Err(error) = self.commit(&mut pending, merged, false) {
+        if is_wanted && let Err(error) = self.commit(&mut pending, merged, Why::Ordered) {
             self.take_back(pending);
             return Err(error);
         }
@@ -295,7 +308,7 @@ impl Work {
         })
     }
 
-    fn commit(&mut self, pending: &mut Pending, merged: Option<GitId>, ended: bool) -> Result<(), GitError> {
+    fn commit(&mut self, pending: &mut Pending, merged: Option<GitId>, why: Why) -> Result<(), GitError> {
         let (inner, dir) = (Arc::clone(&self.inner), self.dir.clone());
         let shared = Arc::clone(&self.shared);
         let history = self.history()?;
@@ -308,13 +321,18 @@ impl Work {
             return Ok(());
         }
         if !pending.follows(recorded) {
-            if ended {
+            if why == Why::Ended {
                 // The next process does it; this one is not held up.
                 return Ok(());
             }
             pending.make_whole(recorded);
         }
         let checkpoint = checkpoint(&inner)?;
+        let mut pace = Pace::of_changes(if why == Why::Due {
+            Tempo::Steady
+        } else {
+            Tempo::Hurried
+        });
         let (dir, whole) = (dir.as_path(), pending.is_whole());
         history.record(GitBatch {
             whole,
@@ -327,7 +345,12 @@ impl Work {
                 Box::new(|sink| super::whole::files(&shared.state(&inner)?, dir, sink))
             } else {
                 // Who reads a commit that brings another store's in takes what it has for what both agreed on.
-                Box::new(|sink| pending.files(dir, merged.is_some(), sink))
+                Box::new(|sink| {
+                    pending.files(dir, merged.is_some(), &mut |change| {
+                        pace.next();
+                        sink(change)
+                    })
+                })
             },
         })?;
         Ok(())

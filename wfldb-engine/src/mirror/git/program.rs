@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(100);
 const OUTPUT_BYTES_MAX: u64 = 1 << 30;
 const REASON_BYTES_MAX: u64 = 2048;
 /// Commits of the store come first.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 19;
 
 /// Settings that the configuration file of a repository cannot undo.
 ///
