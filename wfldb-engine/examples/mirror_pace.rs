@@ -197,6 +197,7 @@ impl Pace {
             seen.without.push(self.drive(rate));
             let mirror = self.start()?;
             let end = AtomicBool::new(false);
+            let rests = mirror.status().rests;
             let lags = std::thread::scope(|scope| {
                 let watch = scope.spawn(|| {
                     let mut lags = Vec::new();
@@ -211,9 +212,10 @@ impl Pace {
                 watch.join().unwrap_or_default()
             });
             seen.lags.extend(lags);
-            let (began, behind) = (Instant::now(), mirror.status().behind);
+            let (began, status) = (Instant::now(), mirror.status());
+            seen.rests += status.rests - rests;
             if mirror.caught_up(LONG) {
-                seen.behind += behind;
+                seen.behind += status.behind;
                 seen.caught_up += began.elapsed();
             }
         }
@@ -222,12 +224,14 @@ impl Pace {
     }
 }
 
-/// What was seen: times of commits by turns, how far the mirror was behind, and what it was behind at the ends of turns.
+/// What was seen: times of commits by turns, how far the mirror was behind, its rest points in all turns, and what it was
+/// behind at their ends.
 #[derive(Default)]
 struct Compared {
     without: Vec<Vec<Duration>>,
     with: Vec<Vec<Duration>>,
     lags: Vec<Duration>,
+    rests: u64,
     behind: u64,
     caught_up: Duration,
 }
@@ -251,10 +255,11 @@ impl Compared {
             );
         }
         println!(
-            "{what}, lag: p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {} changes were caught up with in {:.1?}",
+            "{what}, lag: p50 {:.2?}, p99 {:.2?}, at most {:.2?}; {} rest points; {} changes were caught up with in {:.1?}",
             part(&self.lags, 500),
             part(&self.lags, 990),
             self.lags.last().copied().unwrap_or_default(),
+            self.rests,
             self.behind,
             self.caught_up,
         );

@@ -9,9 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, syncfs, unlinkat,
-};
+use rustix::fs::{Advice, AtFlags, Mode, OFlags, fadvise, mkdirat, openat, renameat, syncfs, unlinkat};
 use rustix::io::Errno;
 
 use wfldb_core::encoding::hex;
@@ -137,7 +135,7 @@ impl MirrorDir {
         let mut file = File::from(file);
         let written = write(&mut file).and_then(|()| {
             // It is on its way to the disk at once, in small parts, and a rest point finds little left to wait for.
-            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+            let _ = fadvise(&file, 0, None, Advice::DontNeed);
             self.points.pass(Point::Rename)?;
             Ok(self.rename(&temp, path)?)
         });
@@ -164,24 +162,10 @@ impl MirrorDir {
         }
     }
 
-    /// Gives a file its name. What had it before is exchanged for it: a plain rename over a file has ext4 write the new
-    /// one to the disk at once, also when the next second's takes its place.
+    /// Gives a file its name, in the place of what had it before.
     fn rename(&self, temp: &str, path: &str) -> io::Result<()> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = self.made_dir(parent)?;
-        match renameat_with(&self.temp, temp, &parent, name, RenameFlags::EXCHANGE) {
-            Ok(()) => {
-                if let Err(error) = found(unlinkat(&self.temp, temp, AtFlags::empty())) {
-                    // A directory was in the way.
-                    tracing::debug!(%error, "what was exchanged is removed later");
-                    self.litter.set(true);
-                }
-                return Ok(());
-            }
-            // Nothing is there, or the file system cannot do it.
-            Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            Err(error) => return Err(error.into()),
-        }
         match renameat(&self.temp, temp, &parent, name) {
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                 self.set_aside(&parent, name)?;
