@@ -1,4 +1,4 @@
-//! The server's own latencies of each bucket, from its `/metrics`, where it has them.
+//! What the server says of itself at `/metrics`: the latencies of each bucket, and single figures.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +27,26 @@ pub(crate) struct ServerView {
 
 /// Asks the listener for metrics at `address`.
 pub(crate) async fn buckets(address: &str) -> Result<Buckets, Failure> {
+    Ok(parse(&text(address).await?))
+}
+
+/// The figure without labels called `name`; `None` where the server does not have it.
+pub(crate) async fn figure(address: &str, name: &str) -> Result<Option<f64>, Failure> {
+    Ok(parse_figure(&text(address).await?, name))
+}
+
+fn parse_figure(text: &str, name: &str) -> Option<f64> {
+    let figure = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
+    text.lines().find_map(figure)
+}
+
+async fn text(address: &str) -> Result<String, Failure> {
     let http = HttpClient::new(address, Version::Http1, 1);
     let request = Request::get("/metrics")
         .header("host", address)
         .body(Outgoing::empty())?;
     let answer = http.send(0, request, Keep::Bytes).await?.success("/metrics")?;
-    Ok(parse(&String::from_utf8_lossy(&answer.kept)))
+    Ok(String::from_utf8_lossy(&answer.kept).into_owned())
 }
 
 /// Sums over all labels but the bucket and the bound.
@@ -108,5 +122,12 @@ mod tests {
         assert_eq!(view.p99_ms_at_most, Some(10.0));
         assert!(between(&after, &after).is_empty());
         assert!(parse("wfldb_requests_total{route=\"object\"} 7\n").is_empty());
+    }
+    #[test]
+    fn a_figure_is_found_by_its_whole_name() {
+        let text = "# TYPE wfldb_mirror_changes_behind gauge\nwfldb_mirror_changes_behind_all 7\n\
+            wfldb_mirror_changes_behind 12\n";
+        assert_eq!(parse_figure(text, "wfldb_mirror_changes_behind"), Some(12.0));
+        assert_eq!(parse_figure(text, "wfldb_mirror"), None);
     }
 }

@@ -33,13 +33,14 @@ pub(super) fn run(options: &Options, runtime: &Runtime, scratch: &Path) -> Resul
     let mut steps = Vec::new();
     for count in SIZES {
         let peer = Peer::server(&scratch.join(count.to_string()), None)?;
-        let store = Arc::new(runtime.block_on(wfldb::Wfldb::new(peer.profile()?, options.connections))?);
+        let store = Arc::new(runtime.block_on(wfldb::Wfldb::new(&peer, options.connections))?);
         let terms = Terms {
             orders: Orders { count },
             clients: 1,
             time: options.time(),
         };
         runtime.block_on(store.load(terms.orders))?;
+        runtime.block_on(store.settle())?;
         for task in [Task::Read, Task::Equal, Task::Range, Task::Newest] {
             let inserted = Arc::new(AtomicU64::new(0));
             let warm = Terms {

@@ -58,6 +58,8 @@ pub(crate) struct Report {
 struct Load {
     store: &'static str,
     seconds: f64,
+    /// Until everything was done that the store does behind its answers.
+    settled_seconds: f64,
 }
 
 /// One task in one store.
@@ -161,7 +163,7 @@ fn ours(
 ) -> Result<(), Failure> {
     const NAME: &str = "wfldb";
     let peer = Peer::server(&scratch.join(NAME), None)?;
-    let store = runtime.block_on(wfldb::Wfldb::new(peer.profile()?, options.connections))?;
+    let store = runtime.block_on(wfldb::Wfldb::new(&peer, options.connections))?;
     let store = Arc::new(store);
     let asked = Asked {
         name: NAME,
@@ -268,11 +270,17 @@ impl<S: DocumentStore> Asked<'_, S> {
         let start = Instant::now();
         self.runtime.block_on(self.store.load(orders))?;
         let seconds = start.elapsed().as_secs_f64();
+        self.runtime.block_on(self.store.settle())?;
+        let settled_seconds = start.elapsed().as_secs_f64();
         eprintln!(
-            "{name}: {} documents loaded and indexed in {seconds:.1} s",
+            "{name}: {} documents loaded and indexed in {seconds:.1} s, settled after {settled_seconds:.1} s",
             orders.count
         );
-        report.loads.push(Load { store: name, seconds });
+        report.loads.push(Load {
+            store: name,
+            seconds,
+            settled_seconds,
+        });
         Ok(())
     }
 

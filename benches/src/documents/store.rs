@@ -100,6 +100,11 @@ pub(crate) trait DocumentStore: Send + Sync + 'static {
     /// they answer.
     fn load(&self, documents: super::data::Orders) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Waits until what the store does behind its answers is done: questions are measured alone.
+    fn settle(&self) -> impl Future<Output = Result<(), Failure>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Whether it can be asked this at all.
     fn can(&self, _task: Task) -> bool {
         true

@@ -1,8 +1,10 @@
 //! Our server, through the SDK: one bucket of documents, an index for each question.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use wfldb_client::{Batch, Client, ClientOptions, GetOptions, IndexState, Profile, PutOptions, Query};
+use wfldb_client::{Batch, Client, ClientOptions, GetOptions, IndexState, PutOptions, Query};
 use wfldb_core::index::IndexDefinition;
 use wfldb_core::name::{BucketName, ObjectKey};
 use wfldb_core::object::BucketConfig;
@@ -10,26 +12,32 @@ use wfldb_core::text::SearchRequest;
 
 use super::data::Orders;
 use super::store::{DocumentStore, FEW_LIMIT, Question, RANGE_LIMIT, Task};
-use crate::Failure;
+use crate::peer::Peer;
+use crate::{Failure, scrape};
 
 /// Documents of one batch while loading, and batches at once.
 const LOAD_DOCUMENTS: u64 = 500;
 const LOAD_BATCHES: u64 = 8;
 
+/// How long the mirror may take until it has what was loaded.
+const SETTLED_WITHIN: Duration = Duration::from_mins(30);
+
 pub(crate) struct Wfldb {
     client: Client,
+    /// Where the server's metrics are.
+    metrics: String,
     bucket: BucketName,
     /// The server was built with full text.
     searches: bool,
 }
 
 impl Wfldb {
-    pub(crate) async fn new(profile: Profile, connections: usize) -> Result<Self, Failure> {
+    pub(crate) async fn new(peer: &Peer, connections: usize) -> Result<Self, Failure> {
         let options = ClientOptions {
             connections,
             ..ClientOptions::default()
         };
-        let client = Client::with_options(profile, options);
+        let client = Client::with_options(peer.profile()?, options);
         let bucket = BucketName::parse("orders")?;
         let with_text = br#"{"kind":"documents","text":{"fields":["note"],"language":"english"}}"#;
         let searching = client
@@ -42,6 +50,7 @@ impl Wfldb {
         }
         Ok(Self {
             client,
+            metrics: peer.server_fact("metrics")?,
             bucket,
             searches,
         })
@@ -99,7 +108,23 @@ impl DocumentStore for Wfldb {
             }
         }
         while self.searches && self.client.search_status(&self.bucket).await?.behind > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// The mirror writes a file of each document after the commit.
+    async fn settle(&self) -> Result<(), Failure> {
+        const BEHIND: &str = "wfldb_mirror_changes_behind";
+        let start = Instant::now();
+        while scrape::figure(&self.metrics, BEHIND)
+            .await?
+            .is_some_and(|behind| behind > 0.0)
+        {
+            if start.elapsed() > SETTLED_WITHIN {
+                return Err("the mirror does not catch up".into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
